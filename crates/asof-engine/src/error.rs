@@ -1,0 +1,165 @@
+//! What can go wrong in the engine.
+
+use std::path::{Path, PathBuf};
+
+use asof_model::{Explain, Kind};
+
+/// Errors of sources, joins and training sets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A path that is not there.
+    #[error("{what}: there is no file or folder `{}`", path.display())]
+    NoSuchPath {
+        /// Whose path it is, such as "source `loans`".
+        what: String,
+        /// The path.
+        path: PathBuf,
+    },
+    /// A folder without a file of a known format.
+    #[error("{what}: the folder `{}` has no Parquet or CSV file", path.display())]
+    NoFiles {
+        /// Whose folder it is.
+        what: String,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file whose suffix tells no format.
+    #[error("{what}: the format of `{}` is not told by its suffix", path.display())]
+    UnknownFormat {
+        /// Whose file it is.
+        what: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that cannot be read or written by the system.
+    #[error("cannot {doing} `{}`", path.display())]
+    Io {
+        /// "read" or "write".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file that is not what its format asks for.
+    #[error("`{}` is not a readable {format} file: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The format.
+        format: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A column that a file lacks.
+    #[error("{what}: `{}` has no column `{column}`", path.display())]
+    NoColumn {
+        /// Whose file it is.
+        what: String,
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What to do, with the nearest name.
+        hint: Option<String>,
+    },
+    /// A column of a type that holds no scalar values.
+    #[error("{what}: column `{column}` of `{}` has type {found}, which is not a scalar", path.display())]
+    NotScalar {
+        /// Whose file it is.
+        what: String,
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Its Arrow type.
+        found: String,
+    },
+    /// A file that changed while it was read.
+    #[error("`{}` changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A label row that cannot be used.
+    #[error("label column `{column}`, row {row}: {reason}")]
+    Label {
+        /// The column.
+        column: String,
+        /// The row, from 1.
+        row: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An output column that appears twice.
+    #[error("the output has two columns named `{column}`: {first} and {second}")]
+    SameColumn {
+        /// The name.
+        column: String,
+        /// Where the first comes from.
+        first: String,
+        /// Where the second comes from.
+        second: String,
+    },
+    /// Arrow refused an operation: a defect of ours.
+    #[error("a columnar operation failed")]
+    Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl EngineError {
+    /// A read that failed.
+    pub(crate) fn reading(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { doing: "read", path: path.to_owned(), source }
+    }
+
+    /// A write that failed.
+    pub(crate) fn writing(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { doing: "write", path: path.to_owned(), source }
+    }
+}
+
+impl Explain for EngineError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchPath { .. } | Self::NoFiles { .. } => Kind::NotFound,
+            Self::UnknownFormat { .. }
+            | Self::NoColumn { .. }
+            | Self::NotScalar { .. }
+            | Self::Label { .. }
+            | Self::SameColumn { .. }
+            | Self::Damaged { .. } => Kind::Invalid,
+            Self::Io { .. } | Self::Changed { .. } => Kind::Unavailable,
+            Self::Arrow(_) => Kind::Corrupt,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NoSuchPath { .. } => "relative paths start at the project's folder".to_owned(),
+            Self::NoFiles { .. } => "files whose name starts with `.` or `_` are skipped".to_owned(),
+            Self::UnknownFormat { .. } => "name it with `.parquet` or `.csv`, or set `format:`".to_owned(),
+            Self::Io { source, .. } => return io_hint(source),
+            Self::Damaged { .. } => "was it written to its end? nothing of it was taken".to_owned(),
+            Self::NoColumn { hint, .. } => return hint.clone(),
+            Self::NotScalar { .. } => "leave the column out of the definition, or flatten it".to_owned(),
+            Self::Changed { .. } => "run again when nobody writes to it".to_owned(),
+            Self::Label { .. } => "correct the row, or name the right column".to_owned(),
+            Self::SameColumn { .. } => {
+                "ask for `--full-names`, or give one of the views an alias with `as:`".to_owned()
+            }
+            Self::Arrow(_) => return None,
+        };
+        Some(text)
+    }
+}
+
+fn io_hint(error: &std::io::Error) -> Option<String> {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => Some("the disk is full: free some room and run again".to_owned()),
+        std::io::ErrorKind::PermissionDenied => Some("check who may read and write there".to_owned()),
+        std::io::ErrorKind::ReadOnlyFilesystem => Some("the disk is mounted read-only".to_owned()),
+        _ => None,
+    }
+}

@@ -1,0 +1,350 @@
+//! Turns raw rows into history rows, once: canonical values, quarantine for bad rows, marks for bad features.
+//!
+//! A row whose key, event or created can't be read is bad: it is set aside with file, row and reason. A feature that
+//! can't be read makes that feature ERROR in its row, and the row is taken (SEMANTICS 2).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, ListBuilder, RecordBatch, StringBuilder,
+};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
+use asof_model::entry::{self, EntryError, KEY_BYTES_MAX, Reading, VALUE_BYTES_MAX};
+use asof_model::spec::{Feature, JoinKey, Source};
+use asof_model::value::{canonical_f32, canonical_f64};
+use asof_model::{Instant, ValueType, Zone, time};
+use serde::Serialize;
+
+use super::raw::{RawBatch, RawColumn};
+use crate::EngineError;
+use crate::columns::{CREATED, ColumnBuilder, ERRORS, EVENT, KeyColumns, arrow_type};
+
+/// How the rows of one view are admitted from its source.
+pub struct Admission {
+    keys: Vec<JoinKey>,
+    features: Vec<Feature>,
+    reading: Reading,
+    /// The columns to read, each once.
+    columns: Vec<String>,
+    /// Places in `columns`.
+    places: ColumnPlaces,
+    /// Event instants from this one on are taken.
+    from: Instant,
+    /// Event instants before this one are taken; `None`: to the end of time.
+    until: Option<Instant>,
+    schema: SchemaRef,
+}
+
+/// Where each part of a row stands among the columns that are read.
+struct ColumnPlaces {
+    keys: Vec<usize>,
+    event: usize,
+    created: Option<usize>,
+    features: Vec<usize>,
+}
+
+/// What came of one raw batch.
+pub struct Admitted {
+    /// History rows without the unit column: join keys, event, created, features, errors.
+    pub rows: RecordBatch,
+    /// Rows set aside.
+    pub bad: Vec<BadRow>,
+    /// For each feature with errors, how many and the first one in words.
+    pub feature_errors: BTreeMap<String, FeatureErrors>,
+    /// Good rows whose event lies outside the asked range.
+    pub outside: u64,
+}
+
+/// Errors of one feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FeatureErrors {
+    /// Rows.
+    pub count: u64,
+    /// The first one: file, row and reason.
+    pub first: String,
+}
+
+/// A row set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BadRow {
+    /// The file.
+    pub file: String,
+    /// The row's number in the file, from 1; a header is no row.
+    pub row: u64,
+    /// Its line, from 1, where the format has lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The column at fault, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// What was read of the row: column to text.
+    pub values: BTreeMap<String, Option<String>>,
+}
+
+impl Admission {
+    /// Admission of rows of a view with these `keys` and `features` from `source`, with `from <= event < until`.
+    pub fn new(
+        source: &Source,
+        keys: &[JoinKey],
+        features: &[Feature],
+        from: Instant,
+        until: Option<Instant>,
+    ) -> Self {
+        let mut columns: Vec<String> = Vec::new();
+        let mut place = |name: &str| {
+            let column = source.column_of(name);
+            columns.iter().position(|known| known == column).unwrap_or_else(|| {
+                columns.push(column.to_owned());
+                columns.len() - 1
+            })
+        };
+        let places = ColumnPlaces {
+            keys: keys.iter().map(|key| place(&key.name)).collect(),
+            event: place(&source.event),
+            created: source.created.as_deref().map(&mut place),
+            features: features.iter().map(|feature| place(&feature.name)).collect(),
+        };
+        let mut fields: Vec<Field> = Vec::with_capacity(keys.len() + features.len() + 3);
+        fields.extend(keys.iter().map(|key| Field::new(&key.name, arrow_type(key.value_type), true)));
+        for name in [EVENT, CREATED] {
+            fields.push(Field::new(name, arrow_type(ValueType::Timestamp), true));
+        }
+        fields.extend(features.iter().map(|each| Field::new(&each.name, arrow_type(each.value_type), true)));
+        fields.push(Field::new(ERRORS, DataType::new_list(DataType::Utf8, true), true));
+        let zone = source.zone.as_deref().and_then(Zone::named).unwrap_or_default();
+        Self {
+            keys: keys.to_vec(),
+            features: features.to_vec(),
+            reading: Reading { zone, unit: source.unit },
+            columns,
+            places,
+            from,
+            until,
+            schema: Arc::new(Schema::new(fields)),
+        }
+    }
+
+    /// The columns to read from the source's files.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Judges every row of a batch that was read with [`Admission::columns`].
+    ///
+    /// # Errors
+    /// [`EngineError::Arrow`], a defect of ours. Nothing about a row is an error.
+    pub fn admit(&self, raw: &RawBatch) -> Result<Admitted, EngineError> {
+        let mut verdicts = Verdicts::new(raw);
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
+        for (key, place) in self.keys.iter().zip(&self.places.keys) {
+            columns.push(self.required(raw, *place, key.value_type, "join key", &mut verdicts));
+        }
+        let event = self.required(raw, self.places.event, ValueType::Timestamp, "event time", &mut verdicts);
+        let created = match self.places.created {
+            Some(place) => self.required(raw, place, ValueType::Timestamp, "created time", &mut verdicts),
+            None => event.clone(),
+        };
+        self.refuse_long_keys(raw, &columns, &mut verdicts);
+        let mut errors: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        let mut feature_errors: BTreeMap<String, FeatureErrors> = BTreeMap::new();
+        let mut values = Vec::with_capacity(self.features.len());
+        for (feature, place) in self.features.iter().zip(&self.places.features) {
+            let (array, failed) = convert(&raw.columns[*place], raw.rows, feature.value_type, &self.reading);
+            for (row, error) in failed {
+                if verdicts.is_bad(row) {
+                    continue;
+                }
+                errors.entry(row).or_default().push(&feature.name);
+                let first = || FeatureErrors { count: 0, first: format!("{}: {error}", verdicts.place(row)) };
+                feature_errors.entry(feature.name.clone()).or_insert_with(first).count += 1;
+            }
+            values.push(array);
+        }
+        let (keep, outside) = self.in_range(&event, &verdicts);
+        columns.extend([event, created]);
+        columns.extend(values);
+        columns.push(error_lists(&errors, raw.rows));
+        let rows = RecordBatch::try_new(self.schema.clone(), columns)?;
+        let rows = if keep.true_count() == raw.rows { rows } else { filter_record_batch(&rows, &keep)? };
+        Ok(Admitted { rows, bad: verdicts.finish(), feature_errors, outside })
+    }
+
+    /// A column without which a row is bad.
+    fn required(
+        &self,
+        raw: &RawBatch,
+        place: usize,
+        declared: ValueType,
+        role: &str,
+        verdicts: &mut Verdicts<'_>,
+    ) -> ArrayRef {
+        let column = &raw.columns[place];
+        let (array, failed) = convert(column, raw.rows, declared, &self.reading);
+        for (row, error) in failed {
+            verdicts.refuse(row, &column.name, format!("the {role} {error}"));
+        }
+        if array.null_count() > 0 {
+            for row in (0..raw.rows).filter(|row| column.array.is_null(*row)) {
+                verdicts.refuse(row, &column.name, format!("the {role} is null"));
+            }
+        }
+        array
+    }
+
+    fn refuse_long_keys(&self, raw: &RawBatch, columns: &[ArrayRef], verdicts: &mut Verdicts<'_>) {
+        let texts = self.keys.iter().any(|key| matches!(key.value_type, ValueType::String | ValueType::Bytes));
+        if !texts {
+            return;
+        }
+        let keys = KeyColumns::new(columns.iter().zip(self.keys.iter().map(|key| key.value_type)).collect());
+        let mut key = Vec::new();
+        for row in 0..raw.rows {
+            if keys.encode(row, &mut key) && key.len() > KEY_BYTES_MAX {
+                let name = &raw.columns[self.places.keys[0]].name;
+                verdicts.refuse(row, name, format!("the join key has {} bytes, at most {KEY_BYTES_MAX} are stored", key.len()));
+            }
+        }
+    }
+
+    fn in_range(&self, event: &ArrayRef, verdicts: &Verdicts<'_>) -> (BooleanArray, u64) {
+        let instants = event.as_primitive::<TimestampMicrosecondType>().values();
+        let (from, until) = (self.from.micros(), self.until.map_or(i64::MAX, Instant::micros));
+        let mut outside = 0;
+        let keep = instants.iter().enumerate().map(|(row, event)| {
+            let good = !verdicts.is_bad(row);
+            let inside = (from..until).contains(event);
+            outside += u64::from(good && !inside);
+            Some(good && inside)
+        });
+        (keep.collect(), outside)
+    }
+}
+
+/// The rows of a batch that were refused so far; a row is refused once, for its first reason.
+struct Verdicts<'a> {
+    raw: &'a RawBatch,
+    refused: Vec<bool>,
+    bad: Vec<BadRow>,
+}
+
+impl<'a> Verdicts<'a> {
+    fn new(raw: &'a RawBatch) -> Self {
+        let broken = raw.broken.iter().map(|broken| BadRow {
+            file: raw.file.display().to_string(),
+            row: broken.row,
+            line: Some(broken.line),
+            column: None,
+            reason: broken.reason.clone(),
+            values: BTreeMap::from([("*".to_owned(), Some(broken.text.clone()))]),
+        });
+        Self { raw, refused: vec![false; raw.rows], bad: broken.collect() }
+    }
+
+    fn is_bad(&self, row: usize) -> bool {
+        self.refused[row]
+    }
+
+    fn refuse(&mut self, row: usize, column: &str, reason: String) {
+        if std::mem::replace(&mut self.refused[row], true) {
+            return;
+        }
+        let (number, line) = self.raw.places.at(row);
+        let values = self.raw.columns.iter().map(|column| (column.name.clone(), column.text_at(row)));
+        self.bad.push(BadRow {
+            file: self.raw.file.display().to_string(),
+            row: number,
+            line,
+            column: Some(column.to_owned()),
+            reason,
+            values: values.collect(),
+        });
+    }
+
+    /// Where a row stands, in words.
+    fn place(&self, row: usize) -> String {
+        match self.raw.places.at(row) {
+            (number, Some(line)) => format!("{} row {number} (line {line})", self.raw.file.display()),
+            (number, None) => format!("{} row {number}", self.raw.file.display()),
+        }
+    }
+
+    fn finish(mut self) -> Vec<BadRow> {
+        self.bad.sort_by_key(|bad| bad.row);
+        self.bad
+    }
+}
+
+/// The names of the features in error, for each row; null where none is.
+fn error_lists(errors: &BTreeMap<usize, Vec<&str>>, rows: usize) -> ArrayRef {
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    for row in 0..rows {
+        match errors.get(&row) {
+            Some(names) => lists.append_value(names.iter().map(|name| Some(*name))),
+            None => lists.append_null(),
+        }
+    }
+    Arc::new(lists.finish())
+}
+
+/// Turns a raw column into canonical values of the declared type. Rows that can't be are null in the array and named
+/// in the list; rows that were null are null and not named.
+pub fn convert(
+    column: &RawColumn,
+    rows: usize,
+    declared: ValueType,
+    reading: &Reading,
+) -> (ArrayRef, Vec<(usize, EntryError)>) {
+    if !column.text
+        && let Some(array) = as_it_stands(&column.array, declared)
+    {
+        return (array, Vec::new());
+    }
+    let mut builder = ColumnBuilder::new(declared, rows);
+    let mut failed = Vec::new();
+    for row in 0..rows {
+        let value = column.at(row).map(|raw| entry::from_raw(raw.raw(), declared, reading));
+        match value {
+            Some(Ok(value)) => builder.append(Some(&value)),
+            Some(Err(error)) => {
+                failed.push((row, error));
+                builder.append(None);
+            }
+            None => builder.append(None),
+        }
+    }
+    (builder.finish(), failed)
+}
+
+/// The column itself, where it already holds canonical values of the declared type: the same result as going value by
+/// value, without going.
+fn as_it_stands(array: &ArrayRef, declared: ValueType) -> Option<ArrayRef> {
+    if *array.data_type() != arrow_type(declared) {
+        return None;
+    }
+    match declared {
+        ValueType::Int32 | ValueType::Int64 | ValueType::Bool => Some(array.clone()),
+        ValueType::Float32 => {
+            let floats: &Float32Array = array.as_primitive();
+            Some(Arc::new(floats.unary::<_, arrow::datatypes::Float32Type>(canonical_f32)))
+        }
+        ValueType::Float64 => {
+            let floats: &Float64Array = array.as_primitive();
+            Some(Arc::new(floats.unary::<_, arrow::datatypes::Float64Type>(canonical_f64)))
+        }
+        ValueType::String => (array.as_string::<i32>().value_data().len() <= VALUE_BYTES_MAX).then(|| array.clone()),
+        ValueType::Bytes => (array.as_binary::<i32>().value_data().len() <= VALUE_BYTES_MAX).then(|| array.clone()),
+        ValueType::Timestamp => {
+            let instants = array.as_primitive::<TimestampMicrosecondType>();
+            let fits = |micros: i64| Instant::from_micros(micros).is_some();
+            instants.iter().flatten().all(fits).then(|| array.clone())
+        }
+        ValueType::Date => {
+            let days = array.as_primitive::<Date32Type>();
+            days.iter().flatten().all(|day| time::checked_day(day.into()).is_some()).then(|| array.clone())
+        }
+    }
+}

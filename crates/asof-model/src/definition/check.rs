@@ -1,0 +1,161 @@
+//! Checks what objects say about each other, once all files are read.
+
+use std::collections::BTreeMap;
+
+use super::collector::{Collector, Object};
+use super::keys::listed;
+use super::node::quoted;
+use crate::name::ViewId;
+use crate::plan::ObjectKind;
+use crate::spec::{Definitions, Join, Selection, Service, View};
+
+/// Checks every view and every service.
+pub(super) fn all(definitions: &Definitions, out: &mut Collector) {
+    for view in definitions.views.values() {
+        check_view(definitions, view, out);
+    }
+    for service in definitions.services.values() {
+        check_service(definitions, service, out);
+    }
+}
+
+fn check_view(definitions: &Definitions, view: &View, out: &mut Collector) {
+    let object = Object::view(&view.id);
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for (index, name) in view.entities.iter().enumerate() {
+        let path = format!("entities.{index}");
+        let Some(entity) = definitions.entities.get(name) else {
+            missing(&object, &path, "entity", name, definitions.entities.keys(), out);
+            continue;
+        };
+        for key in &entity.keys {
+            if let Some(other) = owners.insert(&key.name, name) {
+                let message = format!(
+                    "entities {} and {} both have the join key {}",
+                    quoted(other),
+                    quoted(name),
+                    quoted(&key.name)
+                );
+                let hint = "give one of the two join keys another name".to_owned();
+                out.problem_in(&object, &path, message, Some(hint));
+            }
+        }
+    }
+    if !view.source.is_empty() && !definitions.sources.contains_key(&view.source) {
+        missing(&object, "source", "source", &view.source, definitions.sources.keys(), out);
+    }
+    for feature in &view.features {
+        if let Some(entity) = owners.get(feature.name.as_str()) {
+            let message = format!("feature {} is a join key of the view", quoted(&feature.name));
+            let hint = format!("it comes from entity {}; remove the feature", quoted(entity));
+            out.problem_in(&object, &format!("features.{}", feature.name), message, Some(hint));
+        }
+    }
+    if let (Some(keep), Some(ttl)) = (view.keep, view.ttl)
+        && keep < ttl
+    {
+        let message = format!("`keep` ({keep}) is shorter than `ttl` ({ttl}), which then has no effect");
+        let hint = "past `keep` a row is MISSING, before it could be OUTSIDE_TTL".to_owned();
+        out.warning_in(&object, "keep", message, Some(hint));
+    }
+}
+
+fn missing<'a>(
+    object: &Object,
+    path: &str,
+    kind: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a String>,
+    out: &mut Collector,
+) {
+    if out.complete() {
+        let hint = out.suggestion(name, known.map(String::as_str));
+        let hint = hint.or_else(|| Some(format!("the project defines no {kind}")));
+        out.problem_in(object, path, format!("there is no {kind} {}", quoted(name)), hint);
+    }
+}
+
+fn check_service(definitions: &Definitions, service: &Service, out: &mut Collector) {
+    let object = Object::new(ObjectKind::Service, &service.name);
+    let mut prefixes: BTreeMap<&str, &Join> = BTreeMap::new();
+    for (index, join) in service.joins.iter().enumerate() {
+        let path = format!("features.{index}");
+        check_join(definitions, join, &object, &path, out);
+        let prefix = join.alias.as_deref().unwrap_or(&join.view);
+        if let Some(first) = prefixes.get(prefix) {
+            let (message, path) = match &join.alias {
+                Some(alias) => {
+                    (format!("{} names two joins of {object}", quoted(alias)), format!("{path}.as"))
+                }
+                None => (format!("view {} is joined twice by {object}", quoted(&join.view)), path),
+            };
+            let hint = if first.view == join.view && first.version == join.version {
+                "list its features in one item, or give one of the two another name with `as`"
+            } else {
+                "give one of the two another name with `as`"
+            };
+            out.problem_in(&object, &path, message, Some(hint.to_owned()));
+        } else {
+            prefixes.insert(prefix, join);
+        }
+    }
+}
+
+fn check_join(definitions: &Definitions, join: &Join, object: &Object, path: &str, out: &mut Collector) {
+    let Some(view) = joined_view(definitions, join, object, path, out) else { return };
+    let known = || view.features.iter().map(|feature| feature.name.as_str());
+    // A view whose features could not be read has none here, and a message already.
+    if let (Selection::Named(names), false) = (&join.features, view.features.is_empty()) {
+        for (index, name) in names.iter().enumerate() {
+            if !known().any(|each| each == name) {
+                let hint = out.suggestion(name, known());
+                let message = format!("view `{}` has no feature {}", view.id, quoted(name));
+                out.problem_in(object, &format!("{path}.features.{index}"), message, hint);
+            }
+        }
+    }
+    // Nor are the join keys known where an entity is not.
+    let entities = || view.entities.iter().map(|name| definitions.entities.get(name));
+    if entities().any(|entity| entity.is_none_or(|entity| entity.keys.is_empty())) {
+        return;
+    }
+    let join_keys = definitions.join_keys(view);
+    for key in join.keys.keys() {
+        if !join_keys.iter().any(|each| each.name == *key) {
+            let hint = out.suggestion(key, join_keys.iter().map(|each| each.name.as_str()));
+            let hint = hint.or_else(|| Some("the view has no entities, so no join keys".to_owned()));
+            let message = format!("view `{}` has no join key {}", view.id, quoted(key));
+            out.problem_in(object, &format!("{path}.keys.{key}"), message, hint);
+        }
+    }
+}
+
+/// The view that a join means: the pinned version, otherwise the highest one here. Which version answers a name
+/// without version is decided when it is applied.
+fn joined_view<'a>(
+    definitions: &'a Definitions,
+    join: &Join,
+    object: &Object,
+    path: &str,
+    out: &mut Collector,
+) -> Option<&'a View> {
+    let of_name = ViewId::new(&*join.view, 0)..=ViewId::new(&*join.view, u32::MAX);
+    let versions: Vec<&View> = definitions.views.range(of_name).map(|(_, view)| view).collect();
+    let found = match join.version {
+        None => versions.last().copied(),
+        Some(version) => versions.iter().copied().find(|view| view.id.version == version),
+    };
+    if found.is_none() && out.view_complete(&join.view) {
+        if versions.is_empty() {
+            let mut names: Vec<&String> = definitions.views.keys().map(|id| &id.name).collect();
+            names.dedup();
+            missing(object, path, "view", &join.view, names.into_iter(), out);
+        } else {
+            let ids: Vec<String> = versions.iter().map(|view| view.id.to_string()).collect();
+            let message = format!("view `{}` has no version {}", join.view, join.version.unwrap_or_default());
+            let hint = format!("there is {}", listed(ids.iter().map(String::as_str)));
+            out.problem_in(object, path, message, Some(hint));
+        }
+    }
+    found
+}

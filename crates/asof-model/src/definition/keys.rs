@@ -1,0 +1,208 @@
+//! What the mappings of all objects share: known keys, words for people, durations, types.
+
+use std::collections::BTreeMap;
+
+use super::collector::{Collector, Object};
+use super::node::{Content, Entry, Node, Position, quoted};
+use crate::spec::About;
+use crate::time::Duration;
+use crate::types::ValueType;
+
+/// The keys that a mapping may have.
+pub(super) struct KnownKeys {
+    /// Those that are read.
+    pub read: &'static [&'static str],
+    /// Those that definitions may have and this version does not build.
+    pub later: &'static [&'static str],
+}
+
+/// A mapping whose keys are known.
+pub(super) struct Fields<'n> {
+    object: &'n Object,
+    /// Where the mapping stands in the object: empty for the object itself, otherwise a path and a dot.
+    path: String,
+    entries: &'n [Entry],
+    /// Whether a key was refused that this version does not build. What is missing is then not worth a message.
+    pub partial: bool,
+}
+
+impl<'n> Fields<'n> {
+    /// Opens the mapping of `entry`: refuses unknown keys and those that are not built, notes the places of the rest.
+    /// `subject` is what messages call it, `path` is where it stands in `object`.
+    pub fn open(
+        object: &'n Object,
+        subject: &str,
+        path: &str,
+        entry: &'n Entry,
+        known: &KnownKeys,
+        out: &mut Collector,
+    ) -> Option<Self> {
+        let Content::Map(entries) = entry.value.content() else {
+            let message = format!("{subject} is a mapping, and this is {}", entry.value.described());
+            out.problem(entry.at(), message, None);
+            return None;
+        };
+        let path = if path.is_empty() { String::new() } else { format!("{path}.") };
+        let mut partial = false;
+        for each in entries {
+            let key = each.key.text.as_str();
+            if known.read.contains(&key) {
+                out.note(object, format!("{path}{key}"), each.at());
+            } else if known.later.contains(&key) {
+                partial = true;
+                out.problem(each.key.at, not_supported(key), None);
+            } else {
+                let hint = out.suggestion(key, known.read.iter().copied());
+                out.problem(each.key.at, format!("unknown key {} in {subject}", quoted(key)), hint);
+            }
+        }
+        Some(Self { object, path, entries, partial })
+    }
+
+    /// The entry of a key.
+    pub fn entry(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key.text == key)
+    }
+
+    /// The text of a key and where it stands. `None` where the key is missing; also, with a problem, where it is
+    /// not text.
+    pub fn text(&self, key: &str, out: &mut Collector) -> Option<(&'n str, Position)> {
+        let entry = self.entry(key)?;
+        Some((text(&entry.value, &format!("`{key}`"), entry.key.at, out)?, entry.value.at))
+    }
+
+    /// The text of a key that is not empty.
+    pub fn filled_text(&self, key: &str, out: &mut Collector) -> Option<(&'n str, Position)> {
+        let (text, at) = self.text(key, out)?;
+        if text.trim().is_empty() {
+            out.problem(at, format!("`{key}` is empty"), None);
+            return None;
+        }
+        Some((text, at))
+    }
+
+    /// The duration of a key.
+    pub fn duration(&self, key: &str, zero_allowed: bool, out: &mut Collector) -> Option<Duration> {
+        let (text, at) = self.text(key, out)?;
+        match Duration::parse(text) {
+            Some(Duration::ZERO) if !zero_allowed => {
+                out.problem(at, format!("`{key}` must be longer than zero"), None);
+                None
+            }
+            Some(duration) => Some(duration),
+            None => {
+                let hint = "a duration is a whole number and one of `w`, `d`, `h`, `m`, `s`, `ms`, such as `90d`; \
+                            there are no months or years";
+                let message = format!("`{key}` is a duration, and {} is not", quoted(text));
+                out.problem(at, message, Some(hint.to_owned()));
+                None
+            }
+        }
+    }
+
+    /// The entries of a key whose value is a mapping of free keys. Empty where the key is missing; also, with a
+    /// problem, where it is no mapping. `example` is what to write.
+    pub fn map(&self, key: &str, example: &str, out: &mut Collector) -> &'n [Entry] {
+        let Some(entry) = self.entry(key) else { return &[] };
+        let Content::Map(entries) = entry.value.content() else {
+            let message = format!("`{key}` is a mapping, and this is {}", entry.value.described());
+            out.problem(entry.at(), message, Some(format!("write `{key}: {example}`")));
+            return &[];
+        };
+        for each in entries {
+            out.note(self.object, format!("{}{key}.{}", self.path, each.key.text), each.key.at);
+        }
+        entries
+    }
+
+    /// `description`, `owner` and `tags`.
+    pub fn about(&self, out: &mut Collector) -> About {
+        // A block of text ends with a line break that nobody means.
+        let mut words = |key| self.text(key, out).map(|(text, _)| text.trim_end().to_owned());
+        let (description, owner) = (words("description"), words("owner"));
+        let mut tags = BTreeMap::new();
+        for tag in self.map("tags", "{ name: value }", out) {
+            let what = format!("tag {}", quoted(&tag.key.text));
+            if let Some(value) = text(&tag.value, &what, tag.key.at, out) {
+                tags.insert(tag.key.text.clone(), value.to_owned());
+            }
+        }
+        About { description, owner, tags }
+    }
+}
+
+/// What is said of a key or a type that belongs to definitions and is not built.
+pub(super) fn not_supported(what: &str) -> String {
+    format!("`{what}` is not supported by this version of Asof")
+}
+
+/// The text of a scalar. `None`, and a problem, where it is nothing, a list or a mapping. `what` names it in the
+/// message; nothing is reported at `key_at`, because it has no place of its own.
+pub(super) fn text<'n>(node: &'n Node, what: &str, key_at: Position, out: &mut Collector) -> Option<&'n str> {
+    if node.is_null() {
+        out.problem(key_at, format!("{what} has no value"), None);
+    } else if node.text().is_none() {
+        out.problem(node.at, format!("{what} is text, and this is {}", node.described()), None);
+    }
+    node.text()
+}
+
+/// What other systems call a type, and what it is called here.
+const TYPE_SYNONYMS: [(&str, ValueType); 20] = [
+    ("int", ValueType::Int64),
+    ("integer", ValueType::Int64),
+    ("long", ValueType::Int64),
+    ("bigint", ValueType::Int64),
+    ("i64", ValueType::Int64),
+    ("i32", ValueType::Int32),
+    ("double", ValueType::Float64),
+    ("float", ValueType::Float64),
+    ("number", ValueType::Float64),
+    ("real", ValueType::Float32),
+    ("f64", ValueType::Float64),
+    ("f32", ValueType::Float32),
+    ("str", ValueType::String),
+    ("text", ValueType::String),
+    ("varchar", ValueType::String),
+    ("boolean", ValueType::Bool),
+    ("datetime", ValueType::Timestamp),
+    ("unixtimestamp", ValueType::Timestamp),
+    ("binary", ValueType::Bytes),
+    ("blob", ValueType::Bytes),
+];
+
+/// Types that definitions may name and this version does not build. They may carry arguments in brackets.
+const TYPES_LATER: [&str; 7] = ["decimal", "uuid", "json", "list", "array", "map", "struct"];
+
+/// The type of that name. `None`, and a problem, where there is none.
+pub(super) fn value_type(name: &str, at: Position, out: &mut Collector) -> Option<ValueType> {
+    let found = ValueType::parse(name);
+    if found.is_none() {
+        /// The longest text, in bytes, for which the nearest type is looked for.
+        const TYPE_BYTES_MAX: usize = 64;
+        let word = name.split(['(', '<', '[', '{']).next().unwrap_or_default().trim().to_ascii_lowercase();
+        if TYPES_LATER.contains(&word.as_str()) {
+            out.problem(at, format!("type {} is not supported by this version of Asof", quoted(name)), None);
+            return None;
+        }
+        let hint = match TYPE_SYNONYMS.iter().find(|(synonym, _)| *synonym == word) {
+            Some((_, meant)) => Some(format!("did you mean `{meant}`?")),
+            None if word.len() <= TYPE_BYTES_MAX => {
+                crate::name::nearest(&word, ValueType::ALL.map(ValueType::as_str))
+                    .map(|near| format!("did you mean `{near}`?"))
+            }
+            None => None,
+        };
+        out.problem(at, format!("unknown type {}", quoted(name)), hint.or_else(|| Some(every_type())));
+    }
+    found
+}
+
+fn every_type() -> String {
+    format!("a type is one of {}", listed(ValueType::ALL.map(ValueType::as_str)))
+}
+
+/// Names in backticks, with commas.
+pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,132 @@
+//! Reads a source.
+
+use std::collections::BTreeMap;
+
+use super::collector::{Collector, Object};
+use super::keys::{self, Fields, KnownKeys, listed};
+use super::node::{Entry, Position, quoted};
+use crate::spec::{About, FileFormat, Source};
+use crate::time::{TimeUnit, Zone};
+
+const KEYS: KnownKeys = KnownKeys {
+    read: &["path", "format", "event", "created", "zone", "unit", "fields", "description", "owner", "tags"],
+    later: &["sql", "lookback", "push", "event_id", "repeats"],
+};
+
+/// Reads a source. What could not be read is left out, with a problem.
+pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Source {
+    let mut source = Source {
+        name: object.name.clone(),
+        path: String::new(),
+        format: None,
+        event: String::new(),
+        created: None,
+        zone: None,
+        unit: None,
+        fields: BTreeMap::new(),
+        about: About::default(),
+    };
+    let Some(fields) = Fields::open(object, &object.to_string(), "", entry, &KEYS, out) else {
+        return source;
+    };
+    for (key, example) in [("path", "data/trips.parquet"), ("event", "event_timestamp")] {
+        if fields.entry(key).is_none() && !fields.partial {
+            let hint = Some(format!("add a line such as `{key}: {example}`"));
+            out.problem(entry.key.at, format!("{object} has no `{key}`"), hint);
+        }
+    }
+    if let Some((path, at)) = fields.filled_text("path", out) {
+        check_path(path, at, out);
+        source.path = path.to_owned();
+    }
+    source.format = fields.text("format", out).and_then(|(name, at)| format(name, at, out));
+    source.zone = fields.text("zone", out).map(|(name, at)| {
+        if Zone::named(name).is_none() {
+            let hint = "zones have IANA names, such as `Europe/London`, or `UTC`".to_owned();
+            out.problem(at, format!("unknown zone {}", quoted(name)), Some(hint));
+        }
+        name.to_owned()
+    });
+    source.unit = fields.text("unit", out).and_then(|(name, at)| unit(name, at, out));
+    source.fields = renamed(&fields, out);
+    if let Some((event, at)) = fields.filled_text("event", out) {
+        check_column("event", event, at, &source.fields, out);
+        source.event = event.to_owned();
+    }
+    if let Some((created, at)) = fields.filled_text("created", out) {
+        check_column("created", created, at, &source.fields, out);
+        if created == source.event {
+            let message = format!("`created` names the same column as `event`: {}", quoted(created));
+            let hint = "leave `created` out where the source does not say when it knew a row".to_owned();
+            out.problem(at, message, Some(hint));
+        }
+        source.created = Some(created.to_owned());
+    }
+    source.about = fields.about(out);
+    source
+}
+
+fn check_path(path: &str, at: Position, out: &mut Collector) {
+    if let Some((scheme, _)) = path.split_once("://") {
+        let message = format!("a URL ({scheme}://) as `path` is not supported by this version of Asof");
+        out.problem(at, message, Some("name a file or a folder of this machine".to_owned()));
+    } else if path.contains('*') {
+        let message = "a pattern (`*`) in `path` is not supported by this version of Asof";
+        out.problem(at, message, Some("name a file, or the folder that holds the files".to_owned()));
+    }
+}
+
+fn format(name: &str, at: Position, out: &mut Collector) -> Option<FileFormat> {
+    let found = FileFormat::parse(name);
+    if found.is_none() {
+        let hint = out.suggestion(name, [FileFormat::Parquet, FileFormat::Csv].map(FileFormat::as_str));
+        out.problem(at, format!("unknown format {}", quoted(name)), hint);
+    }
+    found
+}
+
+fn unit(name: &str, at: Position, out: &mut Collector) -> Option<TimeUnit> {
+    let found = TimeUnit::parse(name);
+    if found.is_none() {
+        let hint = format!("a unit is one of {}", listed(TimeUnit::ALL.map(TimeUnit::as_str)));
+        out.problem(at, format!("unknown unit {}", quoted(name)), Some(hint));
+    }
+    found
+}
+
+/// `fields`: source column to name here. No two columns have the same name here.
+fn renamed(fields: &Fields<'_>, out: &mut Collector) -> BTreeMap<String, String> {
+    let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+    for field in fields.map("fields", "{ column_of_source: name_here }", out) {
+        let column = &field.key.text;
+        if column.is_empty() {
+            out.problem(field.key.at, "a column of the source has a name", None);
+        }
+        let what = format!("the new name of column {}", quoted(column));
+        let Some(name) = keys::text(&field.value, &what, field.key.at, out) else { continue };
+        out.check_name(name, "column name", field.value.at);
+        if let Some((other, _)) = renamed.iter().find(|(_, taken)| *taken == name) {
+            let message =
+                format!("columns {} and {} are both named {}", quoted(other), quoted(column), quoted(name));
+            out.problem(field.value.at, message, None);
+        }
+        renamed.insert(column.clone(), name.to_owned());
+    }
+    renamed
+}
+
+/// `event` and `created` name columns as they are called after `fields`.
+fn check_column(
+    key: &str,
+    column: &str,
+    at: Position,
+    fields: &BTreeMap<String, String>,
+    out: &mut Collector,
+) {
+    if let Some(name) = fields.get(column)
+        && !fields.values().any(|here| here == column)
+    {
+        let message = format!("`{key}` names column {}, which `fields` renames", quoted(column));
+        out.problem(at, message, Some(format!("write `{key}: {name}`")));
+    }
+}

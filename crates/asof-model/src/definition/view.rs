@@ -1,0 +1,235 @@
+//! Reads a view.
+
+use super::collector::{Collector, Object};
+use super::keys::{self, Fields, KnownKeys, listed};
+use super::node::{Content, Entry, Key, Position, quoted};
+use crate::entry::{self, EntryError};
+use crate::name::{ViewId, ViewRef};
+use crate::spec::{About, Feature, View};
+use crate::time::{Instant, Zone};
+use crate::types::ValueType;
+
+/// Columns that every table of history has, so that no feature or join key can have their names.
+pub(super) const RESERVED_COLUMNS: [&str; 2] = ["event_timestamp", "created_timestamp"];
+
+const KEYS: KnownKeys = KnownKeys {
+    read: &[
+        "entities",
+        "source",
+        "ttl",
+        "keep",
+        "features",
+        "description",
+        "owner",
+        "tags",
+        "freshness",
+        "schedule",
+        "sunset",
+    ],
+    later: &["edge", "delay", "resolution", "retention", "request", "inputs"],
+};
+
+const FEATURE_KEYS: KnownKeys = KnownKeys {
+    read: &["type", "description", "default", "tags", "owner"],
+    later: &["aggregate", "over", "where", "by", "session", "tumbling", "expr"],
+};
+
+/// The name and version that a key of `feature_views` writes: a name alone is version 1. `None`, and a problem, where
+/// there is no version to be had from it.
+pub(super) fn id(key: &Key, out: &mut Collector) -> Option<ViewId> {
+    let (name, version) = match key.text.split_once('@') {
+        None => (key.text.as_str(), Some(1)),
+        // The version is read with a name that is one, so that a bad name is reported as such.
+        Some((name, version)) => {
+            (name, ViewRef::parse(&format!("x@{version}")).and_then(|read| read.version))
+        }
+    };
+    out.check_name(name, "view name", key.at);
+    if version.is_none() {
+        let message = format!("{} is not a version of a view", quoted(&key.text));
+        out.problem(key.at, message, Some(format!("a version is a number from 1 on: `{name}@2`")));
+        out.view_unreadable(name);
+    }
+    Some(ViewId::new(name, version?))
+}
+
+/// Reads a view. What could not be read is left out, with a problem.
+pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collector) -> View {
+    let mut view = View {
+        id,
+        entities: Vec::new(),
+        source: String::new(),
+        ttl: None,
+        keep: None,
+        features: Vec::new(),
+        freshness: None,
+        schedule: None,
+        sunset: None,
+        about: About::default(),
+    };
+    let Some(fields) = Fields::open(object, &object.to_string(), "", entry, &KEYS, out) else {
+        return view;
+    };
+    view.entities = entities(object, &fields, out);
+    match fields.filled_text("source", out) {
+        Some((source, _)) => view.source = source.to_owned(),
+        None if fields.entry("source").is_none() && !fields.partial => {
+            let hint = Some("name one of the section `sources`: `source: trips_table`".to_owned());
+            out.problem(entry.key.at, format!("{object} has no `source`"), hint);
+        }
+        None => {}
+    }
+    view.ttl = fields.duration("ttl", true, out);
+    view.keep = fields.duration("keep", false, out);
+    view.freshness = fields.duration("freshness", false, out);
+    view.schedule = fields.filled_text("schedule", out).map(|(line, at)| {
+        if !is_cron(line) {
+            let hint = "five parts: minute, hour, day of month, month, day of week, such as `0 3 * * *`";
+            let message = format!("`schedule` is a cron line, and {} is not", quoted(line));
+            out.problem(at, message, Some(hint.to_owned()));
+        }
+        line.to_owned()
+    });
+    view.sunset = fields.text("sunset", out).and_then(|(text, at)| sunset(text, at, out));
+    view.features = features(object, entry, &fields, out);
+    view.about = fields.about(out);
+    view
+}
+
+/// `entities`: a list of names, or one name. Missing or empty: one row for the whole world.
+fn entities(object: &Object, fields: &Fields<'_>, out: &mut Collector) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let Some(entry) = fields.entry("entities") else { return names };
+    let Content::List(items) = entry.value.content() else {
+        let one = keys::text(&entry.value, "`entities`", entry.key.at, out);
+        return one.map(str::to_owned).into_iter().collect();
+    };
+    for item in items {
+        let Some(name) = keys::text(item, "an item of `entities`", item.at, out) else { continue };
+        if names.iter().any(|seen| seen == name) {
+            out.problem(item.at, format!("entity {} is listed twice", quoted(name)), None);
+            continue;
+        }
+        out.note(object, format!("entities.{}", names.len()), item.at);
+        names.push(name.to_owned());
+    }
+    names
+}
+
+fn features(object: &Object, entry: &Entry, fields: &Fields<'_>, out: &mut Collector) -> Vec<Feature> {
+    const EXAMPLE: &str = "{ city: string }";
+    let Some(written) = fields.entry("features") else {
+        if !fields.partial {
+            let hint = Some(format!("name at least one with its type: `features: {EXAMPLE}`"));
+            out.problem(entry.key.at, format!("{object} has no `features`"), hint);
+        }
+        return Vec::new();
+    };
+    let entries = fields.map("features", EXAMPLE, out);
+    if entries.is_empty() && written.value.described() == "a mapping" {
+        let hint = Some(format!("name at least one with its type: `features: {EXAMPLE}`"));
+        out.problem(written.key.at, format!("{object} has no feature"), hint);
+    }
+    entries.iter().map(|each| feature(object, each, out)).collect()
+}
+
+fn feature(object: &Object, entry: &Entry, out: &mut Collector) -> Feature {
+    let name = &entry.key.text;
+    out.check_name(name, "feature name", entry.key.at);
+    if RESERVED_COLUMNS.contains(&name.as_str()) {
+        let message = format!("feature {} has the name of a column of history", quoted(name));
+        let hint = format!("history has {} of its own", listed(RESERVED_COLUMNS));
+        out.problem(entry.key.at, message, Some(hint));
+    }
+    let mut feature = Feature {
+        name: name.clone(),
+        // Stands where the type could not be read.
+        value_type: ValueType::String,
+        default: None,
+        about: About::default(),
+    };
+    let subject = format!("feature {}", quoted(name));
+    let type_of = format!("the type of feature {}", quoted(name));
+    if !matches!(entry.value.content(), Content::Map(_)) {
+        let known = keys::text(&entry.value, &type_of, entry.key.at, out)
+            .and_then(|text| keys::value_type(text, entry.value.at, out));
+        feature.value_type = known.unwrap_or(ValueType::String);
+        return feature;
+    }
+    let path = format!("features.{name}");
+    let Some(fields) = Fields::open(object, &subject, &path, entry, &FEATURE_KEYS, out) else {
+        return feature;
+    };
+    let known = fields.text("type", out).and_then(|(text, at)| keys::value_type(text, at, out));
+    if fields.entry("type").is_none() && !fields.partial {
+        let hint = Some(format!("write `{name}: {{ type: string }}`"));
+        out.problem(entry.key.at, format!("{subject} has no `type`"), hint);
+    }
+    if let Some(value_type) = known {
+        feature.value_type = value_type;
+        feature.default = default(name, value_type, &fields, out);
+    }
+    feature.about = fields.about(out);
+    feature
+}
+
+/// The canonical text of `default`. It is read as the feature's type, in quotes or not.
+fn default(name: &str, value_type: ValueType, fields: &Fields<'_>, out: &mut Collector) -> Option<String> {
+    let entry = fields.entry("default")?;
+    if entry.value.is_null() {
+        let hint = "leave `default` out: a value that is not there is null anyway".to_owned();
+        out.problem(entry.key.at, format!("the default of feature {} is null", quoted(name)), Some(hint));
+        return None;
+    }
+    let Some(written) = entry.value.text() else {
+        let message = format!("a default is one value, and this is {}", entry.value.described());
+        out.problem(entry.value.at, message, None);
+        return None;
+    };
+    let text = match value_type {
+        ValueType::Float32 | ValueType::Float64 => yaml_float(written),
+        _ => written,
+    };
+    match entry::from_text(text, value_type, &Zone::utc()) {
+        Ok(value) => Some(entry::to_text(&value)),
+        Err(error) => {
+            let (reason, hint) = match error {
+                EntryError::NoUnit { found } => {
+                    let hint = "write RFC 3339, such as `2027-06-01T00:00:00Z`".to_owned();
+                    (format!("{found} is not an instant"), Some(hint))
+                }
+                other => (other.to_string(), None),
+            };
+            let message = format!("feature {} cannot have this default: {reason}", quoted(name));
+            out.problem(entry.value.at, message, hint);
+            None
+        }
+    }
+}
+
+/// YAML spells floats that are no numbers with a dot in front.
+fn yaml_float(text: &str) -> &str {
+    match text {
+        ".nan" | ".NaN" | ".NAN" => "NaN",
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => "inf",
+        "-.inf" | "-.Inf" | "-.INF" => "-inf",
+        _ => text,
+    }
+}
+
+fn sunset(text: &str, at: Position, out: &mut Collector) -> Option<Instant> {
+    // An instant without offset would be read too, as UTC; here it has to be said.
+    let instant = text.parse::<jiff::Timestamp>().ok().and_then(|_| Instant::parse(text, &Zone::utc()));
+    if instant.is_none() {
+        let hint = "write RFC 3339 with an offset or `Z`, such as `2027-06-01T00:00:00Z`".to_owned();
+        out.problem(at, format!("`sunset` is an instant, and {} is not", quoted(text)), Some(hint));
+    }
+    instant
+}
+
+/// Whether a line has the form of a cron line. The values of its parts are the scheduler's to check.
+fn is_cron(line: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'/' | b',' | b'-');
+    line.split_ascii_whitespace().count() == 5
+        && line.split_ascii_whitespace().all(|part| part.bytes().all(allowed))
+}

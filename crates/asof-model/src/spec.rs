@@ -1,0 +1,219 @@
+//! Definitions after they were read and checked: what a project, an entity, a source, a view and a service are.
+//!
+//! These are the inner types. What the registry stores is their serde form inside a record that carries a format
+//! number, so a later change of these types reads older records through a conversion.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::ViewId;
+use crate::time::{Duration, Instant, TimeUnit};
+use crate::types::ValueType;
+
+/// One join key of an entity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinKey {
+    /// The column that carries it.
+    pub name: String,
+    /// Its type: one that [`ValueType::can_be_key`].
+    #[serde(rename = "type")]
+    pub value_type: ValueType,
+}
+
+/// Words for people, and nothing that changes a value.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct About {
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Free labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A thing that features describe, known by its join keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entity {
+    /// Its name.
+    pub name: String,
+    /// At least one, in the order written.
+    pub keys: Vec<JoinKey>,
+    /// Words for people.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// How the bytes of a file are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// Comma-separated values with a header line, RFC 4180.
+    Csv,
+}
+
+impl FileFormat {
+    /// The name used in definitions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// The format of that name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Parquet, Self::Csv].into_iter().find(|each| each.as_str() == name)
+    }
+}
+
+/// A table of rows outside the store: where it is and how it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// A file or a folder, as written: relative to the project, or absolute.
+    pub path: String,
+    /// The format, where it is not told by the suffix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<FileFormat>,
+    /// The column of the event instant, by its name here.
+    pub event: String,
+    /// The column of the created instant, by its name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// The IANA zone of times without offset. `None` is UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The unit of integer times. `None`: integers are not instants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<TimeUnit>,
+    /// Source column to name here, for columns whose name differs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+    /// Words for people.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+impl Source {
+    /// The column of the source's files that carries `name`.
+    pub fn column_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.fields.iter().find(|(_, here)| here.as_str() == name).map_or(name, |(column, _)| column.as_str())
+    }
+}
+
+/// One feature of a view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feature {
+    /// Its name, which is also its column in the source.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub value_type: ValueType,
+    /// What replaces the value in every state but PRESENT: canonical text of the feature's type
+    /// ([`crate::entry::from_text`] reads it back).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// Words for people.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// A view that carries values: one version of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Name and version.
+    pub id: ViewId,
+    /// The names of its entities, in the order written. None: one row for the whole world.
+    pub entities: Vec<String>,
+    /// The name of its source.
+    pub source: String,
+    /// Past it (`t - event > ttl`) a value is OUTSIDE_TTL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Duration>,
+    /// Past it (`t - event > keep`) a row is MISSING. `None` is for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Duration>,
+    /// At least one. Once applied: in order of addition, which is the order of canonical bytes.
+    pub features: Vec<Feature>,
+    /// How fresh the data promises to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Duration>,
+    /// When it is materialised, as a cron line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// From this instant on, requests are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sunset: Option<Instant>,
+    /// Words for people.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// Which features of a view a service takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Selection {
+    /// `"*"`: every feature that answers, in order of addition.
+    All,
+    /// These, in this order.
+    Named(Vec<String>),
+}
+
+/// One view as a service or a request joins it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// The view's name.
+    pub view: String,
+    /// The version: as written, or as resolved when it was applied.
+    pub version: Option<u32>,
+    /// Whether the version was written by the user.
+    pub pinned: bool,
+    /// The features taken.
+    pub features: Selection,
+    /// The prefix in full names, where it is not the view's name; lets one view be joined several times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Join key of the view to column of the request or label table, where they differ.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
+}
+
+/// The features that a model reads, under one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// At least one join.
+    pub joins: Vec<Join>,
+    /// Words for people.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// Everything a project defines. Keys are names; a view's key is its name and version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Definitions {
+    /// By name.
+    pub entities: BTreeMap<String, Entity>,
+    /// By name.
+    pub sources: BTreeMap<String, Source>,
+    /// By name and version.
+    pub views: BTreeMap<ViewId, View>,
+    /// By name.
+    pub services: BTreeMap<String, Service>,
+}
+
+impl Definitions {
+    /// The join keys of a view: its entities' keys in the order written. Empty for a view without entities, and
+    /// for entities that are not defined (which the reader of definitions refuses).
+    pub fn join_keys(&self, view: &View) -> Vec<JoinKey> {
+        view.entities.iter().filter_map(|name| self.entities.get(name)).flat_map(|e| e.keys.clone()).collect()
+    }
+}

@@ -1,0 +1,219 @@
+//! Cases about what a publication does to the store.
+
+use asof_model::{Cell, Instant, Value};
+
+use super::Harness;
+use super::world::{Choices, World, at};
+use crate::error::OnlineError;
+use crate::store::{IncomingRow, Publication, UnitStamp};
+
+/// Goal: a unit is folded once; the second time answers the first stamp and changes nothing, whatever it brings.
+pub fn same_unit_twice(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("trips@1");
+    let first = world.publish(view, "u1", 3, vec![world.row(b"k", at(-9), at(-9), 1)]);
+    assert_eq!((first.already, first.rows_added, first.visible), (false, 1, at(0)));
+    world.clock.set(at(60));
+    let before = world.row_now(view, b"k");
+    let again = world.publish(view, "u1", 4, vec![world.row(b"k", at(-1), at(-1), 2)]);
+    assert_eq!((again.already, again.visible, again.rows_added), (true, first.visible, 0));
+    assert_eq!(world.row_now(view, b"k"), before);
+    let statistics = harness.wait(world.store.statistics(view)).unwrap();
+    assert_eq!((statistics.units, statistics.position), (1, Some(3)));
+}
+
+/// Goal: whatever the order and the split of the same rows, later answers are the same, and those of a scan.
+pub fn folding_is_order_free(harness: &impl Harness) {
+    let world = World::open(harness);
+    let mut choices = Choices::new(7);
+    let mut rows: Vec<IncomingRow> = Vec::new();
+    for _ in 0..60 {
+        let key = [b'a' + choices.below(3) as u8];
+        let event = at(choices.below(12) as i64 * 10 - 60);
+        let created = if choices.below(2) == 0 { event } else { at(choices.below(12) as i64 * 10 - 60) };
+        rows.push(world.row(&key, event, created, choices.below(4) as i64));
+    }
+    let mut views = Vec::new();
+    for round in 0..6 {
+        let view = world.view(&format!("order@{round}"));
+        let mut order: Vec<IncomingRow> = rows.iter().chain(&rows[..20]).cloned().collect();
+        choices.shuffle(&mut order);
+        let mut unit = 0;
+        while !order.is_empty() {
+            let size = (1 + choices.below(9)).min(order.len());
+            let rest = order.split_off(size);
+            world.publish(view, &format!("u{unit}"), unit, std::mem::replace(&mut order, rest));
+            unit += 1;
+        }
+        views.push(view);
+    }
+    for t in (1..80).map(at) {
+        world.clock.set(t);
+        for key in [b"a", b"b", b"c"] {
+            let expected = greatest(&world, &rows, key, t);
+            for view in &views {
+                let found = world.row_now(*view, key).map(|row| (row.event, row.created, row.row.to_vec()));
+                assert_eq!(found, expected, "{view:?} at {t}");
+            }
+        }
+    }
+}
+
+fn greatest(
+    world: &World<'_, impl Harness>,
+    rows: &[IncomingRow],
+    key: &[u8],
+    t: Instant,
+) -> Option<(Instant, Instant, Vec<u8>)> {
+    rows.iter()
+        .filter(|row| row.key == key && row.event <= t && row.created <= t)
+        .max_by(|a, b| {
+            let by_instants = (a.event, a.created).cmp(&(b.event, b.created));
+            by_instants.then_with(|| world.layout.compare(&a.row, &b.row).unwrap())
+        })
+        .map(|row| (row.event, row.created, row.row.clone()))
+}
+
+/// Goal: an identical row, in the same unit or a later one, keeps the first visible and position.
+pub fn repeats_keep_their_first_visible(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("trips@1");
+    let row = || world.row(b"k", at(-9), at(-8), 1);
+    let first = world.publish(view, "u1", 1, vec![row(), row()]);
+    assert_eq!((first.rows_added, first.rows_repeated), (1, 1));
+    world.clock.set(at(60));
+    let second = world.publish(view, "u2", 2, vec![row()]);
+    assert_eq!((second.rows_added, second.rows_repeated, second.rows_beaten), (0, 1, 0));
+    assert_eq!(second.visible, at(60));
+    let found = world.row_now(view, b"k").unwrap();
+    assert_eq!((found.visible, found.position), (first.visible, 1));
+
+    // A row that waits keeps them too.
+    let waiting = || world.row(b"w", at(900), at(900), 1);
+    let third = world.publish(view, "u3", 3, vec![waiting()]);
+    world.publish(view, "u4", 4, vec![waiting()]);
+    world.clock.set(at(1_000));
+    let found = world.row_now(view, b"w").unwrap();
+    assert_eq!((found.visible, found.position), (third.visible, 3));
+}
+
+/// Goal: a row that arrives late and is smaller than the row in force changes no answer, and is counted.
+pub fn a_late_smaller_row_replaces_nothing(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("trips@1");
+    world.publish(view, "u1", 1, vec![world.row(b"k", at(-10), at(-5), 1)]);
+    let late = vec![world.row(b"k", at(-20), at(-1), 2), world.row(b"k", at(-10), at(-6), 3)];
+    let published = world.publish(view, "u2", 2, late);
+    assert_eq!((published.rows_added, published.rows_beaten), (0, 2));
+    world.clock.set(at(1_000));
+    assert_eq!(world.number_now(view, b"k"), Some(1));
+
+    // Greater by event alone, then by created alone.
+    world.publish(view, "u3", 3, vec![world.row(b"k", at(-9), at(-9), 4)]);
+    assert_eq!(world.number_now(view, b"k"), Some(4));
+    world.publish(view, "u4", 4, vec![world.row(b"k", at(-9), at(-8), 5)]);
+    assert_eq!(world.number_now(view, b"k"), Some(5));
+}
+
+/// Goal: of rows with equal instants the greater canonical bytes win, in either order; they are conflicts where no
+/// created column is declared, unless one merely extends the other.
+pub fn ties_and_conflicts(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("trips@1");
+    let (small, great) = (world.row(b"k", at(-9), at(-9), 1), world.row(b"k", at(-9), at(-9), 2));
+    assert_eq!(world.publish(view, "u1", 1, vec![small.clone()]).conflicts, 0);
+    let published = world.publish(view, "u2", 2, vec![great.clone()]);
+    assert_eq!((published.conflicts, published.rows_added), (1, 1));
+    let published = world.publish(view, "u3", 3, vec![small.clone()]);
+    assert_eq!((published.conflicts, published.rows_beaten), (1, 1));
+    assert_eq!(world.number_now(view, b"k"), Some(2));
+
+    let declared = Publication {
+        created_declared: true,
+        ..world.unit(view, "u4", 4, vec![small, world.row(b"k", at(-9), at(-9), 3)])
+    };
+    let published = world.try_publish(declared).unwrap();
+    assert_eq!((published.conflicts, published.rows_added, published.rows_beaten), (0, 1, 1));
+    assert_eq!(world.number_now(view, b"k"), Some(3));
+
+    let short = world.layout.encode(&[Cell::Value(Value::Int64(7))]);
+    let short = IncomingRow { key: b"x".to_vec(), event: at(-9), created: at(-9), row: short };
+    world.publish(view, "u5", 5, vec![short]);
+    let extended = world.row(b"x", at(-9), at(-9), 7);
+    let published = world.publish(view, "u6", 6, vec![extended.clone()]);
+    assert_eq!((published.conflicts, published.rows_added), (0, 1));
+    assert_eq!(world.row_now(view, b"x").unwrap().row, extended.row);
+}
+
+/// Goal: a unit comes with its rows, position and stamp, or with none of them.
+pub fn a_refused_publication_leaves_nothing(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("trips@1");
+    world.publish(view, "u1", 1, vec![world.row(b"a", at(-9), at(-9), 1)]);
+    let damaged = IncomingRow { key: b"z".to_vec(), event: at(-1), created: at(-1), row: vec![1, 0, 9] };
+    let refused =
+        world.try_publish(world.unit(view, "u2", 2, vec![world.row(b"b", at(-9), at(-9), 1), damaged]));
+    assert!(matches!(refused, Err(OnlineError::DamagedEntry { .. })), "{refused:?}");
+
+    let answer = world.try_read(&[(view, b"a"), (view, b"b"), (view, b"z")], None).unwrap();
+    assert_eq!(answer.rows.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(answer.frontiers[0].position, Some(1));
+    assert_eq!(harness.wait(world.store.journal(view)).unwrap().len(), 1);
+
+    // The name of the refused unit is free, and a unit without rows moves position and journal too.
+    assert!(!world.publish(view, "u2", 2, Vec::new()).already);
+    let answer = world.try_read(&[(view, b"a")], None).unwrap();
+    let journal = harness.wait(world.store.journal(view)).unwrap();
+    assert_eq!(answer.frontiers[0].position, Some(2));
+    assert_eq!(answer.frontiers[0].last_visible, Some(journal[1].visible));
+}
+
+/// Goal: after reopening, rows, waiting rows, journal, numbers of views and the order of stamps are what they were.
+pub fn reopening_keeps_everything(harness: &impl Harness) {
+    let world = World::open(harness);
+    let (trips, ratings) = (world.view("trips@1"), world.view("ratings@1"));
+    world.clock.set(at(100));
+    let rows = vec![world.row(b"k", at(1), at(2), 1), world.row(b"k", at(200), at(200), 2)];
+    let unit = Publication { note: "a note", ..world.unit(trips, "u1", 7, rows) };
+    let first = world.try_publish(unit).unwrap();
+    let row = world.row_now(trips, b"k");
+
+    // The clock steps back by 100 seconds.
+    let world = world.reopen();
+    assert_eq!(harness.wait(world.store.find("trips@1")).unwrap(), Some(trips));
+    assert_eq!(harness.wait(world.store.find("nothing@1")).unwrap(), None);
+    assert_eq!((world.view("ratings@1"), world.view("trips@1")), (ratings, trips));
+    assert_ne!(world.view("more@1"), trips);
+    assert_eq!(world.row_now(trips, b"k"), row);
+    let journal = harness.wait(world.store.journal(trips)).unwrap();
+    let stamp =
+        UnitStamp { unit: "u1".into(), visible: first.visible, position: 7, rows: 2, note: "a note".into() };
+    assert_eq!(journal, [stamp]);
+    assert!(world.publish(trips, "u1", 7, Vec::new()).already);
+    let second = world.publish(ratings, "u1", 8, Vec::new());
+    assert!(!second.already && second.visible > first.visible);
+    world.clock.set(at(200));
+    assert_eq!(world.number_now(trips, b"k"), Some(2));
+}
+
+/// Goal: replaying a journal into an empty store gives every row and unit its old stamp; a stamp that is not after
+/// the view's last one is refused.
+pub fn replay_keeps_the_stamps(harness: &impl Harness) {
+    let world = World::open(harness);
+    let (trips, ratings) = (world.view("trips@1"), world.view("ratings@1"));
+    world.clock.set(at(1_000));
+    let replay = |view, unit, number: i64, visible| {
+        let rows = vec![world.row(b"k", at(number - 500), at(number - 500), number)];
+        world.try_publish(Publication { visible: Some(visible), ..world.unit(view, unit, 1, rows) })
+    };
+    assert_eq!(replay(trips, "u1", 1, at(10)).unwrap().visible, at(10));
+    assert_eq!(replay(trips, "u2", 2, at(20)).unwrap().visible, at(20));
+    assert_eq!(replay(ratings, "u1", 3, at(5)).unwrap().visible, at(5));
+    let refused = replay(trips, "u3", 3, at(20));
+    assert!(matches!(refused, Err(OnlineError::ReplayOrder { .. })), "{refused:?}");
+    let journal = harness.wait(world.store.journal(trips)).unwrap();
+    assert_eq!(journal.iter().map(|unit| unit.visible).collect::<Vec<_>>(), [at(10), at(20)]);
+    let row = world.row_now(trips, b"k").unwrap();
+    assert_eq!((world.number(&row), row.visible), (2, at(20)));
+    assert!(world.publish(trips, "u4", 4, Vec::new()).visible >= at(1_000));
+}

@@ -1,0 +1,218 @@
+//! The online store in a folder of this machine, on one LSM tree database.
+//!
+//! | keyspace | key | value |
+//! | --- | --- | --- |
+//! | `rows` | view `u32` big-endian, encoded key | entry ([`crate::entry`]) |
+//! | `waiting` | the same | overflow record of the entry |
+//! | `journal` | see `records` | unit to stamp, stamp to unit |
+//! | `meta` | see `records` | identity to view, view to frontier, format |
+//!
+//! A publication is one batch over all four, synced before it is acknowledged. Everything is computed inline and
+//! futures come back ready. One process holds the folder at a time; `holder.json` says which.
+
+mod failure;
+mod folder;
+mod publish;
+mod read;
+mod records;
+
+use std::collections::HashMap;
+use std::future::ready;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use asof_model::Instant;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use parking_lot::{Mutex, RwLock};
+
+use crate::error::OnlineError;
+use crate::stamps::Stamps;
+use crate::store::{
+    BoxFuture, Clock, KEY_BYTES_MAX, NAME_BYTES_MAX, OnlineAnswer, OnlineStore, Publication, Published,
+    UnitStamp, ViewHandle, ViewStatistics,
+};
+
+/// The least the block cache is given: below it every read would go to the file.
+const CACHE_BYTES_MIN: u64 = 1 << 20;
+
+/// The embedded online store.
+pub struct EmbeddedStore {
+    // Dropped first: it removes `holder.json` while the folder is still held.
+    _holder: folder::Holder,
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    database: Database,
+    rows: Keyspace,
+    waiting: Keyspace,
+    journal: Keyspace,
+    meta: Keyspace,
+    views: RwLock<HashMap<String, ViewHandle>>,
+    stamps: Stamps<Snapshot>,
+    /// Held while something is written: there is one writer at a time.
+    writer: Mutex<()>,
+}
+
+impl std::fmt::Debug for EmbeddedStore {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("EmbeddedStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl EmbeddedStore {
+    /// Opens the store in that folder, which is created where it is missing, and holds it until dropped.
+    ///
+    /// - `cache_bytes`: memory for blocks read from files, at least 1 MiB
+    /// - `holder`: the command that opens it, for the message that others get meanwhile
+    ///
+    /// Stamps and `t` go on after the greatest stamp stored, also where `clock` has stepped back since.
+    ///
+    /// # Errors
+    /// [`OnlineError::Locked`], [`OnlineError::ReadOnly`], [`OnlineError::DiskFull`], [`OnlineError::DamagedStore`],
+    /// [`OnlineError::UnknownVersion`], [`OnlineError::Io`].
+    pub fn open(
+        path: &Path,
+        cache_bytes: u64,
+        clock: Arc<dyn Clock>,
+        holder: &str,
+    ) -> Result<Self, OnlineError> {
+        let database = folder::open_database(path, cache_bytes.max(CACHE_BYTES_MIN))?;
+        let keyspace = |name: &str| {
+            database
+                .keyspace(name, KeyspaceCreateOptions::default)
+                .map_err(|error| failure::explain(path, error))
+        };
+        let (rows, waiting) = (keyspace("rows")?, keyspace("waiting")?);
+        let (journal, meta) = (keyspace("journal")?, keyspace("meta")?);
+        let snapshot = database.snapshot();
+        folder::check_format(path, &database, &meta)?;
+        let loaded = records::load(&snapshot, &meta, |error| failure::explain(path, error))?;
+        let _holder = folder::Holder::write(path, holder, clock.now())?;
+        Ok(Self {
+            _holder,
+            path: path.to_owned(),
+            clock,
+            rows,
+            waiting,
+            journal,
+            meta,
+            views: RwLock::new(loaded.views),
+            stamps: Stamps::new(loaded.high.unwrap_or(Instant::MIN), loaded.frontiers),
+            writer: Mutex::new(()),
+            database,
+        })
+    }
+
+    /// Whether there is a store in that folder. Says nothing about its health, and never creates one.
+    pub fn exists(path: &Path) -> bool {
+        folder::exists(path)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn failed(&self, error: fjall::Error) -> OnlineError {
+        failure::explain(&self.path, error)
+    }
+
+    fn register_now(&self, identity: &str) -> Result<ViewHandle, OnlineError> {
+        let _writer = self.writer.lock();
+        if let Some(view) = self.views.read().get(identity) {
+            return Ok(*view);
+        }
+        publish::check_size("the identity of a view", "bytes", identity.len(), NAME_BYTES_MAX)?;
+        if self.stamps.frozen() {
+            return Err(OnlineError::Poisoned { path: self.path.clone() });
+        }
+        let number = self.views.read().values().map(|view| view.number()).max().unwrap_or(0) + 1;
+        let view = ViewHandle::from_number(number);
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
+        batch.insert(&self.meta, records::identity_key(identity), number.to_le_bytes());
+        batch.commit().map_err(|error| self.failed(error))?;
+        self.stamps.add_view(view);
+        self.views.write().insert(identity.to_owned(), view);
+        Ok(view)
+    }
+
+    fn journal_now(&self, view: ViewHandle) -> Result<Vec<UnitStamp>, OnlineError> {
+        self.stamps.frontier(view)?;
+        let drawn = self.stamps.draw(self.clock.now(), None, || self.database.snapshot())?;
+        let mut units = Vec::new();
+        for each in drawn.snapshot.prefix(&self.journal, records::stamps_prefix(view)) {
+            let (key, value) = each.into_inner().map_err(|error| self.failed(error))?;
+            units.push(records::decode_stamp(&key, &value)?);
+        }
+        Ok(units)
+    }
+
+    fn keys_now(
+        &self,
+        view: ViewHandle,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, OnlineError> {
+        self.stamps.frontier(view)?;
+        let drawn = self.stamps.draw(self.clock.now(), None, || self.database.snapshot())?;
+        let prefix = view.number().to_be_bytes();
+        let first = match after {
+            // Cut to the longest key there can be, which the engine insists on: what is behind stays the same.
+            Some(after) => Bound::Excluded([&prefix[..], &after[..after.len().min(KEY_BYTES_MAX)]].concat()),
+            None => Bound::Included(prefix.to_vec()),
+        };
+        let mut keys = Vec::new();
+        for each in drawn.snapshot.range(&self.rows, (first, Bound::Unbounded)).take(limit) {
+            let key = each.key().map_err(|error| self.failed(error))?;
+            match key.strip_prefix(&prefix) {
+                Some(key) => keys.push(key.to_vec()),
+                None => break,
+            }
+        }
+        Ok(keys)
+    }
+
+    fn statistics_now(&self, view: ViewHandle) -> Result<ViewStatistics, OnlineError> {
+        let (frontier, units) = self.stamps.frontier(view)?;
+        Ok(ViewStatistics { position: frontier.position, last_visible: frontier.last_visible, units })
+    }
+}
+
+impl OnlineStore for EmbeddedStore {
+    fn register<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<ViewHandle, OnlineError>> {
+        Box::pin(ready(self.register_now(identity)))
+    }
+
+    fn find<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<ViewHandle>, OnlineError>> {
+        Box::pin(ready(Ok(self.views.read().get(identity).copied())))
+    }
+
+    fn publish<'a>(&'a self, publication: Publication<'a>) -> BoxFuture<'a, Result<Published, OnlineError>> {
+        Box::pin(ready(self.publish_now(publication)))
+    }
+
+    fn read<'a>(
+        &'a self,
+        keys: &'a [(ViewHandle, &'a [u8])],
+        now: Option<Instant>,
+    ) -> BoxFuture<'a, Result<OnlineAnswer, OnlineError>> {
+        Box::pin(ready(self.read_now(keys, now)))
+    }
+
+    fn journal(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>> {
+        Box::pin(ready(self.journal_now(view)))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        view: ViewHandle,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>> {
+        Box::pin(ready(self.keys_now(view, after, limit)))
+    }
+
+    fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>> {
+        Box::pin(ready(self.statistics_now(view)))
+    }
+}

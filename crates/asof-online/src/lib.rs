@@ -1,0 +1,32 @@
+//! The online store: per view and key, the row in force and the rows that wait, read in one snapshot per request.
+//!
+//! The crate holds the trait, the codecs that every implementation shares, and the embedded implementation on an
+//! LSM tree in a folder. It **must not know** sources, Redis, Kafka, HTTP, or how a row came to be; it reads no
+//! clock but the injected one.
+//!
+//! Reading order: [`store`] (what an online store promises), [`layout`] and [`cell`] (the bytes of a row),
+//! [`entry`] (the bytes under one key) and [`fold`] (how a new row changes them), `stamps` (how `t` and `visible`
+//! are drawn), then [`embedded`]. `conformance` (a cargo feature) is the suite that each
+//! implementation runs.
+
+pub mod cell;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod embedded;
+pub mod entry;
+pub mod error;
+mod fields;
+pub mod fold;
+pub mod layout;
+mod stamps;
+pub mod store;
+
+pub use cell::CellRef;
+pub use embedded::EmbeddedStore;
+pub use entry::{StoredRow, StoredRowRef, WAITING_INLINE_MAX, row_at};
+pub use error::OnlineError;
+pub use layout::RowLayout;
+pub use store::{
+    AnswerRow, BoxFuture, Clock, Frontier, IncomingRow, KEY_BYTES_MAX, OnlineAnswer, OnlineStore,
+    PUBLICATION_ROWS_MAX, Publication, Published, UnitStamp, ViewHandle, ViewStatistics,
+};

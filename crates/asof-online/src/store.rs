@@ -1,0 +1,242 @@
+//! What an online store promises.
+//!
+//! - **Atomic.** A publication writes its rows, the fold position of its view and `unit -> visible` together, or
+//!   nothing. Once acknowledged it is durable.
+//! - **Once.** A unit is folded once; publishing it again answers its first stamp and changes nothing.
+//! - **Order-free.** For every `t` not before the last stamp, the row in force depends on the set of rows
+//!   published, not on their order or their split into units (SEMANTICS 3 and 8).
+//! - **One instant per answer.** A read sees one snapshot; its `t` is drawn with it: not before any stamp in it,
+//!   before every later one (SEMANTICS 1). A stamp is drawn once, strictly after every `t` and stamp before.
+//! - **Readers never wait for a writer.** There is one writer at a time.
+//!
+//! Not done here: ttl, defaults and statuses (decided by whoever reads the row), and history.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use asof_model::Instant;
+use bytes::Bytes;
+
+use crate::error::OnlineError;
+use crate::layout::RowLayout;
+
+/// A future that an implementation may compute inline or on its own runtime.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The most rows in one publication. One publication is one atomic batch that is held in memory, written to the
+/// journal in one piece, and read back in one piece after a crash; some 250,000 rows of 500 bytes are 125 MB.
+/// The embedded engine itself counts the items of a batch in 32 bits and lets its journal file grow as needed.
+pub const PUBLICATION_ROWS_MAX: usize = 250_000;
+/// The most bytes of keys and rows in one publication, for the same reason.
+pub const PUBLICATION_BYTES_MAX: usize = 1 << 30;
+/// The most bytes of an encoded key. The embedded engine takes keys of 65,535 bytes and panics beyond; 4 of them
+/// are the view's number.
+pub const KEY_BYTES_MAX: usize = 65_531;
+/// The most bytes of a view's identity or of a unit's name.
+pub const NAME_BYTES_MAX: usize = 4_096;
+/// The most bytes of a unit's note.
+pub const NOTE_BYTES_MAX: usize = 1 << 20;
+
+/// The only source of the present. Nothing in this crate reads another clock.
+pub trait Clock: Send + Sync {
+    /// The present. May stand still or step back; the store keeps its own order.
+    fn now(&self) -> Instant;
+}
+
+/// The durable small number of a view in one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ViewHandle(u32);
+
+impl ViewHandle {
+    /// The handle of that number. For implementations of the trait; everybody else asks
+    /// [`OnlineStore::register`] or [`OnlineStore::find`].
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// A row to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingRow {
+    /// The encoded key (`asof_model::key`), at most [`KEY_BYTES_MAX`] bytes. Empty for a view without entities.
+    pub key: Vec<u8>,
+    /// When the fact became true.
+    pub event: Instant,
+    /// When its source says it was known.
+    pub created: Instant,
+    /// Its features, by [`RowLayout::encode`].
+    pub row: Vec<u8>,
+}
+
+/// A publication unit: rows that become readable together.
+#[derive(Debug, Clone)]
+pub struct Publication<'a> {
+    /// The view.
+    pub view: ViewHandle,
+    /// The view's features, all that any of its rows has.
+    pub layout: &'a RowLayout,
+    /// The name of the unit, unique in its view for ever.
+    pub unit: &'a str,
+    /// The commit or log position that the unit reflects.
+    pub position: u64,
+    /// Any text to keep in the journal.
+    pub note: &'a str,
+    /// Whether the source names a created column: then equal instants with other bytes are no conflict.
+    pub created_declared: bool,
+    /// The stamp, only when replaying a journal to rebuild a lost store: in order of visible within the view, and
+    /// before anybody reads the view. Otherwise `None`: the store draws it.
+    pub visible: Option<Instant>,
+    /// The rows, in any order, at most [`PUBLICATION_ROWS_MAX`].
+    pub rows: Vec<IncomingRow>,
+}
+
+/// What a publication did. The row counts add up to the rows given, unless `already`: then all counts are 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The unit's stamp; the first one if `already`.
+    pub visible: Instant,
+    /// The unit was journaled before: nothing was done.
+    pub already: bool,
+    /// Rows that are in force or wait now.
+    pub rows_added: u64,
+    /// Rows identical to one that the store holds, or to another one of the unit: the first visible stays.
+    pub rows_repeated: u64,
+    /// Rows smaller than the row in force: in history only.
+    pub rows_beaten: u64,
+    /// Rows that share (event, created) with another row of their key whose bytes differ, neither extending the
+    /// other by later features, where the source names no created column (SEMANTICS 3).
+    pub conflicts: u64,
+    /// Rows that wait now under the keys of the unit, seen at its stamp.
+    pub waiting: u64,
+    /// Those of them that stand in overflow records.
+    pub overflowed: u64,
+}
+
+/// A journaled unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitStamp {
+    /// The name of the unit.
+    pub unit: String,
+    /// When it became readable.
+    pub visible: Instant,
+    /// The position it reflects.
+    pub position: u64,
+    /// How many rows it was given.
+    pub rows: u64,
+    /// The note it was given.
+    pub note: String,
+}
+
+/// A row of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerRow {
+    /// When the fact became true.
+    pub event: Instant,
+    /// When its source says it was known.
+    pub created: Instant,
+    /// The stamp of the unit that first brought it.
+    pub visible: Instant,
+    /// The position of that unit.
+    pub position: u64,
+    /// Its features, for [`RowLayout::cell`].
+    pub row: Bytes,
+}
+
+/// How far a view has been folded in the snapshot of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frontier {
+    /// The view.
+    pub view: ViewHandle,
+    /// The greatest position folded; `None` before the first unit.
+    pub position: Option<u64>,
+    /// The last stamp; `None` before the first unit.
+    pub last_visible: Option<Instant>,
+}
+
+/// One answer, from one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnlineAnswer {
+    /// The instant the answer is for.
+    pub t: Instant,
+    /// Per asked key, in order, the row in force at `t`: the greatest with `max(event, created, visible) <= t`.
+    pub rows: Vec<Option<AnswerRow>>,
+    /// The frontier of each asked view, once each, in the order in which they were first asked for.
+    pub frontiers: Vec<Frontier>,
+}
+
+/// How far a view is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViewStatistics {
+    /// The greatest position folded; `None` before the first unit.
+    pub position: Option<u64>,
+    /// The last stamp; `None` before the first unit.
+    pub last_visible: Option<Instant>,
+    /// Units journaled.
+    pub units: u64,
+}
+
+/// An online store. See the module for what every implementation keeps; `conformance` checks it.
+pub trait OnlineStore: Send + Sync {
+    /// The number of the view of that identity, given out now if there is none. The same identity has the same
+    /// number for ever; numbers are durable before they are returned.
+    ///
+    /// # Errors
+    /// [`OnlineError::TooLarge`] past [`NAME_BYTES_MAX`]; failures of the store.
+    fn register<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<ViewHandle, OnlineError>>;
+
+    /// The number of the view of that identity, if it was registered.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    fn find<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<Option<ViewHandle>, OnlineError>>;
+
+    /// Folds one unit: rows, fold position and `unit -> visible` in one atomic durable write.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; [`OnlineError::TooLarge`]; [`OnlineError::ReplayOrder`]; damaged rows, stored
+    /// or given; failures of the store. Nothing has been written then, with one exception: when the durable write
+    /// itself fails, its outcome shows when the store is opened again. Until then reads go on, at instants before
+    /// the unit's stamp, and further publications are refused as [`OnlineError::Poisoned`].
+    fn publish<'a>(&'a self, publication: Publication<'a>) -> BoxFuture<'a, Result<Published, OnlineError>>;
+
+    /// The rows in force for all these keys at one `t`, from one snapshot. Without `now` the store draws `t`.
+    ///
+    /// # Errors
+    /// [`OnlineError::NowAhead`] where `now` is beyond the store's clock (while a unit is being written, its clock
+    /// stands just before that unit's stamp); [`OnlineError::NowBehind`] where `now` is before the last stamp of an
+    /// asked view; [`OnlineError::UnknownView`]; damaged entries; failures of the store.
+    fn read<'a>(
+        &'a self,
+        keys: &'a [(ViewHandle, &'a [u8])],
+        now: Option<Instant>,
+    ) -> BoxFuture<'a, Result<OnlineAnswer, OnlineError>>;
+
+    /// The view's units in order of visible.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; failures of the store.
+    fn journal(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>>;
+
+    /// Up to `limit` keys of the view that hold a row in force or waiting, in key order, beginning strictly behind
+    /// `after`.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; failures of the store.
+    fn keys<'a>(
+        &'a self,
+        view: ViewHandle,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>>;
+
+    /// How far the view is.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; failures of the store.
+    fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>>;
+}

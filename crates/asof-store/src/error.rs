@@ -1,0 +1,226 @@
+//! What can go wrong with a verb. Errors of the rooms below pass through with their own text and hint.
+
+use std::path::PathBuf;
+
+use asof_engine::EngineError;
+use asof_model::definition::Problem;
+use asof_model::{Explain, Instant, Kind, ViewId};
+use asof_offline::OfflineError;
+use asof_online::OnlineError;
+use asof_registry::RegistryError;
+
+/// Errors of the feature store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// No folder here or above is a project.
+    #[error("no `asof.toml` in `{}` or any folder above it", from.display())]
+    NoProject {
+        /// Where the search began.
+        from: PathBuf,
+    },
+    /// A file of the project that cannot be read or written.
+    #[error("cannot {doing} `{}`: {source}", path.display())]
+    Io {
+        /// "read" or "write".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A definition file that is not UTF-8.
+    #[error("`{file}` is not UTF-8 text")]
+    NotText {
+        /// The file.
+        file: String,
+    },
+    /// The files of the project have problems.
+    #[error("{}", lines(.0))]
+    Definitions(Vec<Problem>),
+    /// An apply that is refused.
+    #[error("{}", lines(.0))]
+    Refused(Vec<Refused>),
+    /// Nothing was applied yet.
+    #[error("nothing has been applied to project `{project}` yet")]
+    NothingApplied {
+        /// The project.
+        project: String,
+    },
+    /// A name that does not exist.
+    #[error("there is no {kind} `{name}`")]
+    Unknown {
+        /// What was looked for: "view", "service", "object".
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The nearest one, or the list.
+        hint: Option<String>,
+    },
+    /// A feature that its view does not have.
+    #[error("view `{view}` has no feature `{feature}`")]
+    UnknownFeature {
+        /// The view.
+        view: ViewId,
+        /// The name.
+        feature: String,
+        /// The nearest one, or the list.
+        hint: Option<String>,
+    },
+    /// A feature that was added and is not backfilled.
+    #[error("feature `{feature}` was added to view `{view}` and does not answer until it is backfilled")]
+    NotBackfilled {
+        /// The view.
+        view: ViewId,
+        /// The feature.
+        feature: String,
+    },
+    /// A view past its sunset.
+    #[error("view `{view}` passed its sunset on {sunset}")]
+    PastSunset {
+        /// The view.
+        view: ViewId,
+        /// When.
+        sunset: Instant,
+    },
+    /// A request that cannot be understood.
+    #[error("{message}")]
+    Request {
+        /// What is wrong.
+        message: String,
+        /// What to write instead.
+        hint: Option<String>,
+    },
+    /// An entity row without a join key that the request needs.
+    #[error("the request lacks the join key `{key}`, which view `{view}` is looked up by")]
+    MissingKey {
+        /// The column.
+        key: String,
+        /// A view that needs it.
+        view: ViewId,
+        /// The columns that are there.
+        hint: Option<String>,
+    },
+    /// A key value of the wrong type.
+    #[error("join key `{key}`: {reason}")]
+    BadKey {
+        /// The column.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two features of a request that would have one name.
+    #[error("the answer has two features named `{name}`: {first} and {second}")]
+    SameName {
+        /// The name.
+        name: String,
+        /// The first.
+        first: String,
+        /// The second.
+        second: String,
+    },
+    /// An instant that lies before all that online state still knows, and reading history was not asked for.
+    #[error("`now` {now} is before the last update of a view, {last}")]
+    NowBehind {
+        /// The instant asked for.
+        now: Instant,
+        /// The last stamp.
+        last: Instant,
+    },
+    /// A store that is inconsistent in itself.
+    #[error("{0}")]
+    Corrupt(String),
+    /// An error of sources, joins or training sets.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// An error of history.
+    #[error(transparent)]
+    Offline(#[from] OfflineError),
+    /// An error of the online store.
+    #[error(transparent)]
+    Online(#[from] OnlineError),
+    /// An error of the registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// One reason to refuse an apply, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub message: String,
+    /// The line to write, or what else to do.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl StoreError {
+    /// The problems that this error collects, each with its hint; empty for an error that stands alone.
+    pub fn parts(&self) -> Vec<(String, Option<String>)> {
+        match self {
+            Self::Definitions(problems) => problems.iter().map(|each| (each.to_string(), each.hint.clone())).collect(),
+            Self::Refused(refused) => refused.iter().map(|each| (each.message.clone(), each.hint.clone())).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Explain for StoreError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoProject { .. } | Self::Unknown { .. } | Self::UnknownFeature { .. } => Kind::NotFound,
+            Self::NotText { .. }
+            | Self::Definitions(_)
+            | Self::Request { .. }
+            | Self::MissingKey { .. }
+            | Self::BadKey { .. }
+            | Self::SameName { .. }
+            | Self::NowBehind { .. } => Kind::Invalid,
+            Self::Refused(_) | Self::NothingApplied { .. } | Self::NotBackfilled { .. } | Self::PastSunset { .. } => {
+                Kind::Conflict
+            }
+            Self::Io { .. } => Kind::Unavailable,
+            Self::Corrupt(_) => Kind::Corrupt,
+            Self::Engine(error) => error.kind(),
+            Self::Offline(error) => error.kind(),
+            Self::Online(error) => error.kind(),
+            Self::Registry(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProject { .. } => {
+                Some("name the project with `--project DIR`, or begin one with `asof init DIR`".to_owned())
+            }
+            Self::NotText { .. } => Some("save it as UTF-8".to_owned()),
+            Self::NothingApplied { .. } => Some("run `asof apply`".to_owned()),
+            Self::Unknown { hint, .. }
+            | Self::UnknownFeature { hint, .. }
+            | Self::Request { hint, .. }
+            | Self::MissingKey { hint, .. } => hint.clone(),
+            Self::NotBackfilled { view, .. } => Some(format!("run `asof materialize {view}`")),
+            Self::PastSunset { view, .. } => Some(format!("move to a newer version of `{}`", view.name)),
+            Self::SameName { .. } => Some("ask for full names, or give one of the views an alias".to_owned()),
+            Self::BadKey { .. } => Some("the type of a join key is the one its entity declares".to_owned()),
+            Self::NowBehind { .. } => {
+                Some("ask on the command line (`asof get --now`), which answers from history".to_owned())
+            }
+            Self::Engine(error) => error.hint(),
+            Self::Offline(error) => error.hint(),
+            Self::Online(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            Self::Io { .. } | Self::Definitions(_) | Self::Refused(_) | Self::Corrupt(_) => None,
+        }
+    }
+}
+
+fn lines<T: std::fmt::Display>(parts: &[T]) -> String {
+    parts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

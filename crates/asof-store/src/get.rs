@@ -1,0 +1,256 @@
+//! `get`: the values of features for entity keys at one instant.
+//!
+//! The present is answered from the online store, in one snapshot. An instant before the last update of a view is
+//! answered from history under `served`, never from state that has moved on (SEMANTICS 1).
+
+use std::collections::BTreeMap;
+
+use arrow::array::ArrayRef;
+use asof_engine::columns::{ColumnBuilder, value_at};
+use asof_model::plan::Catalog;
+use asof_model::{Age, Cell, EncodedKey, Instant, KnownAt, Rule, Status, Value, ValueType, ViewId, key, name};
+use asof_online::{AnswerRow, CellRef, OnlineError, RowLayout, ViewHandle};
+
+use crate::request::{Naming, PlannedJoin, RequestPlan, Wanted, rule};
+use crate::{NoProgress, Store, StoreError};
+
+/// The most entity rows of one request.
+pub const ENTITY_ROWS_MAX: usize = 10_000;
+
+/// A request for values.
+#[derive(Debug, Clone)]
+pub struct GetRequest {
+    /// For each key column its value in each entity row; `None` is a null key. Columns that no view needs are left
+    /// alone.
+    pub entities: BTreeMap<String, Vec<Option<Value>>>,
+    /// The number of entity rows.
+    pub rows: usize,
+    /// The instant asked for. `None`: the present.
+    pub now: Option<Instant>,
+    /// Whether values past their ttl are returned.
+    pub include_expired: bool,
+    /// Whether an instant before the last update may be answered from history.
+    pub from_history: bool,
+}
+
+/// One value of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// After defaults; `None` is null.
+    pub value: Option<Value>,
+    /// Why it is what it is.
+    pub status: Status,
+    /// The event instant of the row met, also past its ttl; `None` where none was.
+    pub event: Option<Instant>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The instant it holds for.
+    pub t: Instant,
+    /// For each entity row a value for each column of the plan.
+    pub rows: Vec<Vec<Answered>>,
+    /// For each view the commit of its history that the answer reflects. Empty for answers from history.
+    pub positions: BTreeMap<ViewId, u64>,
+}
+
+/// A compiled request with what it needs of the online store.
+pub struct OnlinePlan {
+    /// The request.
+    pub plan: RequestPlan,
+    /// For each join its view's handle; `None`: nothing was ever published for it.
+    handles: Vec<Option<ViewHandle>>,
+    /// For each join the codec of its rows.
+    layouts: Vec<RowLayout>,
+}
+
+impl Store {
+    /// Compiles a request for serving. Made once for a request shape and a registry revision.
+    ///
+    /// # Errors
+    /// As [`Store::request`], and [`StoreError::SameName`]; those of the online store.
+    pub async fn online_plan(
+        &self,
+        catalog: &Catalog,
+        wanted: &Wanted,
+        naming: &Naming,
+    ) -> Result<OnlinePlan, StoreError> {
+        let plan = self.request(catalog, wanted, naming).await?;
+        plan.check_names()?;
+        let online = self.online().await?;
+        let (mut handles, mut layouts) = (Vec::new(), Vec::new());
+        for join in &plan.joins {
+            handles.push(online.find(&join.table).await?);
+            let types: Vec<ValueType> = join.view.features.iter().map(|feature| feature.value_type).collect();
+            layouts.push(RowLayout::new(&types));
+        }
+        Ok(OnlinePlan { plan, handles, layouts })
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// [`StoreError::MissingKey`], [`StoreError::Request`] for too many rows, [`StoreError::NowBehind`], and
+    /// [`OnlineError::NowAhead`] for an instant beyond the store's clock; those of the stores.
+    pub async fn get(
+        &self,
+        catalog: &Catalog,
+        plan: &OnlinePlan,
+        request: &GetRequest,
+    ) -> Result<Answer, StoreError> {
+        check_entities(&plan.plan, request)?;
+        match self.get_online(plan, request).await {
+            Err(StoreError::Online(OnlineError::NowBehind { .. })) if request.from_history => {
+                let t = request.now.unwrap_or_else(|| self.now());
+                self.get_history(catalog, &plan.plan, request, t).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn get_online(&self, plan: &OnlinePlan, request: &GetRequest) -> Result<Answer, StoreError> {
+        let mut keys: Vec<(ViewHandle, EncodedKey)> = Vec::with_capacity(plan.plan.joins.len() * request.rows);
+        // For each join and entity row the place of its key among those read; `None`: there is nothing to read.
+        let mut places: Vec<Vec<Option<usize>>> = Vec::with_capacity(plan.plan.joins.len());
+        for (join, handle) in plan.plan.joins.iter().zip(&plan.handles) {
+            let columns: Vec<&Vec<Option<Value>>> =
+                join.keys.iter().filter_map(|(_, column)| request.entities.get(column)).collect();
+            let mut of_join = Vec::with_capacity(request.rows);
+            for row in 0..request.rows {
+                let key = encoded(&columns, row).zip(*handle);
+                of_join.push(key.map(|(key, handle)| {
+                    keys.push((handle, key));
+                    keys.len() - 1
+                }));
+            }
+            places.push(of_join);
+        }
+        let asked: Vec<(ViewHandle, &[u8])> = keys.iter().map(|(handle, key)| (*handle, key.as_slice())).collect();
+        let read = self.online().await?.read(&asked, request.now).await?;
+        let rules: Vec<Rule> =
+            plan.plan.joins.iter().map(|join| rule(&join.view, KnownAt::Served, request.include_expired)).collect();
+        let mut rows = Vec::with_capacity(request.rows);
+        for row in 0..request.rows {
+            let mut values = Vec::with_capacity(plan.plan.columns.len());
+            for column in &plan.plan.columns {
+                let join = &plan.plan.joins[column.join];
+                let found = places[column.join][row].and_then(|place| read.rows[place].as_ref());
+                let layout = &plan.layouts[column.join];
+                values.push(answered(join, column.feature, layout, found, &rules[column.join], read.t)?);
+            }
+            rows.push(values);
+        }
+        let mut positions = BTreeMap::new();
+        for frontier in &read.frontiers {
+            let join = plan.handles.iter().position(|handle| *handle == Some(frontier.view));
+            if let (Some(join), Some(position)) = (join, frontier.position) {
+                positions.insert(plan.plan.joins[join].view.id.clone(), position);
+            }
+        }
+        Ok(Answer { t: read.t, rows, positions })
+    }
+
+    /// Answers a request from history: what serving answered, or could have answered, at `t`.
+    ///
+    /// # Errors
+    /// Those of history.
+    pub(crate) async fn get_history(
+        &self,
+        catalog: &Catalog,
+        plan: &RequestPlan,
+        request: &GetRequest,
+        t: Instant,
+    ) -> Result<Answer, StoreError> {
+        let array = |column: &str, value_type: ValueType| -> Result<ArrayRef, StoreError> {
+            let mut builder = ColumnBuilder::new(value_type, request.rows);
+            for value in request.entities.get(column).into_iter().flatten() {
+                builder.append(value.as_ref());
+            }
+            Ok(builder.finish())
+        };
+        let keys = crate::train::key_arrays(plan, array)?;
+        let times = vec![t.micros(); request.rows];
+        let joined = self
+            .join(catalog, plan, &keys, &times, KnownAt::Served, request.include_expired, &NoProgress)
+            .await?;
+        let mut columns = Vec::new();
+        let mut events = Vec::new();
+        for (answer, _) in &joined {
+            columns.push(answer.columns()?);
+            events.push(answer.events());
+        }
+        let value = |row: usize, column: &crate::request::PlannedColumn| {
+            let feature = &columns[column.join][column.feature];
+            Answered {
+                value: value_at(feature.values.as_ref(), feature.feature.value_type, row),
+                status: feature.statuses[row],
+                event: events[column.join][row],
+            }
+        };
+        let rows = (0..request.rows).map(|row| plan.columns.iter().map(|column| value(row, column)).collect());
+        Ok(Answer { t, rows: rows.collect(), positions: BTreeMap::new() })
+    }
+}
+
+/// Refuses a request that lacks a key column or has too many rows.
+fn check_entities(plan: &RequestPlan, request: &GetRequest) -> Result<(), StoreError> {
+    if request.rows > ENTITY_ROWS_MAX {
+        let message = format!("the request has {} entity rows, at most {ENTITY_ROWS_MAX} are answered", request.rows);
+        return Err(StoreError::Request { message, hint: Some("cut it into several".to_owned()) });
+    }
+    for join in &plan.joins {
+        if let Some((_, column)) = join.keys.iter().find(|(_, column)| !request.entities.contains_key(column)) {
+            return Err(StoreError::MissingKey {
+                key: column.clone(),
+                view: join.view.id.clone(),
+                hint: name::suggestion(column, request.entities.keys().map(String::as_str)),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The key of an entity row; `None` where a part of it is null.
+fn encoded(columns: &[&Vec<Option<Value>>], row: usize) -> Option<EncodedKey> {
+    let mut bytes = EncodedKey::new();
+    for column in columns {
+        key::encode_part(&mut bytes, column.get(row)?.as_ref()?);
+    }
+    Some(bytes)
+}
+
+/// The value of one feature, by the rule that training uses too (SEMANTICS 3 and 6).
+fn answered(
+    join: &PlannedJoin,
+    feature: usize,
+    layout: &RowLayout,
+    found: Option<&AnswerRow>,
+    rule: &Rule,
+    t: Instant,
+) -> Result<Answered, StoreError> {
+    let age = found.map_or(Age::Forgotten, |row| rule.age(row.event, t));
+    let row = found.filter(|_| age != Age::Forgotten);
+    let cell = match row {
+        Some(row) => layout.cell(&row.row, join.asked[feature])?,
+        None => None,
+    };
+    let status = match (&cell, age) {
+        (None, _) => Status::Missing,
+        (Some(_), Age::Expired) => Status::OutsideTtl,
+        (Some(CellRef::Error), _) => Status::Error,
+        (Some(CellRef::Null), _) => Status::Null,
+        (Some(_), _) => Status::Present,
+    };
+    let held = || match cell.map(CellRef::to_cell) {
+        Some(Cell::Value(value)) => Some(value),
+        _ => None,
+    };
+    let value = match status {
+        Status::Present => held(),
+        Status::OutsideTtl if rule.include_expired => held(),
+        _ => join.defaults[feature].clone(),
+    };
+    Ok(Answered { value, status, event: row.map(|row| row.event) })
+}
+

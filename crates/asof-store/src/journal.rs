@@ -1,0 +1,193 @@
+//! What was published: the notes that units carry in the journal, and what follows from them.
+
+use std::sync::Arc;
+
+use asof_engine::join::{Interval, UnitFacts, Units};
+use asof_model::plan::Catalog;
+use asof_model::{Instant, ViewId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Store, StoreError};
+
+/// What a journaled unit says about itself. Stored as JSON, for ever readable: fields are only added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Note {
+    /// A unit of rows.
+    Rows {
+        /// How many features, in order of addition, its rows carry.
+        features: usize,
+        /// Ranges of event instants, `[from, until)` in microseconds, of which it belongs to the first complete load.
+        bulk: Vec<(i64, i64)>,
+    },
+    /// A mark without rows: a range was loaded completely.
+    Load {
+        /// How many features the load carried.
+        features: usize,
+        /// The first microsecond of event time.
+        from: i64,
+        /// The first microsecond past it.
+        until: i64,
+        /// Identifies the files it read, and how.
+        inputs: String,
+    },
+}
+
+impl Note {
+    /// The text to keep.
+    pub fn to_text(&self) -> String {
+        // A plain enum of numbers and text always has a JSON form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads a kept text.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub fn read(text: &str) -> Result<Self, StoreError> {
+        serde_json::from_str(text)
+            .map_err(|error| StoreError::Corrupt(format!("a journal note cannot be read: {error}")))
+    }
+}
+
+/// One journaled unit with its note read.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The unit.
+    pub unit: String,
+    /// Its stamp.
+    pub visible: Instant,
+    /// The note.
+    pub note: Note,
+}
+
+/// A complete load of a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    /// Features it carried.
+    pub features: usize,
+    /// Its range of event time.
+    pub range: Interval,
+    /// Identifies what it read.
+    pub inputs: String,
+    /// When it was complete.
+    pub at: Instant,
+}
+
+/// The journal of one view version.
+#[derive(Debug, Clone, Default)]
+pub struct ViewJournal {
+    /// For the join.
+    pub units: Arc<Units>,
+    /// Complete loads, in order of time.
+    pub loads: Vec<Load>,
+    /// The last stamp.
+    pub last_visible: Option<Instant>,
+}
+
+impl ViewJournal {
+    /// Sorts out the entries of one view, in order of their stamps.
+    pub fn new(entries: &[Entry]) -> Self {
+        let mut units = Units::default();
+        let mut loads = Vec::new();
+        for entry in entries {
+            match &entry.note {
+                Note::Rows { features, bulk } => {
+                    let bulk = bulk.iter().map(|(from, until)| Interval { from: *from, until: *until }).collect();
+                    units.add(&entry.unit, UnitFacts { visible: entry.visible, features: *features, bulk });
+                }
+                Note::Load { features, from, until, inputs } => loads.push(Load {
+                    features: *features,
+                    range: Interval { from: *from, until: *until },
+                    inputs: inputs.clone(),
+                    at: entry.visible,
+                }),
+            }
+        }
+        Self { units: Arc::new(units), loads, last_visible: entries.iter().map(|entry| entry.visible).max() }
+    }
+
+    /// Whether the version's data is complete: some range was loaded to its end.
+    pub fn is_active(&self) -> bool {
+        !self.loads.is_empty()
+    }
+
+    /// How many of the view's `features` answer, in order of addition. An added feature answers once a load that
+    /// carries it has covered everything that was loaded before. Before the first load all of them do.
+    pub fn answering(&self, features: usize) -> usize {
+        let Some(first) = self.loads.first() else { return features };
+        let (mut answering, mut hull) = (first.features, first.range);
+        for load in &self.loads[1..] {
+            let covers = load.range.from <= hull.from && load.range.until >= hull.until;
+            if covers && load.features > answering {
+                answering = load.features;
+            }
+            hull = Interval { from: hull.from.min(load.range.from), until: hull.until.max(load.range.until) };
+        }
+        answering.min(features)
+    }
+
+    /// The parts of `range` that no complete load has covered yet.
+    pub fn uncovered(&self, range: Interval) -> Vec<(i64, i64)> {
+        let mut open = vec![(range.from, range.until)];
+        for load in &self.loads {
+            open = open.into_iter().flat_map(|part| without(part, load.range)).collect();
+        }
+        open
+    }
+}
+
+impl Store {
+    /// The journal of a view version as history holds it: what readers beside a writer see. Empty for a version that
+    /// was never loaded.
+    ///
+    /// # Errors
+    /// Those of history; [`StoreError::Corrupt`] for a note that is not understood.
+    pub async fn view_journal(&self, catalog: &Catalog, view: &ViewId) -> Result<ViewJournal, StoreError> {
+        let Some(table) = catalog.table_name(view) else { return Ok(ViewJournal::default()) };
+        if !self.project().history_path().exists() {
+            return Ok(ViewJournal::default());
+        }
+        let read = |entry: asof_offline::JournalEntry| {
+            Ok(Entry { note: Note::read(&entry.note)?, unit: entry.unit, visible: entry.visible })
+        };
+        let entries = self.offline().await?.journal(&table).await?;
+        Ok(ViewJournal::new(&entries.into_iter().map(read).collect::<Result<Vec<_>, StoreError>>()?))
+    }
+}
+
+/// What is left of a half-open part when a range is taken out.
+fn without(part: (i64, i64), range: Interval) -> Vec<(i64, i64)> {
+    let before = (part.0, part.1.min(range.from));
+    let after = (part.0.max(range.until), part.1);
+    [before, after].into_iter().filter(|(from, until)| from < until).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(features: usize, from: i64, until: i64) -> Load {
+        Load { features, range: Interval { from, until }, inputs: String::new(), at: Instant::EPOCH }
+    }
+
+    /// Goal: an added feature answers once a load with it covers all that was loaded before, and not sooner.
+    #[test]
+    fn added_features_answer_when_backfilled() {
+        let journal = |loads: &[Load]| ViewJournal { loads: loads.to_vec(), ..ViewJournal::default() };
+        assert_eq!(journal(&[]).answering(3), 3);
+        assert_eq!(journal(&[load(2, 0, 10)]).answering(3), 2);
+        assert_eq!(journal(&[load(2, 0, 10), load(3, 0, 5)]).answering(3), 2);
+        assert_eq!(journal(&[load(2, 0, 10), load(3, 0, 10)]).answering(3), 3);
+        assert_eq!(journal(&[load(2, 0, 10), load(2, 10, 20), load(3, 0, 10)]).answering(3), 2);
+        assert_eq!(journal(&[load(2, 0, 10), load(2, 10, 20), load(3, 0, 20)]).answering(3), 3);
+    }
+
+    /// Goal: bulk is what no complete load has covered.
+    #[test]
+    fn uncovered_parts() {
+        let journal = ViewJournal { loads: vec![load(1, 0, 10), load(1, 20, 30)], ..ViewJournal::default() };
+        assert_eq!(journal.uncovered(Interval { from: -5, until: 40 }), [(-5, 0), (10, 20), (30, 40)]);
+        assert_eq!(journal.uncovered(Interval { from: 2, until: 9 }), []);
+    }
+}

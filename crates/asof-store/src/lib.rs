@@ -1,0 +1,29 @@
+//! The feature store: the verbs `plan`, `apply`, `materialize`, `train`, `get` and `verify`, each in its own file,
+//! wired from the rooms below. Configuration and the clock are injected here.
+//!
+//! The crate **must not know** a wire format, a terminal, or Python: it takes plain requests and returns plain
+//! answers, and reports progress to whoever listens.
+//!
+//! Reading order: [`project`] (the folder), [`store`] (what is open), [`catalog`] (definitions as recorded),
+//! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`request`] (what a request means),
+//! [`train`], [`get`], [`verify`].
+
+pub mod apply;
+pub mod catalog;
+mod error;
+pub mod get;
+pub mod journal;
+pub mod materialize;
+pub mod progress;
+pub mod project;
+pub mod request;
+pub mod store;
+pub mod train;
+pub mod verify;
+
+pub use error::StoreError;
+pub use progress::{NoProgress, Progress};
+pub use project::Project;
+pub use store::{Store, SystemClock};
+
+pub use asof_online::Clock;

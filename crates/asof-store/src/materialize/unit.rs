@@ -1,0 +1,280 @@
+//! One publication unit: history first, then the online store, then the copy of its stamp.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
+use asof_engine::join::Interval;
+use asof_engine::source::{Admitted, BadRow, RawBatch};
+use asof_model::plan::Catalog;
+use asof_model::spec::{JoinKey, View};
+use asof_model::{Instant, ValueType};
+use asof_offline::{JournalEntry, OfflineStore, Table, TableSpec};
+use asof_online::{IncomingRow, OnlineStore, PUBLICATION_ROWS_MAX, Publication, RowLayout, UnitStamp, ViewHandle};
+use serde_json::json;
+
+use super::inputs::Scope;
+use crate::journal::{Entry, Note, ViewJournal};
+use crate::{Store, StoreError};
+
+/// A unit is cut once it has this many rows.
+const UNIT_ROWS: usize = 100_000;
+
+/// A unit is cut once its columns take this many bytes of memory.
+const UNIT_BYTES: usize = 128 * 1024 * 1024;
+
+// A cut comes after a whole batch, and a publication must still hold it.
+const _: () = assert!(UNIT_ROWS + asof_engine::source::RAW_BATCH_ROWS <= PUBLICATION_ROWS_MAX);
+
+/// The rows of a unit as they are gathered.
+#[derive(Default)]
+pub struct UnitRows {
+    batches: Vec<RecordBatch>,
+    bad: Vec<BadRow>,
+    raw_rows: usize,
+    bytes: usize,
+}
+
+impl UnitRows {
+    /// Adds what came of a raw batch.
+    pub fn add(&mut self, raw: &RawBatch, admitted: Admitted) {
+        self.raw_rows += raw.rows + raw.broken.len();
+        self.bytes += raw.approximate_bytes() as usize;
+        self.bad.extend(admitted.bad);
+        if admitted.rows.num_rows() > 0 {
+            self.batches.push(admitted.rows);
+        }
+    }
+
+    /// Whether the unit is to be cut here. Decided by the rows that stand in the files, so that the same files are
+    /// always cut alike.
+    pub fn is_full(&self) -> bool {
+        self.raw_rows >= UNIT_ROWS || self.bytes >= UNIT_BYTES
+    }
+
+    /// Whether there is no row to publish.
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// The rows set aside.
+    pub fn bad(&self) -> &[BadRow] {
+        &self.bad
+    }
+}
+
+/// What a publication came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Rows written to history now.
+    pub rows_written: u64,
+    /// Rows that became the latest of their key, or wait to.
+    pub rows_online: u64,
+    /// Conflicts found.
+    pub conflicts: u64,
+    /// Rows that wait under the touched keys.
+    pub waiting: u64,
+    /// Of those, in overflow records.
+    pub waiting_overflowed: u64,
+    /// The unit was published before.
+    pub already: bool,
+}
+
+/// Where the rows of one view version go.
+pub struct Target<'a> {
+    view: &'a View,
+    keys: Vec<JoinKey>,
+    table_name: String,
+    semantic_hash: String,
+    created_declared: bool,
+    schema: SchemaRef,
+    layout: RowLayout,
+    pub(super) table: Table,
+    pub(super) handle: ViewHandle,
+    pub(super) online: &'a dyn OnlineStore,
+    pub(super) offline: &'a OfflineStore,
+}
+
+impl Store {
+    /// Opens history and online store for a view version, and creates what is missing.
+    pub(super) async fn open_target<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        view: &'a View,
+    ) -> Result<Target<'a>, StoreError> {
+        let corrupt = || StoreError::Corrupt(format!("the registry has no record of view `{}`", view.id));
+        let record = catalog.views.get(&view.id).ok_or_else(corrupt)?;
+        let table_name = catalog.table_name(&view.id).ok_or_else(corrupt)?;
+        let keys = catalog.definitions.join_keys(view);
+        let schema = history_schema(&keys, &view.features);
+        // The online store first: it is what only one process may hold.
+        let online = self.online().await?;
+        let handle = online.register(&table_name).await?;
+        let offline = self.offline().await?;
+        let table = offline.table(&TableSpec { name: table_name.clone(), schema: schema.clone() }).await?;
+        let source = catalog.definitions.sources.get(&view.source);
+        let types: Vec<ValueType> = view.features.iter().map(|feature| feature.value_type).collect();
+        Ok(Target {
+            view,
+            keys,
+            table_name,
+            semantic_hash: record.semantic_hash.clone(),
+            created_declared: source.is_some_and(|source| source.created.is_some()),
+            schema,
+            layout: RowLayout::new(&types),
+            table,
+            handle,
+            online,
+            offline,
+        })
+    }
+}
+
+impl Target<'_> {
+    /// The history table's name.
+    pub fn table_name(&self) -> &str {
+        &self.table_name
+    }
+
+    /// The scope of a load of `range`.
+    pub fn scope(&self, range: Interval) -> Scope {
+        Scope(format!(
+            "{} {} {} {} {UNIT_ROWS} {UNIT_BYTES}",
+            self.table_name, self.semantic_hash, range.from, range.until
+        ))
+    }
+
+    /// The view's journal as the online store holds it.
+    pub async fn journal(&self) -> Result<ViewJournal, StoreError> {
+        let read = |stamp: UnitStamp| {
+            Ok(Entry { note: Note::read(&stamp.note)?, unit: stamp.unit, visible: stamp.visible })
+        };
+        let stamps = self.online.journal(self.handle).await?;
+        Ok(ViewJournal::new(&stamps.into_iter().map(read).collect::<Result<Vec<_>, StoreError>>()?))
+    }
+
+    /// Publishes one unit: to history if it is not there, then to the online store if it is not there.
+    pub async fn publish_unit(
+        &mut self,
+        unit: &str,
+        rows: UnitRows,
+        note: &Note,
+        inputs: serde_json::Value,
+    ) -> Result<Outcome, StoreError> {
+        let batches = rows.batches.iter().map(|batch| self.history_rows(batch, unit)).collect::<Result<Vec<_>, _>>()?;
+        let record = json!({ "note": note, "files": inputs });
+        let appended = self.table.append(unit, &batches, record).await?;
+        let mut incoming = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for batch in &batches {
+            self.incoming_rows(batch, self.view.features.len(), &mut incoming)?;
+        }
+        let published = self.fold(unit, appended.version, note, None, incoming).await?;
+        Ok(Outcome {
+            rows_written: if appended.already_there { 0 } else { appended.rows },
+            rows_online: published.rows_added,
+            conflicts: published.conflicts,
+            waiting: published.waiting,
+            waiting_overflowed: published.overflowed,
+            already: published.already,
+        })
+    }
+
+    /// Folds rows into the online store. A given stamp is one that the journal beside history has kept.
+    pub(super) async fn fold(
+        &self,
+        unit: &str,
+        position: u64,
+        note: &Note,
+        visible: Option<Instant>,
+        rows: Vec<IncomingRow>,
+    ) -> Result<asof_online::Published, StoreError> {
+        let publication = Publication {
+            view: self.handle,
+            layout: &self.layout,
+            unit,
+            position,
+            note: &note.to_text(),
+            created_declared: self.created_declared,
+            visible,
+            rows,
+        };
+        Ok(self.online.publish(publication).await?)
+    }
+
+    /// Marks the range of `note` as completely loaded.
+    pub async fn mark_complete(&self, now: Instant, note: &Note) -> Result<(), StoreError> {
+        // Each load is marked, also one that repeats an older range; the instant makes its name its own.
+        let mark = blake3::hash(format!("{} {}", now.micros(), note.to_text()).as_bytes());
+        let unit = format!("load-{}", &mark.to_hex()[..32]);
+        self.fold(&unit, self.table.version(), note, None, Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Copies stamps that are not there yet beside history, where readers find them and a lost online store is
+    /// rebuilt from.
+    pub async fn copy_journal(&self) -> Result<(), StoreError> {
+        let entry = |stamp: UnitStamp| JournalEntry {
+            table: self.table_name.clone(),
+            unit: stamp.unit,
+            visible: stamp.visible,
+            position: stamp.position,
+            rows: stamp.rows,
+            note: stamp.note,
+        };
+        let stamps = self.online.journal(self.handle).await?;
+        let entries: Vec<JournalEntry> = stamps.into_iter().map(entry).collect();
+        Ok(self.offline.append_journal(&entries).await?)
+    }
+
+    /// Admitted rows as history keeps them: with the name of their unit.
+    fn history_rows(&self, admitted: &RecordBatch, unit: &str) -> Result<RecordBatch, StoreError> {
+        let units: ArrayRef = Arc::new(StringArray::from(vec![unit; admitted.num_rows()]));
+        let column = |name: &String| match name.as_str() {
+            UNIT => Ok(units.clone()),
+            name => column(admitted, name).cloned(),
+        };
+        let columns = self.schema.fields().iter().map(|field| column(field.name())).collect::<Result<Vec<_>, _>>()?;
+        Ok(RecordBatch::try_new(self.schema.clone(), columns).map_err(asof_engine::EngineError::from)?)
+    }
+
+    /// History rows as the online store takes them. `features`: how many, in order of addition, the rows carry.
+    pub(super) fn incoming_rows(
+        &self,
+        rows: &RecordBatch,
+        features: usize,
+        out: &mut Vec<IncomingRow>,
+    ) -> Result<(), StoreError> {
+        let keys = self.keys.iter().map(|key| Ok((column(rows, &key.name)?, key.value_type)));
+        let keys = KeyColumns::new(keys.collect::<Result<Vec<_>, StoreError>>()?);
+        let events = column(rows, EVENT)?.as_primitive::<TimestampMicrosecondType>().values();
+        let createds = column(rows, CREATED)?.as_primitive::<TimestampMicrosecondType>().values();
+        let errors = column(rows, ERRORS)?;
+        let carried = &self.view.features[..features.min(self.view.features.len())];
+        let columns: Vec<ArrayRef> =
+            carried.iter().map(|each| column(rows, &each.name).cloned()).collect::<Result<_, _>>()?;
+        for row in 0..rows.num_rows() {
+            let mut key = Vec::new();
+            if !keys.encode(row, &mut key) {
+                let unit = self.table_name.clone();
+                return Err(StoreError::Corrupt(format!("history table `{unit}` has a row without a key")));
+            }
+            out.push(IncomingRow {
+                key,
+                event: Instant::from_micros_clamped(events[row]),
+                created: Instant::from_micros_clamped(createds[row]),
+                row: self.layout.encode(&cells_at(&columns, errors.as_ref(), carried, row)),
+            });
+        }
+        Ok(())
+    }
+
+    /// The columns of a whole history row.
+    pub(super) fn history_columns(&self) -> Vec<String> {
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+}
+
+fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, StoreError> {
+    rows.column_by_name(name).ok_or_else(|| StoreError::Corrupt(format!("history rows have no column `{name}`")))
+}

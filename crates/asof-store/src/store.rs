@@ -1,0 +1,98 @@
+//! What is open: each engine when it is first needed, once.
+
+use std::sync::Arc;
+
+use asof_model::Instant;
+use asof_offline::OfflineStore;
+use asof_online::{Clock, EmbeddedStore, OnlineStore};
+use asof_registry::sqlite::SqliteOptions;
+use asof_registry::{Registry, RegistryError, SqliteRegistry};
+use tokio::sync::OnceCell;
+
+use crate::{Project, StoreError};
+
+/// The clock of this machine.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let micros = since.ok().and_then(|since| i64::try_from(since.as_micros()).ok());
+        micros.map_or(Instant::EPOCH, Instant::from_micros_clamped)
+    }
+}
+
+/// A project's feature store. Its verbs are in the modules of their names.
+pub struct Store {
+    project: Project,
+    clock: Arc<dyn Clock>,
+    /// The command that runs, for whoever finds the online store held.
+    holder: String,
+    registry: OnceCell<Box<dyn Registry>>,
+    offline: OnceCell<OfflineStore>,
+    online: OnceCell<Arc<dyn OnlineStore>>,
+}
+
+impl Store {
+    /// The store of a project. Nothing is opened yet, and nothing is created.
+    pub fn new(project: Project, clock: Arc<dyn Clock>, holder: &str) -> Self {
+        Self {
+            project,
+            clock,
+            holder: holder.to_owned(),
+            registry: OnceCell::new(),
+            offline: OnceCell::new(),
+            online: OnceCell::new(),
+        }
+    }
+
+    /// The project.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// The present, by the injected clock.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// The registry, to write: created where it is missing.
+    pub(crate) async fn registry(&self) -> Result<&dyn Registry, StoreError> {
+        Ok(self.open_registry(true).await?.as_ref())
+    }
+
+    /// The registry, to read. `None` where nothing was ever applied.
+    pub(crate) async fn existing_registry(&self) -> Result<Option<&dyn Registry>, StoreError> {
+        match self.open_registry(false).await {
+            Ok(registry) => Ok(Some(registry.as_ref())),
+            Err(StoreError::Registry(RegistryError::Missing { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn open_registry(&self, create: bool) -> Result<&Box<dyn Registry>, StoreError> {
+        let open = async || {
+            let options = SqliteOptions { create, ..SqliteOptions::default() };
+            let path = self.project.registry_path();
+            let registry = SqliteRegistry::open_with(&path, &self.project.settings.project, options).await?;
+            Ok::<Box<dyn Registry>, StoreError>(Box::new(registry))
+        };
+        self.registry.get_or_try_init(open).await
+    }
+
+    /// History.
+    pub(crate) async fn offline(&self) -> Result<&OfflineStore, StoreError> {
+        self.offline.get_or_try_init(async || Ok(OfflineStore::open(&self.project.history_path())?)).await
+    }
+
+    /// The online store. It is held by one process at a time, from here to its end.
+    pub(crate) async fn online(&self) -> Result<&dyn OnlineStore, StoreError> {
+        let open = async || {
+            let cache = self.project.settings.online_cache_bytes;
+            let path = self.project.online_path();
+            let store = EmbeddedStore::open(&path, cache, self.clock.clone(), &self.holder)?;
+            Ok::<Arc<dyn OnlineStore>, StoreError>(Arc::new(store))
+        };
+        Ok(self.online.get_or_try_init(open).await?.as_ref())
+    }
+}

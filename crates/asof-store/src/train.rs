@@ -1,0 +1,310 @@
+//! `train`: a label table becomes a training set.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use asof_engine::columns::KeyColumns;
+use asof_engine::join::{Absorbed, LabelIndex, ViewAnswer, ViewJoin, ViewReport};
+use asof_engine::training::labels::LABEL_ROWS_MAX;
+use asof_engine::training::{LabelTable, OutputColumn, output};
+use asof_model::plan::Catalog;
+use asof_model::{Duration, Instant, KnownAt, ValueType, ViewId, Zone};
+use asof_offline::Scan;
+use futures::TryStreamExt;
+use serde::Serialize;
+
+use crate::project::writing;
+use crate::request::{Naming, RequestPlan, Wanted, rule};
+use crate::{Progress, Store, StoreError};
+
+/// Rows of history read at a time.
+const SCAN_ROWS: usize = 32_768;
+
+/// A training set to make.
+#[derive(Debug, Clone)]
+pub struct TrainRequest {
+    /// The label table: a Parquet or CSV file, or a folder of them.
+    pub labels: PathBuf,
+    /// What is asked for.
+    pub wanted: Wanted,
+    /// Where it goes: `.parquet` or `.csv`.
+    pub output: PathBuf,
+    /// The label column with the instants.
+    pub timestamp: String,
+    /// The zone of label times without offset.
+    pub zone: Zone,
+    /// Names and key columns.
+    pub naming: Naming,
+    /// What may hide a row.
+    pub known_at: KnownAt,
+    /// Whether each column is followed by its statuses.
+    pub statuses: bool,
+    /// Whether values past their ttl are returned.
+    pub include_expired: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct TrainReport {
+    /// Where it is.
+    pub output: PathBuf,
+    /// Label rows, all of them.
+    pub rows: u64,
+    /// Columns, the labels' own included.
+    pub columns: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// What may hide a row.
+    pub known_at: KnownAt,
+    /// For each joined view how it came out.
+    pub views: Vec<JoinReport>,
+    /// The record of this training set.
+    pub record: PathBuf,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// How one joined view came out.
+#[derive(Debug, Clone, Serialize)]
+pub struct JoinReport {
+    /// The view.
+    pub view: String,
+    /// The alias under which it was joined, or its name.
+    pub prefix: String,
+    /// Rows of history read.
+    pub history_rows: u64,
+    /// Counts of label rows.
+    #[serde(flatten)]
+    pub labels: ViewReport,
+    /// When the first of its rows became visible in this store; `None` where nothing was loaded.
+    pub first_visible: Option<String>,
+    /// The last label time.
+    pub last_label: Option<String>,
+}
+
+impl Store {
+    /// Makes a training set: every label row once, in order, with its columns, then the features.
+    ///
+    /// # Errors
+    /// Everything that can be known is refused before history is read; the output appears whole or not at all.
+    pub async fn train(&self, request: &TrainRequest, progress: &dyn Progress) -> Result<TrainReport, StoreError> {
+        let started = std::time::Instant::now();
+        let catalog = self.applied_catalog().await?;
+        let plan = self.request(&catalog, &request.wanted, &request.naming).await?;
+        plan.check_names()?;
+        output::format_of(&request.output)?;
+        let labels = LabelTable::read(&request.labels, &request.zone)?;
+        if labels.len() > LABEL_ROWS_MAX {
+            let message = format!("the label table has {} rows, at most {LABEL_ROWS_MAX} are joined at once", labels.len());
+            return Err(StoreError::Request { message, hint: Some("cut it into several".to_owned()) });
+        }
+        let names: Vec<(String, String)> = output_names(&plan, request.statuses);
+        output::check_names(&labels, names.iter().map(|(name, origin)| (name.as_str(), origin.as_str())))?;
+        let times = labels.times(&request.timestamp)?;
+        let key_arrays = key_arrays(&plan, |column, value_type| Ok(labels.values(column, value_type)?))?;
+        let joined =
+            self.join(&catalog, &plan, &key_arrays, &times, request.known_at, request.include_expired, progress).await?;
+
+        let mut columns = Vec::new();
+        let mut reports = Vec::new();
+        let mut answers: Vec<std::vec::IntoIter<asof_engine::join::FeatureColumn>> = Vec::new();
+        for (join, (answer, history_rows)) in plan.joins.iter().zip(&joined) {
+            reports.push(JoinReport {
+                view: join.view.id.to_string(),
+                prefix: join.prefix.clone(),
+                history_rows: *history_rows,
+                labels: answer.report()?,
+                first_visible: first_visible(join).map(|at| at.to_string()),
+                last_label: times.iter().max().and_then(|t| Instant::from_micros(*t)).map(|t| t.to_string()),
+            });
+            answers.push(answer.columns()?.into_iter());
+        }
+        for column in &plan.columns {
+            // A join's columns stand in the plan in the order of its features, one for each.
+            let Some(answer) = answers[column.join].next() else { continue };
+            let origin = plan.origin(column);
+            let statuses: StringArray = answer.statuses.iter().map(|status| Some(status.as_str())).collect();
+            columns.push(OutputColumn {
+                name: column.name.clone(),
+                origin: origin.clone(),
+                value_type: answer.feature.value_type,
+                values: answer.values,
+            });
+            if request.statuses {
+                columns.push(OutputColumn {
+                    name: status_name(&column.name),
+                    origin: format!("the status of {origin}"),
+                    value_type: ValueType::String,
+                    values: Arc::new(statuses),
+                });
+            }
+        }
+        let mut report = TrainReport {
+            output: request.output.clone(),
+            rows: labels.len() as u64,
+            columns: (labels.rows().num_columns() + columns.len()) as u64,
+            bytes: 0,
+            known_at: request.known_at,
+            views: reports,
+            record: self.project().training_path(),
+            seconds: 0.0,
+        };
+        let notes = [("asof.report".to_owned(), serde_json::to_string(&report.views).unwrap_or_default())];
+        report.bytes = output::write(&request.output, &labels, &columns, &notes)?;
+        report.seconds = started.elapsed().as_secs_f64();
+        report.record = self.record_training(&report)?;
+        Ok(report)
+    }
+
+    /// Keeps what is known of a training set.
+    fn record_training(&self, report: &TrainReport) -> Result<PathBuf, StoreError> {
+        let folder = self.project().training_path();
+        let name = report.output.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let at = self.now().to_string().replace([':', '.'], "-");
+        let path = folder.join(format!("{at}-{name}.json"));
+        let text = serde_json::to_vec_pretty(report).unwrap_or_default();
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(&path, text))
+            .map_err(|error| writing(&path, error))?;
+        Ok(path)
+    }
+
+    /// Joins every view of a plan to label rows: for each join its answer, and the history rows that were read.
+    ///
+    /// - `keys`: for each key column of the plan its values
+    /// - `times`: the labels' instants, microseconds
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request, which training and history reads share")]
+    pub(crate) async fn join(
+        &self,
+        catalog: &Catalog,
+        plan: &RequestPlan,
+        keys: &BTreeMap<String, ArrayRef>,
+        times: &[i64],
+        known_at: KnownAt,
+        include_expired: bool,
+        progress: &dyn Progress,
+    ) -> Result<Vec<(ViewAnswer, u64)>, StoreError> {
+        let mut indexes: HashMap<Vec<&str>, Arc<LabelIndex>> = HashMap::new();
+        let mut joins: Vec<ViewJoin> = Vec::new();
+        for join in &plan.joins {
+            let columns: Vec<&str> = join.keys.iter().map(|(_, column)| column.as_str()).collect();
+            let index = indexes.entry(columns).or_insert_with(|| {
+                // Every key column of a join is a key column of its plan.
+                let arrays = join.keys.iter().filter_map(|(key, column)| Some((keys.get(column)?, key.value_type)));
+                Arc::new(LabelIndex::new(&KeyColumns::new(arrays.collect()), times))
+            });
+            let join_keys = catalog.definitions.join_keys(&join.view);
+            let rule = rule(&join.view, known_at, include_expired);
+            let units = join.journal.units.clone();
+            joins.push(ViewJoin::new(index.clone(), rule, &join_keys, &join.view.features, &join.asked, units));
+        }
+        let mut rows_read: HashMap<ViewId, u64> = HashMap::new();
+        let mut done: HashSet<ViewId> = HashSet::new();
+        for join in &plan.joins {
+            if done.insert(join.view.id.clone()) {
+                // Every join of one view shares one scan.
+                let of_view: Vec<usize> =
+                    (0..joins.len()).filter(|place| plan.joins[*place].view.id == join.view.id).collect();
+                let read = self.scan_view(join, &mut joins, &of_view, times, progress).await?;
+                rows_read.insert(join.view.id.clone(), read);
+            }
+        }
+        let mut answers = Vec::with_capacity(joins.len());
+        for (place, join) in plan.joins.iter().enumerate() {
+            let answer = match joins[place].finish(times)? {
+                Some(answer) => answer,
+                None => {
+                    joins[place].whole_rows();
+                    self.scan_view(join, &mut joins, &[place], times, progress).await?;
+                    let undecided = || StoreError::Corrupt("whole rows cannot be ranked".to_owned());
+                    joins[place].finish(times)?.ok_or_else(undecided)?
+                }
+            };
+            answers.push((answer, rows_read.get(&join.view.id).copied().unwrap_or(0)));
+        }
+        Ok(answers)
+    }
+
+    /// Reads the history of a view once for the joins at `places`. Returns how many rows came.
+    async fn scan_view(
+        &self,
+        join: &crate::request::PlannedJoin,
+        joins: &mut [ViewJoin],
+        places: &[usize],
+        times: &[i64],
+        progress: &dyn Progress,
+    ) -> Result<u64, StoreError> {
+        if join.journal.units.is_empty() {
+            return Ok(0);
+        }
+        let Some(table) = self.offline().await?.existing_table(&join.table).await? else {
+            return Err(StoreError::Corrupt(format!("history table `{}` is gone, and its journal is not", join.table)));
+        };
+        'again: loop {
+            let mut columns: Vec<String> = places.iter().flat_map(|place| joins[*place].columns()).collect();
+            columns.sort();
+            columns.dedup();
+            let mut scan = Scan::of(columns);
+            scan.event_until = times.iter().max().and_then(|t| Instant::from_micros(*t));
+            scan.event_from = oldest_of_use(join.view.keep, times);
+            scan.batch_rows = SCAN_ROWS;
+            let total: u64 = table.files_to_read(&scan)?.iter().map(|file| file.rows).sum();
+            progress.begin(&format!("join {}", join.view.id), "rows", Some(total));
+            let mut rows = 0;
+            let mut batches = table.scan(scan);
+            while let Some(batch) = batches.try_next().await? {
+                rows += batch.num_rows() as u64;
+                for place in places {
+                    if joins[*place].absorb(&batch)? == Absorbed::NeedsWholeRows {
+                        for place in places {
+                            joins[*place].whole_rows();
+                        }
+                        continue 'again;
+                    }
+                }
+                progress.advance(batch.num_rows() as u64);
+            }
+            progress.finish(&format!("{rows} rows"));
+            return Ok(rows);
+        }
+    }
+}
+
+/// Rows with an event before this are MISSING for every label.
+fn oldest_of_use(keep: Option<Duration>, times: &[i64]) -> Option<Instant> {
+    let first = times.iter().min().and_then(|t| Instant::from_micros(*t))?;
+    Some(first.minus(keep?))
+}
+
+fn first_visible(join: &crate::request::PlannedJoin) -> Option<Instant> {
+    let units = &join.journal.units;
+    (0..units.len()).map(|number| units.facts(number as u32).visible).min()
+}
+
+/// The values of each key column of a plan.
+pub(crate) fn key_arrays(
+    plan: &RequestPlan,
+    values: impl Fn(&str, ValueType) -> Result<ArrayRef, StoreError>,
+) -> Result<BTreeMap<String, ArrayRef>, StoreError> {
+    let array = |(column, value_type): &(String, ValueType)| Ok((column.clone(), values(column, *value_type)?));
+    plan.key_columns.iter().map(array).collect()
+}
+
+fn status_name(column: &str) -> String {
+    format!("{column}__status")
+}
+
+/// The names that the output adds, with where they come from.
+fn output_names(plan: &RequestPlan, statuses: bool) -> Vec<(String, String)> {
+    let mut names = Vec::new();
+    for column in &plan.columns {
+        let origin = plan.origin(column);
+        if statuses {
+            names.push((status_name(&column.name), format!("the status of {origin}")));
+        }
+        names.push((column.name.clone(), origin));
+    }
+    names
+}

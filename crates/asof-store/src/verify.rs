@@ -1,0 +1,418 @@
+//! `verify`: served answers, recomputed from history, byte for byte (SEMANTICS 7).
+//!
+//! A sample of keys is answered by the online store, in one snapshot at one `t`; then the same values are computed
+//! for the same `t` from history under `served`, by the kernel that makes training sets, and on request by the naive
+//! oracle too. Values are compared in canonical bytes, with their statuses and event instants.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at};
+use asof_model::plan::Catalog;
+use asof_model::spec::JoinKey;
+use asof_model::{Cell, EncodedKey, Instant, KnownAt, ValueType, ViewId, canonical, entry, key, name};
+use asof_offline::Scan;
+use asof_oracle::{OracleFeature, OracleRow};
+use futures::TryStreamExt;
+use serde::Serialize;
+
+use crate::get::{Answer, Answered, ENTITY_ROWS_MAX, GetRequest, OnlinePlan};
+use crate::materialize::view_ref;
+use crate::request::{Naming, PlannedJoin, Wanted, rule};
+use crate::{Progress, Store, StoreError, catalog};
+
+/// Differences that a report shows; the rest is only counted.
+pub const DIFFERENCES_SHOWN_MAX: usize = 10;
+
+/// Keys listed from the online store at a time.
+const KEYS_PAGE: usize = 10_000;
+
+/// What to verify.
+#[derive(Debug, Clone)]
+pub struct VerifyRequest {
+    /// Views and services; empty: every view.
+    pub names: Vec<String>,
+    /// The most keys of each view, at most [`ENTITY_ROWS_MAX`]. They are chosen by a hash of the key, so the same
+    /// keys are chosen each time.
+    pub sample: usize,
+    /// Whether the naive oracle computes every value too.
+    pub oracle: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct VerifyReport {
+    /// For each view what was compared.
+    pub views: Vec<ViewVerified>,
+    /// Values compared, over all views.
+    pub values: u64,
+    /// Of those, values that are the same in bytes, status and event instant.
+    pub identical: u64,
+    /// Whether the oracle computed every value too.
+    pub oracle: bool,
+}
+
+/// What was compared of one view.
+#[derive(Debug, Clone, Serialize)]
+pub struct ViewVerified {
+    /// The view.
+    pub view: String,
+    /// The instant of the served answers.
+    pub t: String,
+    /// The commit of history that they reflect.
+    pub position: Option<u64>,
+    /// Keys compared.
+    pub keys: u64,
+    /// Values compared.
+    pub values: u64,
+    /// Of those, values that are the same in bytes, status and event instant.
+    pub identical: u64,
+    /// The first that are not.
+    pub differences: Vec<Difference>,
+}
+
+/// A value that came out differently.
+#[derive(Debug, Clone, Serialize)]
+pub struct Difference {
+    /// The key, `name=value`.
+    pub key: String,
+    /// The feature.
+    pub feature: String,
+    /// What was served.
+    pub served: String,
+    /// What was computed.
+    pub computed: String,
+    /// By whom: "history" or "oracle".
+    pub by: &'static str,
+}
+
+impl Store {
+    /// Compares served answers with their recomputation.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] with the nearest name; those of the stores. A difference is no error: it is reported.
+    pub async fn verify(&self, request: &VerifyRequest, progress: &dyn Progress) -> Result<VerifyReport, StoreError> {
+        let catalog = self.applied_catalog().await?;
+        let mut report = VerifyReport { views: Vec::new(), values: 0, identical: 0, oracle: request.oracle };
+        let views = self.views_to_verify(&catalog, &request.names).await?;
+        progress.begin("verify", "views", Some(views.len() as u64));
+        for view in views {
+            let verified = self.verify_view(&catalog, &view, request).await?;
+            report.values += verified.values;
+            report.identical += verified.identical;
+            report.views.push(verified);
+            progress.advance(1);
+        }
+        progress.finish("verified");
+        Ok(report)
+    }
+
+    async fn views_to_verify(&self, catalog: &Catalog, names: &[String]) -> Result<BTreeSet<ViewId>, StoreError> {
+        let all = &catalog.definitions;
+        if names.is_empty() {
+            return Ok(all.views.keys().cloned().collect());
+        }
+        let mut views = BTreeSet::new();
+        for wanted in names {
+            if let Some(service) = all.services.get(wanted) {
+                let ids = service.joins.iter().filter_map(|join| Some(ViewId::new(join.view.clone(), join.version?)));
+                views.extend(ids);
+                continue;
+            }
+            let reference = view_ref(wanted)?;
+            if !all.views.keys().any(|id| id.name == reference.name) {
+                let known = all.views.keys().map(|id| id.name.as_str()).chain(all.services.keys().map(String::as_str));
+                let hint = name::suggestion(wanted, known);
+                return Err(StoreError::Unknown { kind: "view or service", name: wanted.clone(), hint });
+            }
+            match reference.version {
+                Some(_) => views.extend([catalog::find_view(catalog, &reference, |_| true)?.id.clone()]),
+                None => views.extend(all.views.keys().filter(|id| id.name == reference.name).cloned()),
+            }
+        }
+        Ok(views)
+    }
+
+    async fn verify_view(
+        &self,
+        catalog: &Catalog,
+        view: &ViewId,
+        request: &VerifyRequest,
+    ) -> Result<ViewVerified, StoreError> {
+        let wanted = Wanted::Features(vec![format!("{view}:*")]);
+        let plan = self.online_plan(catalog, &wanted, &Naming::default()).await?;
+        let join = &plan.plan.joins[0];
+        let mut sample = Sample::new(request.sample.min(ENTITY_ROWS_MAX));
+        self.sample_history(join, &mut sample).await?;
+        self.sample_online(join, &mut sample).await?;
+        let keys: Vec<EncodedKey> = sample.keys().cloned().collect();
+        let asked = entities(join, &keys)?;
+
+        let served = self.get(catalog, &plan, &GetRequest { include_expired: false, ..asked.clone() }).await?;
+        let recomputed = self.recompute(catalog, &plan, &asked, served.t, false).await?;
+        let mut verdict = Verdict::new(&plan, &keys);
+        verdict.compare(&served, &recomputed, "history");
+        // What an expired row holds is served on request, so it is held to the same law.
+        let mut held = None;
+        if join.view.ttl.is_some() {
+            let request = GetRequest { include_expired: true, now: Some(served.t), ..asked.clone() };
+            let answer = self.get(catalog, &plan, &request).await?;
+            verdict.compare(&answer, &self.recompute(catalog, &plan, &asked, served.t, true).await?, "history");
+            held = Some(answer);
+        }
+        if request.oracle {
+            let rows = self.oracle_rows(join, &keys).await?;
+            verdict.compare(&served, &by_oracle(join, &plan, &rows, &keys, served.t, false), "oracle");
+            if let Some(held) = &held {
+                verdict.compare(held, &by_oracle(join, &plan, &rows, &keys, served.t, true), "oracle");
+            }
+        }
+        Ok(ViewVerified {
+            view: view.to_string(),
+            t: served.t.to_string(),
+            position: served.positions.get(view).copied(),
+            keys: keys.len() as u64,
+            values: verdict.values(),
+            identical: verdict.values() - verdict.differing.len() as u64,
+            differences: verdict.shown,
+        })
+    }
+
+    async fn recompute(
+        &self,
+        catalog: &Catalog,
+        plan: &OnlinePlan,
+        asked: &GetRequest,
+        t: Instant,
+        include_expired: bool,
+    ) -> Result<Answer, StoreError> {
+        let request = GetRequest { include_expired, ..asked.clone() };
+        self.get_history(catalog, &plan.plan, &request, t).await
+    }
+
+    /// Offers every key of history to the sample.
+    async fn sample_history(&self, join: &PlannedJoin, sample: &mut Sample) -> Result<(), StoreError> {
+        let Some(table) = self.offline().await?.existing_table(&join.table).await? else { return Ok(()) };
+        let keys = join_keys(join);
+        let mut batches = table.scan(Scan::of(keys.iter().map(|key| key.name.clone()).chain([UNIT.to_owned()])));
+        while let Some(batch) = batches.try_next().await? {
+            each_key(&batch, &keys, |_, key| sample.offer(key))?;
+        }
+        Ok(())
+    }
+
+    /// Offers every key of the online store to the sample: one that history lacks must not go unseen.
+    async fn sample_online(&self, join: &PlannedJoin, sample: &mut Sample) -> Result<(), StoreError> {
+        let online = self.online().await?;
+        let Some(handle) = online.find(&join.table).await? else { return Ok(()) };
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = online.keys(handle, after.as_deref(), KEYS_PAGE).await?;
+            page.iter().for_each(|key| sample.offer(key));
+            let full = page.len() == KEYS_PAGE;
+            after = page.into_iter().next_back().filter(|_| full);
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Every journaled row of the keys, as the oracle takes them.
+    async fn oracle_rows(
+        &self,
+        join: &PlannedJoin,
+        keys: &[EncodedKey],
+    ) -> Result<HashMap<EncodedKey, Vec<OracleRow>>, StoreError> {
+        let mut rows: HashMap<EncodedKey, Vec<OracleRow>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+        let Some(table) = self.offline().await?.existing_table(&join.table).await? else { return Ok(rows) };
+        let join_keys = join_keys(join);
+        let features = join.view.features.iter().map(|feature| feature.name.clone());
+        let fixed = [EVENT, CREATED, UNIT, ERRORS].map(str::to_owned);
+        let columns = join_keys.iter().map(|key| key.name.clone()).chain(fixed).chain(features);
+        let mut batches = table.scan(Scan::of(columns));
+        while let Some(batch) = batches.try_next().await? {
+            let events = column(&batch, EVENT)?.as_primitive::<TimestampMicrosecondType>();
+            let createds = column(&batch, CREATED)?.as_primitive::<TimestampMicrosecondType>();
+            let units = column(&batch, UNIT)?.as_string::<i32>();
+            let errors = column(&batch, ERRORS)?;
+            each_key(&batch, &join_keys, |row, key| {
+                let Some(of_key) = rows.get_mut(key) else { return };
+                let Some(unit) = join.journal.units.number(units.value(row)) else { return };
+                let facts = join.journal.units.facts(unit);
+                let carried = &join.view.features[..facts.features.min(join.view.features.len())];
+                let columns: Vec<ArrayRef> =
+                    carried.iter().filter_map(|each| batch.column_by_name(&each.name).cloned()).collect();
+                of_key.push(OracleRow {
+                    key: key.clone(),
+                    event: Instant::from_micros_clamped(events.value(row)),
+                    created: Instant::from_micros_clamped(createds.value(row)),
+                    visible: facts.visible,
+                    cells: cells_at(&columns, errors.as_ref(), carried, row),
+                });
+            })?;
+        }
+        Ok(rows)
+    }
+}
+
+/// The keys with the smallest hashes, so that the same store gives the same sample.
+struct Sample {
+    size: usize,
+    chosen: BTreeMap<[u8; 32], EncodedKey>,
+}
+
+impl Sample {
+    fn new(size: usize) -> Self {
+        Self { size, chosen: BTreeMap::new() }
+    }
+
+    fn offer(&mut self, key: &EncodedKey) {
+        let hash = *blake3::hash(key).as_bytes();
+        if self.chosen.len() >= self.size && self.chosen.keys().next_back().is_none_or(|last| *last <= hash) {
+            return;
+        }
+        if self.chosen.insert(hash, key.clone()).is_none() && self.chosen.len() > self.size {
+            self.chosen.pop_last();
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &EncodedKey> {
+        self.chosen.values()
+    }
+}
+
+/// Which values were compared, and which differ.
+struct Verdict<'a> {
+    plan: &'a OnlinePlan,
+    keys: &'a [EncodedKey],
+    /// Entity row and column of each value that differs somewhere.
+    differing: BTreeSet<(usize, usize)>,
+    shown: Vec<Difference>,
+}
+
+impl<'a> Verdict<'a> {
+    fn new(plan: &'a OnlinePlan, keys: &'a [EncodedKey]) -> Self {
+        Self { plan, keys, differing: BTreeSet::new(), shown: Vec::new() }
+    }
+
+    fn values(&self) -> u64 {
+        (self.keys.len() * self.plan.plan.columns.len()) as u64
+    }
+
+    fn compare(&mut self, served: &Answer, computed: &Answer, by: &'static str) {
+        for (row, (served, computed)) in served.rows.iter().zip(&computed.rows).enumerate() {
+            for (place, (served, computed)) in served.iter().zip(computed).enumerate() {
+                let column = &self.plan.plan.columns[place];
+                let value_type = self.plan.plan.feature(column).value_type;
+                if bytes(value_type, served) == bytes(value_type, computed) {
+                    continue;
+                }
+                if self.differing.insert((row, place)) && self.shown.len() < DIFFERENCES_SHOWN_MAX {
+                    self.shown.push(Difference {
+                        key: key_in_words(&self.plan.plan.joins[column.join], &self.keys[row]),
+                        feature: column.name.clone(),
+                        served: in_words(served),
+                        computed: in_words(computed),
+                        by,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Status, event instant and value as the bytes that are compared.
+fn bytes(value_type: ValueType, answered: &Answered) -> Vec<u8> {
+    let mut bytes = answered.status.as_str().as_bytes().to_vec();
+    match answered.event {
+        Some(event) => bytes.extend(event.micros().to_le_bytes()),
+        None => bytes.push(0),
+    }
+    let cell = answered.value.clone().map_or(Cell::Null, Cell::Value);
+    canonical::write_cell(&mut bytes, value_type, &cell);
+    bytes
+}
+
+fn in_words(answered: &Answered) -> String {
+    let value = answered.value.as_ref().map_or_else(|| "null".to_owned(), entry::to_text);
+    let event = answered.event.map_or_else(String::new, |event| format!(" of {event}"));
+    format!("{value} ({}){event}", answered.status)
+}
+
+fn key_in_words(join: &PlannedJoin, bytes: &[u8]) -> String {
+    let types: Vec<ValueType> = join.keys.iter().map(|(key, _)| key.value_type).collect();
+    let values = key::decode_key(&types, bytes).unwrap_or_default();
+    let parts = join.keys.iter().zip(&values).map(|((key, _), value)| format!("{}={}", key.name, entry::to_text(value)));
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+fn by_oracle(
+    join: &PlannedJoin,
+    plan: &OnlinePlan,
+    rows: &HashMap<EncodedKey, Vec<OracleRow>>,
+    keys: &[EncodedKey],
+    t: Instant,
+    include_expired: bool,
+) -> Answer {
+    let types: Vec<ValueType> = join.view.features.iter().map(|feature| feature.value_type).collect();
+    let feature = |place: usize| OracleFeature {
+        index: join.asked[place],
+        value_type: types[join.asked[place]],
+        default: join.defaults[place].clone(),
+    };
+    let features: Vec<OracleFeature> = plan.plan.columns.iter().map(|column| feature(column.feature)).collect();
+    let rule = rule(&join.view, KnownAt::Served, include_expired);
+    let nothing = Vec::new();
+    let answer = |key: &EncodedKey| {
+        let rows = rows.get(key).unwrap_or(&nothing);
+        let answer = asof_oracle::as_of(rows, &types, Some(key), t, &rule, &features);
+        let value = |value: asof_oracle::OracleValue| Answered {
+            value: value.cell.value().cloned(),
+            status: value.status,
+            event: answer.event,
+        };
+        answer.values.clone().into_iter().map(value).collect()
+    };
+    Answer { t, rows: keys.iter().map(answer).collect(), positions: BTreeMap::new() }
+}
+
+/// The request for these keys.
+fn entities(join: &PlannedJoin, keys: &[EncodedKey]) -> Result<GetRequest, StoreError> {
+    let types: Vec<ValueType> = join.keys.iter().map(|(key, _)| key.value_type).collect();
+    let mut entities: BTreeMap<String, Vec<_>> =
+        join.keys.iter().map(|(_, column)| (column.clone(), Vec::with_capacity(keys.len()))).collect();
+    for bytes in keys {
+        let values = key::decode_key(&types, bytes)
+            .ok_or_else(|| StoreError::Corrupt(format!("`{}` holds a key that is none", join.table)))?;
+        for ((_, column), value) in join.keys.iter().zip(values) {
+            entities.entry(column.clone()).or_default().push(Some(value));
+        }
+    }
+    Ok(GetRequest { entities, rows: keys.len(), now: None, include_expired: false, from_history: true })
+}
+
+fn join_keys(join: &PlannedJoin) -> Vec<JoinKey> {
+    join.keys.iter().map(|(key, _)| key.clone()).collect()
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, StoreError> {
+    batch.column_by_name(name).ok_or_else(|| StoreError::Corrupt(format!("history rows have no column `{name}`")))
+}
+
+/// Calls `with` for each row and its encoded key.
+fn each_key(
+    batch: &RecordBatch,
+    keys: &[JoinKey],
+    mut with: impl FnMut(usize, &EncodedKey),
+) -> Result<(), StoreError> {
+    let columns = keys.iter().map(|key| Ok((column(batch, &key.name)?, key.value_type)));
+    let columns = KeyColumns::new(columns.collect::<Result<Vec<_>, StoreError>>()?);
+    let mut key = EncodedKey::new();
+    for row in 0..batch.num_rows() {
+        if columns.encode(row, &mut key) {
+            with(row, &key);
+        }
+    }
+    Ok(())
+}

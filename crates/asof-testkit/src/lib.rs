@@ -1,0 +1,15 @@
+//! Development only: what the tests of every other crate share.
+//!
+//! - [`clock`]: a clock that moves when it is told to
+//! - [`values`]: the edge values of each type
+//! - [`world`]: small random histories with their labels, by seed or as a proptest strategy
+//! - [`case`]: the case files, which hold the rule of the product in a form that a data scientist reads
+//!
+//! It **must not know** the engine or the stores: they are tested with it, from their own test folders. It must never
+//! be a dependency of shipped code.
+
+pub mod clock;
+pub mod values;
+pub mod world;
+
+pub mod case;
