@@ -46,7 +46,9 @@ pub fn history_schema(keys: &[JoinKey], features: &[Feature]) -> SchemaRef {
     fields.push(Field::new(EVENT, instant.clone(), false));
     fields.push(Field::new(CREATED, instant, false));
     fields.push(Field::new(UNIT, DataType::Utf8, false));
-    fields.extend(features.iter().map(|feature| Field::new(&feature.name, arrow_type(feature.value_type), true)));
+    fields.extend(
+        features.iter().map(|feature| Field::new(&feature.name, arrow_type(feature.value_type), true)),
+    );
     fields.push(Field::new(ERRORS, DataType::new_list(DataType::Utf8, true), true));
     Arc::new(Schema::new(fields))
 }
@@ -86,23 +88,31 @@ pub fn has_error(errors: &dyn Array, row: usize, feature: &str) -> bool {
 
 /// The cells of a history row, in the order of `features`.
 pub fn cells_at(columns: &[ArrayRef], errors: &dyn Array, features: &[Feature], row: usize) -> Vec<Cell> {
+    cells(columns, errors, features, row).collect()
+}
+
+fn cells<'a>(
+    columns: &'a [ArrayRef],
+    errors: &'a dyn Array,
+    features: &'a [Feature],
+    row: usize,
+) -> impl Iterator<Item = Cell> + 'a {
     let any_error = errors.is_valid(row);
-    columns
-        .iter()
-        .zip(features)
-        .map(|(column, feature)| {
-            if any_error && has_error(errors, row, &feature.name) {
-                return Cell::Error;
-            }
-            value_at(column, feature.value_type, row).map_or(Cell::Null, Cell::Value)
-        })
-        .collect()
+    columns.iter().zip(features).map(move |(column, feature)| {
+        if any_error && has_error(errors, row, &feature.name) {
+            return Cell::Error;
+        }
+        value_at(column, feature.value_type, row).map_or(Cell::Null, Cell::Value)
+    })
 }
 
 /// The canonical bytes of a history row's first `features.len()` features.
 pub fn row_bytes_at(columns: &[ArrayRef], errors: &dyn Array, features: &[Feature], row: usize) -> Vec<u8> {
-    let types: Vec<ValueType> = features.iter().map(|feature| feature.value_type).collect();
-    canonical::row_bytes(&types, &cells_at(columns, errors, features, row))
+    let mut bytes = Vec::with_capacity(features.len() * 10);
+    for (cell, feature) in cells(columns, errors, features, row).zip(features) {
+        canonical::write_cell(&mut bytes, feature.value_type, &cell);
+    }
+    bytes
 }
 
 /// Collects values of one declared type into an array of its [`arrow_type`].
@@ -225,6 +235,10 @@ impl<'a> KeyColumns<'a> {
                 ValueType::String => match array.as_string_opt::<i32>() {
                     // Without a copy of the text: this is the inner loop of the join.
                     Some(array) => asof_model::key::encode_text(out, array.value(row).as_bytes()),
+                    None => return false,
+                },
+                ValueType::Bytes => match array.as_binary_opt::<i32>() {
+                    Some(array) => asof_model::key::encode_text(out, array.value(row)),
                     None => return false,
                 },
                 _ => match value_at(array, *declared, row) {

@@ -1,1 +1,23 @@
-//! (written next)
+//! HTTP serving: the verb `get` of the feature store behind two faces, one that speaks Feast's shape and one of our
+//! own.
+//!
+//! The crate is a thin face. It reads requests, keeps compiled plans for the registry's current revision, and writes
+//! answers. It **must not know** how a value is found or chosen, what a source is, or where data lies: it asks
+//! `asof-store` and translates what it says, errors included.
+//!
+//! Reading order: [`Server`] (bind, run, stop), `http` (routes and bounds), `serving` (catalog and plans), `entity`
+//! and `json` (values in and out), then the faces `feast` and `native`.
+
+mod entity;
+mod error;
+mod feast;
+mod http;
+mod json;
+mod native;
+mod server;
+mod serving;
+
+pub use error::ServerError;
+pub use http::{BODY_BYTES_MAX, BODY_WAIT, REQUESTS_IN_FLIGHT_MAX, router};
+pub use server::{SHUTDOWN_WAIT, Server, serve};
+pub use serving::{PLANS_MAX, REVISION_POLL, UNSETTLED_PLAN_AGE_MAX};

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use asof_model::ViewId;
 use asof_model::definition::{Places, Problem, ReadDefinitions};
 use asof_model::name;
 use asof_model::plan::{self, Catalog, ObjectKind, Plan, Refusal, Step};
-use asof_model::ViewId;
 use serde::Serialize;
 
 use crate::error::Refused;
@@ -70,17 +70,24 @@ impl Store {
         Ok(Applied { plan, revision: revision.number, warnings: read.warnings })
     }
 
-    async fn decide(&self, recorded: &Catalog, read: &ReadDefinitions, remove: &[String]) -> Result<Plan, StoreError> {
+    async fn decide(
+        &self,
+        recorded: &Catalog,
+        read: &ReadDefinitions,
+        remove: &[String],
+    ) -> Result<Plan, StoreError> {
         let mut active: BTreeSet<ViewId> = BTreeSet::new();
         for id in recorded.definitions.views.keys() {
             // Only where a name could mean several versions does it matter which of them is complete.
-            let versions = |id: &ViewId| read.definitions.views.keys().filter(|each| each.name == id.name).count();
+            let versions =
+                |id: &ViewId| read.definitions.views.keys().filter(|each| each.name == id.name).count();
             if versions(id) > 1 && self.view_journal(recorded, id).await?.is_active() {
                 active.insert(id.clone());
             }
         }
-        plan::decide(recorded, &read.definitions, remove, &active)
-            .map_err(|refusals| StoreError::Refused(refusals.iter().map(|each| in_words(each, &read.places)).collect()))
+        plan::decide(recorded, &read.definitions, remove, &active).map_err(|refusals| {
+            StoreError::Refused(refusals.iter().map(|each| in_words(each, &read.places)).collect())
+        })
     }
 
     /// Every object of the registry, by kind and name.
@@ -104,7 +111,9 @@ impl Store {
         let Some(registry) = self.existing_registry().await? else { return Ok(Vec::new()) };
         let snapshot = registry.snapshot().await?;
         let mut found = Vec::new();
-        for record in snapshot.objects.iter().filter(|each| each.key.to_string() == wanted || each.key.name == wanted) {
+        for record in
+            snapshot.objects.iter().filter(|each| each.key.to_string() == wanted || each.key.name == wanted)
+        {
             let mut json = serde_json::json!({
                 "kind": record.key.kind.as_str(),
                 "name": record.key.to_string(),
@@ -147,7 +156,9 @@ fn listed(step: Step, catalog: &Catalog) -> Listed {
     let about = match step.kind {
         ObjectKind::Entity => all.entities.get(&step.name).map(|each| &each.about),
         ObjectKind::Source => all.sources.get(&step.name).map(|each| &each.about),
-        ObjectKind::View => all.views.values().find(|each| each.id.to_string() == step.name).map(|each| &each.about),
+        ObjectKind::View => {
+            all.views.values().find(|each| each.id.to_string() == step.name).map(|each| &each.about)
+        }
         ObjectKind::Service => all.services.get(&step.name).map(|each| &each.about),
     };
     Listed {

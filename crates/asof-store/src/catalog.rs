@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use asof_model::ViewId;
 use asof_model::name::{self, ViewRef};
 use asof_model::plan::{Catalog, Plan, ViewRecord};
 use asof_model::spec::{Entity, Service, Source, View};
-use asof_model::ViewId;
 use asof_registry::{Change, ObjectKey, ObjectKind, ObjectRecord, Snapshot};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,8 +78,9 @@ pub(crate) fn from_snapshot(snapshot: Snapshot) -> Result<Catalog, StoreError> {
 }
 
 fn read<T: DeserializeOwned>(record: &ObjectRecord) -> Result<T, StoreError> {
-    serde_json::from_value(record.spec.clone())
-        .map_err(|error| StoreError::Corrupt(format!("the registry's record of `{}` cannot be read: {error}", record.key)))
+    serde_json::from_value(record.spec.clone()).map_err(|error| {
+        StoreError::Corrupt(format!("the registry's record of `{}` cannot be read: {error}", record.key))
+    })
 }
 
 /// The edits that turn `before` into the plan's outcome.
@@ -116,7 +117,9 @@ fn diff<K: Ord, V: PartialEq + Serialize>(
     hashes: impl Fn(&K) -> (String, String),
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
-    changes.extend(old.keys().filter(|name| !new.contains_key(name)).map(|name| Change::Remove { key: key(name) }));
+    changes.extend(
+        old.keys().filter(|name| !new.contains_key(name)).map(|name| Change::Remove { key: key(name) }),
+    );
     for (name, spec) in new.iter().filter(|(name, spec)| old.get(name) != Some(*spec)) {
         let (semantic_hash, identity) = hashes(name);
         changes.push(Change::Put { key: key(name), spec: to_json(spec)?, semantic_hash, identity });
@@ -125,7 +128,8 @@ fn diff<K: Ord, V: PartialEq + Serialize>(
 }
 
 fn to_json(spec: &impl Serialize) -> Result<serde_json::Value, StoreError> {
-    serde_json::to_value(spec).map_err(|error| StoreError::Corrupt(format!("a definition cannot be stored: {error}")))
+    serde_json::to_value(spec)
+        .map_err(|error| StoreError::Corrupt(format!("a definition cannot be stored: {error}")))
 }
 
 /// The view that a name with or without version means; without one the newest version of those in `active`, or
@@ -142,7 +146,7 @@ pub(crate) fn find_view<'a>(
     let versions = || views.values().filter(|view| view.id.name == wanted.name);
     let found = match wanted.version {
         Some(version) => views.get(&ViewId::new(wanted.name.clone(), version)),
-        None => versions().filter(|view| active(&view.id)).last().or_else(|| versions().last()),
+        None => versions().rfind(|view| active(&view.id)).or_else(|| versions().next_back()),
     };
     found.ok_or_else(|| {
         let names = views.keys().map(|id| id.name.as_str());

@@ -164,8 +164,12 @@ impl StoreError {
     /// The problems that this error collects, each with its hint; empty for an error that stands alone.
     pub fn parts(&self) -> Vec<(String, Option<String>)> {
         match self {
-            Self::Definitions(problems) => problems.iter().map(|each| (each.to_string(), each.hint.clone())).collect(),
-            Self::Refused(refused) => refused.iter().map(|each| (each.message.clone(), each.hint.clone())).collect(),
+            Self::Definitions(problems) => {
+                problems.iter().map(|each| (each.to_string(), each.hint.clone())).collect()
+            }
+            Self::Refused(refused) => {
+                refused.iter().map(|each| (each.message.clone(), each.hint.clone())).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -182,9 +186,10 @@ impl Explain for StoreError {
             | Self::BadKey { .. }
             | Self::SameName { .. }
             | Self::NowBehind { .. } => Kind::Invalid,
-            Self::Refused(_) | Self::NothingApplied { .. } | Self::NotBackfilled { .. } | Self::PastSunset { .. } => {
-                Kind::Conflict
-            }
+            Self::Refused(_)
+            | Self::NothingApplied { .. }
+            | Self::NotBackfilled { .. }
+            | Self::PastSunset { .. } => Kind::Conflict,
             Self::Io { .. } => Kind::Unavailable,
             Self::Corrupt(_) => Kind::Corrupt,
             Self::Engine(error) => error.kind(),

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use arrow::array::ArrayRef;
 use asof_engine::columns::{ColumnBuilder, value_at};
 use asof_model::plan::Catalog;
-use asof_model::{Age, Cell, EncodedKey, Instant, KnownAt, Rule, Status, Value, ValueType, ViewId, key, name};
+use asof_model::{
+    Age, Cell, EncodedKey, Instant, KnownAt, Rule, Status, Value, ValueType, ViewId, key, name,
+};
 use asof_online::{AnswerRow, CellRef, OnlineError, RowLayout, ViewHandle};
 
-use crate::request::{Naming, PlannedJoin, RequestPlan, Wanted, rule};
+use crate::request::{Naming, PlannedColumn, PlannedJoin, RequestPlan, Wanted, rule};
 use crate::{NoProgress, Store, StoreError};
 
 /// The most entity rows of one request.
@@ -103,14 +105,17 @@ impl Store {
         match self.get_online(plan, request).await {
             Err(StoreError::Online(OnlineError::NowBehind { .. })) if request.from_history => {
                 let t = request.now.unwrap_or_else(|| self.now());
-                self.get_history(catalog, &plan.plan, request, t).await
+                let times = vec![t.micros(); request.rows];
+                let rows = self.get_history(catalog, &plan.plan, request, &times).await?;
+                Ok(Answer { t, rows, positions: BTreeMap::new() })
             }
             answer => answer,
         }
     }
 
     async fn get_online(&self, plan: &OnlinePlan, request: &GetRequest) -> Result<Answer, StoreError> {
-        let mut keys: Vec<(ViewHandle, EncodedKey)> = Vec::with_capacity(plan.plan.joins.len() * request.rows);
+        let mut keys: Vec<(ViewHandle, EncodedKey)> =
+            Vec::with_capacity(plan.plan.joins.len() * request.rows);
         // For each join and entity row the place of its key among those read; `None`: there is nothing to read.
         let mut places: Vec<Vec<Option<usize>>> = Vec::with_capacity(plan.plan.joins.len());
         for (join, handle) in plan.plan.joins.iter().zip(&plan.handles) {
@@ -126,21 +131,22 @@ impl Store {
             }
             places.push(of_join);
         }
-        let asked: Vec<(ViewHandle, &[u8])> = keys.iter().map(|(handle, key)| (*handle, key.as_slice())).collect();
+        let asked: Vec<(ViewHandle, &[u8])> =
+            keys.iter().map(|(handle, key)| (*handle, key.as_slice())).collect();
         let read = self.online().await?.read(&asked, request.now).await?;
-        let rules: Vec<Rule> =
-            plan.plan.joins.iter().map(|join| rule(&join.view, KnownAt::Served, request.include_expired)).collect();
-        let mut rows = Vec::with_capacity(request.rows);
-        for row in 0..request.rows {
-            let mut values = Vec::with_capacity(plan.plan.columns.len());
-            for column in &plan.plan.columns {
-                let join = &plan.plan.joins[column.join];
-                let found = places[column.join][row].and_then(|place| read.rows[place].as_ref());
-                let layout = &plan.layouts[column.join];
-                values.push(answered(join, column.feature, layout, found, &rules[column.join], read.t)?);
-            }
-            rows.push(values);
-        }
+        let rules: Vec<Rule> = plan
+            .plan
+            .joins
+            .iter()
+            .map(|join| rule(&join.view, KnownAt::Served, request.include_expired))
+            .collect();
+        let value = |row: usize, column: &PlannedColumn| {
+            let join = &plan.plan.joins[column.join];
+            let found = places[column.join][row].and_then(|place| read.rows[place].as_ref());
+            answered(join, column.feature, &plan.layouts[column.join], found, &rules[column.join], read.t)
+        };
+        let row = |row: usize| plan.plan.columns.iter().map(|column| value(row, column)).collect();
+        let rows = (0..request.rows).map(row).collect::<Result<Vec<Vec<Answered>>, StoreError>>()?;
         let mut positions = BTreeMap::new();
         for frontier in &read.frontiers {
             let join = plan.handles.iter().position(|handle| *handle == Some(frontier.view));
@@ -151,7 +157,8 @@ impl Store {
         Ok(Answer { t: read.t, rows, positions })
     }
 
-    /// Answers a request from history: what serving answered, or could have answered, at `t`.
+    /// Answers a request from history: what serving answered, or could have answered, at each row's instant in
+    /// `times` (microseconds).
     ///
     /// # Errors
     /// Those of history.
@@ -160,8 +167,8 @@ impl Store {
         catalog: &Catalog,
         plan: &RequestPlan,
         request: &GetRequest,
-        t: Instant,
-    ) -> Result<Answer, StoreError> {
+        times: &[i64],
+    ) -> Result<Vec<Vec<Answered>>, StoreError> {
         let array = |column: &str, value_type: ValueType| -> Result<ArrayRef, StoreError> {
             let mut builder = ColumnBuilder::new(value_type, request.rows);
             for value in request.entities.get(column).into_iter().flatten() {
@@ -170,9 +177,8 @@ impl Store {
             Ok(builder.finish())
         };
         let keys = crate::train::key_arrays(plan, array)?;
-        let times = vec![t.micros(); request.rows];
         let joined = self
-            .join(catalog, plan, &keys, &times, KnownAt::Served, request.include_expired, &NoProgress)
+            .join(catalog, plan, &keys, times, KnownAt::Served, request.include_expired, &NoProgress)
             .await?;
         let mut columns = Vec::new();
         let mut events = Vec::new();
@@ -180,7 +186,7 @@ impl Store {
             columns.push(answer.columns()?);
             events.push(answer.events());
         }
-        let value = |row: usize, column: &crate::request::PlannedColumn| {
+        let value = |row: usize, column: &PlannedColumn| {
             let feature = &columns[column.join][column.feature];
             Answered {
                 value: value_at(feature.values.as_ref(), feature.feature.value_type, row),
@@ -188,19 +194,22 @@ impl Store {
                 event: events[column.join][row],
             }
         };
-        let rows = (0..request.rows).map(|row| plan.columns.iter().map(|column| value(row, column)).collect());
-        Ok(Answer { t, rows: rows.collect(), positions: BTreeMap::new() })
+        Ok((0..request.rows)
+            .map(|row| plan.columns.iter().map(|column| value(row, column)).collect())
+            .collect())
     }
 }
 
 /// Refuses a request that lacks a key column or has too many rows.
 fn check_entities(plan: &RequestPlan, request: &GetRequest) -> Result<(), StoreError> {
     if request.rows > ENTITY_ROWS_MAX {
-        let message = format!("the request has {} entity rows, at most {ENTITY_ROWS_MAX} are answered", request.rows);
+        let message =
+            format!("the request has {} entity rows, at most {ENTITY_ROWS_MAX} are answered", request.rows);
         return Err(StoreError::Request { message, hint: Some("cut it into several".to_owned()) });
     }
     for join in &plan.joins {
-        if let Some((_, column)) = join.keys.iter().find(|(_, column)| !request.entities.contains_key(column)) {
+        if let Some((_, column)) = join.keys.iter().find(|(_, column)| !request.entities.contains_key(column))
+        {
             return Err(StoreError::MissingKey {
                 key: column.clone(),
                 view: join.view.id.clone(),
@@ -209,6 +218,13 @@ fn check_entities(plan: &RequestPlan, request: &GetRequest) -> Result<(), StoreE
         }
     }
     Ok(())
+}
+
+/// The key of one view for an entity row; `None` where a part of it is null.
+pub(crate) fn encoded_key(join: &PlannedJoin, request: &GetRequest, row: usize) -> Option<EncodedKey> {
+    let columns: Vec<&Vec<Option<Value>>> =
+        join.keys.iter().filter_map(|(_, column)| request.entities.get(column)).collect();
+    encoded(&columns, row)
 }
 
 /// The key of an entity row; `None` where a part of it is null.
@@ -253,4 +269,3 @@ fn answered(
     };
     Ok(Answered { value, status, event: row.map(|row| row.event) })
 }
-

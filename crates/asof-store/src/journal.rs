@@ -93,7 +93,8 @@ impl ViewJournal {
         for entry in entries {
             match &entry.note {
                 Note::Rows { features, bulk } => {
-                    let bulk = bulk.iter().map(|(from, until)| Interval { from: *from, until: *until }).collect();
+                    let bulk =
+                        bulk.iter().map(|(from, until)| Interval { from: *from, until: *until }).collect();
                     units.add(&entry.unit, UnitFacts { visible: entry.visible, features: *features, bulk });
                 }
                 Note::Load { features, from, until, inputs } => loads.push(Load {

@@ -6,8 +6,9 @@
 //!
 //! Reading order: [`project`] (the folder), [`store`] (what is open), [`catalog`] (definitions as recorded),
 //! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`request`] (what a request means),
-//! [`train`], [`get`], [`verify`].
+//! [`train`], [`get`] and [`answers`] (a sample of them, kept), [`verify`].
 
+pub mod answers;
 pub mod apply;
 pub mod catalog;
 mod error;

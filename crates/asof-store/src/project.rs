@@ -31,7 +31,8 @@ impl Project {
         }
         let root = folder.canonicalize().map_err(|error| reading(folder, error))?;
         let text = read_text(&path, SETTINGS_FILE)?;
-        let name = root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name =
+            root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
         let environment = |name: &str| std::env::var(name).ok();
         let settings =
             Settings::read(SETTINGS_FILE, &text, &name, &environment).map_err(StoreError::Definitions)?;
@@ -73,6 +74,11 @@ impl Project {
         self.resolve(".asof/quarantine")
     }
 
+    /// The folder of recorded answers.
+    pub fn answers_path(&self) -> PathBuf {
+        self.resolve(".asof/answers")
+    }
+
     /// The folder of records of training sets.
     pub fn training_path(&self) -> PathBuf {
         self.resolve(".asof/training")
@@ -84,7 +90,8 @@ impl Project {
     /// [`StoreError::Definitions`] with every problem; [`StoreError::NotText`], [`StoreError::Io`].
     pub fn definitions(&self) -> Result<ReadDefinitions, StoreError> {
         let mut texts: Vec<(String, String)> = Vec::new();
-        let walk = ignore::WalkBuilder::new(&self.root).require_git(false).sort_by_file_path(Ord::cmp).build();
+        let walk =
+            ignore::WalkBuilder::new(&self.root).require_git(false).sort_by_file_path(Ord::cmp).build();
         for entry in walk {
             let entry = entry.map_err(|error| reading(&self.root, std::io::Error::other(error)))?;
             let path = entry.path();

@@ -82,7 +82,8 @@ impl RequestPlan {
     /// Where a column comes from, in words.
     pub fn origin(&self, column: &PlannedColumn) -> String {
         let join = &self.joins[column.join];
-        let alias = if join.prefix == join.view.id.name { String::new() } else { format!(" as `{}`", join.prefix) };
+        let alias =
+            if join.prefix == join.view.id.name { String::new() } else { format!(" as `{}`", join.prefix) };
         format!("feature `{}` of view `{}`{alias}", self.feature(column).name, join.view.id)
     }
 
@@ -111,9 +112,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unknown`] and [`StoreError::UnknownFeature`] with the nearest name; [`StoreError::Request`];
     /// [`StoreError::NotBackfilled`]; [`StoreError::PastSunset`]; those of registry and history.
-    pub async fn request(&self, catalog: &Catalog, wanted: &Wanted, naming: &Naming) -> Result<RequestPlan, StoreError> {
-        let joins = match wanted {
-            Wanted::Service(name) => service_joins(catalog, name)?,
+    pub async fn request(
+        &self,
+        catalog: &Catalog,
+        wanted: &Wanted,
+        naming: &Naming,
+    ) -> Result<RequestPlan, StoreError> {
+        let (joins, turns) = match wanted {
+            Wanted::Service(name) => (service_joins(catalog, name)?, Vec::new()),
             Wanted::Features(features) => self.feature_joins(catalog, features).await?,
         };
         let mut plan = RequestPlan { joins: Vec::new(), columns: Vec::new(), key_columns: Vec::new() };
@@ -124,7 +130,9 @@ impl Store {
                     None => plan.key_columns.push((column.clone(), value_type)),
                     Some((_, known)) if *known == value_type => {}
                     Some((_, known)) => {
-                        let message = format!("column `{column}` is a join key of type {known} and of type {value_type}");
+                        let message = format!(
+                            "column `{column}` is a join key of type {known} and of type {value_type}"
+                        );
                         let hint = Some("map one of the views' keys to another column".to_owned());
                         return Err(StoreError::Request { message, hint });
                     }
@@ -133,11 +141,13 @@ impl Store {
             let place = plan.joins.len();
             for feature in 0..planned.asked.len() {
                 let short = &planned.view.features[planned.asked[feature]].name;
-                let name = if naming.full_names { format!("{}__{short}", planned.prefix) } else { short.clone() };
+                let name =
+                    if naming.full_names { format!("{}__{short}", planned.prefix) } else { short.clone() };
                 plan.columns.push(PlannedColumn { name, join: place, feature });
             }
             plan.joins.push(planned);
         }
+        plan.columns.sort_by_key(|column| turn(&turns, column));
         Ok(plan)
     }
 
@@ -161,12 +171,16 @@ impl Store {
             Selection::Named(names) => places(&view, names, answering)?,
         };
         let keys = catalog.definitions.join_keys(&view).into_iter().map(|key| {
-            let column = join.keys.get(&key.name).or_else(|| naming.keys.get(&key.name)).unwrap_or(&key.name).clone();
+            let column =
+                join.keys.get(&key.name).or_else(|| naming.keys.get(&key.name)).unwrap_or(&key.name).clone();
             (key, column)
         });
         let default = |place: &usize| {
             let feature = &view.features[*place];
-            feature.default.as_ref().and_then(|text| entry::from_text(text, feature.value_type, &Zone::utc()).ok())
+            feature
+                .default
+                .as_ref()
+                .and_then(|text| entry::from_text(text, feature.value_type, &Zone::utc()).ok())
         };
         Ok(PlannedJoin {
             keys: keys.collect(),
@@ -179,13 +193,18 @@ impl Store {
         })
     }
 
-    /// Joins for a list of features. Features of one view that follow each other share a join.
-    async fn feature_joins(&self, catalog: &Catalog, features: &[String]) -> Result<Vec<(ViewId, Join)>, StoreError> {
+    /// Joins for a list of features, and for each feature the place of its join. Features of one view share a join.
+    async fn feature_joins(
+        &self,
+        catalog: &Catalog,
+        features: &[String],
+    ) -> Result<(Vec<(ViewId, Join)>, Vec<usize>), StoreError> {
         if features.is_empty() {
             let hint = Some("name features as `view:feature`, or a service".to_owned());
             return Err(StoreError::Request { message: "the request names no feature".to_owned(), hint });
         }
         let mut joins: Vec<(ViewId, Join)> = Vec::new();
+        let mut turns = Vec::with_capacity(features.len());
         for text in features {
             let (view, feature) = text.split_once(':').ok_or_else(|| StoreError::Request {
                 message: format!("`{text}` is not a feature of a view"),
@@ -196,29 +215,40 @@ impl Store {
                 "*" => Selection::All,
                 name => Selection::Named(vec![name.to_owned()]),
             };
+            turns.push(joins.iter().position(|(known, _)| *known == id).unwrap_or(joins.len()));
             match joins.iter_mut().find(|(known, _)| *known == id) {
                 Some((_, Join { features: Selection::Named(known), .. })) if feature != "*" => {
                     known.push(feature.to_owned());
                 }
                 Some(_) => {
                     let message = format!("`{view}:*` and a feature of `{view}` are asked for together");
-                    return Err(StoreError::Request { message, hint: Some("ask for one of them".to_owned()) });
+                    return Err(StoreError::Request {
+                        message,
+                        hint: Some("ask for one of them".to_owned()),
+                    });
                 }
-                None => joins.push((id.clone(), Join {
-                    view: id.name.clone(),
-                    version: Some(id.version),
-                    pinned: true,
-                    features: selection,
-                    alias: None,
-                    keys: BTreeMap::new(),
-                })),
+                None => joins.push((
+                    id.clone(),
+                    Join {
+                        view: id.name.clone(),
+                        version: Some(id.version),
+                        pinned: true,
+                        features: selection,
+                        alias: None,
+                        keys: BTreeMap::new(),
+                    },
+                )),
             }
         }
-        Ok(joins)
+        Ok((joins, turns))
     }
 
     /// The version that a name means now: the one written, or the newest whose data is complete.
-    pub(crate) async fn newest_active(&self, catalog: &Catalog, wanted: &ViewRef) -> Result<ViewId, StoreError> {
+    pub(crate) async fn newest_active(
+        &self,
+        catalog: &Catalog,
+        wanted: &ViewRef,
+    ) -> Result<ViewId, StoreError> {
         let mut active = Vec::new();
         let versions = catalog.definitions.views.keys().filter(|id| id.name == wanted.name);
         let several = wanted.version.is_none() && versions.clone().count() > 1;
@@ -229,6 +259,15 @@ impl Store {
         }
         Ok(catalog::find_view(catalog, wanted, |id| active.contains(id))?.id.clone())
     }
+}
+
+/// When a column is asked for: the place, among the joins in the order of the features asked, that is its own. Columns
+/// of one `*` share a place, and a service's columns all do: they stand in the order of its joins already.
+fn turn(turns: &[usize], column: &PlannedColumn) -> Option<usize> {
+    let mut of_join =
+        turns.iter().enumerate().filter(|(_, join)| **join == column.join).map(|(place, _)| place);
+    let first = of_join.next();
+    if column.feature == 0 { first } else { of_join.nth(column.feature - 1).or(first) }
 }
 
 fn service_joins(catalog: &Catalog, wanted: &str) -> Result<Vec<(ViewId, Join)>, StoreError> {

@@ -89,7 +89,11 @@ impl Store {
     ///
     /// # Errors
     /// Everything that can be known is refused before history is read; the output appears whole or not at all.
-    pub async fn train(&self, request: &TrainRequest, progress: &dyn Progress) -> Result<TrainReport, StoreError> {
+    pub async fn train(
+        &self,
+        request: &TrainRequest,
+        progress: &dyn Progress,
+    ) -> Result<TrainReport, StoreError> {
         let started = std::time::Instant::now();
         let catalog = self.applied_catalog().await?;
         let plan = self.request(&catalog, &request.wanted, &request.naming).await?;
@@ -97,15 +101,19 @@ impl Store {
         output::format_of(&request.output)?;
         let labels = LabelTable::read(&request.labels, &request.zone)?;
         if labels.len() > LABEL_ROWS_MAX {
-            let message = format!("the label table has {} rows, at most {LABEL_ROWS_MAX} are joined at once", labels.len());
+            let message = format!(
+                "the label table has {} rows, at most {LABEL_ROWS_MAX} are joined at once",
+                labels.len()
+            );
             return Err(StoreError::Request { message, hint: Some("cut it into several".to_owned()) });
         }
         let names: Vec<(String, String)> = output_names(&plan, request.statuses);
         output::check_names(&labels, names.iter().map(|(name, origin)| (name.as_str(), origin.as_str())))?;
         let times = labels.times(&request.timestamp)?;
         let key_arrays = key_arrays(&plan, |column, value_type| Ok(labels.values(column, value_type)?))?;
-        let joined =
-            self.join(&catalog, &plan, &key_arrays, &times, request.known_at, request.include_expired, progress).await?;
+        let joined = self
+            .join(&catalog, &plan, &key_arrays, &times, request.known_at, request.include_expired, progress)
+            .await?;
 
         let mut columns = Vec::new();
         let mut reports = Vec::new();
@@ -161,7 +169,8 @@ impl Store {
     /// Keeps what is known of a training set.
     fn record_training(&self, report: &TrainReport) -> Result<PathBuf, StoreError> {
         let folder = self.project().training_path();
-        let name = report.output.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name =
+            report.output.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let at = self.now().to_string().replace([':', '.'], "-");
         let path = folder.join(format!("{at}-{name}.json"));
         let text = serde_json::to_vec_pretty(report).unwrap_or_default();
@@ -175,7 +184,10 @@ impl Store {
     ///
     /// - `keys`: for each key column of the plan its values
     /// - `times`: the labels' instants, microseconds
-    #[expect(clippy::too_many_arguments, reason = "the parts of one request, which training and history reads share")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one request, which training and history reads share"
+    )]
     pub(crate) async fn join(
         &self,
         catalog: &Catalog,
@@ -192,13 +204,21 @@ impl Store {
             let columns: Vec<&str> = join.keys.iter().map(|(_, column)| column.as_str()).collect();
             let index = indexes.entry(columns).or_insert_with(|| {
                 // Every key column of a join is a key column of its plan.
-                let arrays = join.keys.iter().filter_map(|(key, column)| Some((keys.get(column)?, key.value_type)));
+                let arrays =
+                    join.keys.iter().filter_map(|(key, column)| Some((keys.get(column)?, key.value_type)));
                 Arc::new(LabelIndex::new(&KeyColumns::new(arrays.collect()), times))
             });
             let join_keys = catalog.definitions.join_keys(&join.view);
             let rule = rule(&join.view, known_at, include_expired);
             let units = join.journal.units.clone();
-            joins.push(ViewJoin::new(index.clone(), rule, &join_keys, &join.view.features, &join.asked, units));
+            joins.push(ViewJoin::new(
+                index.clone(),
+                rule,
+                &join_keys,
+                &join.view.features,
+                &join.asked,
+                units,
+            ));
         }
         let mut rows_read: HashMap<ViewId, u64> = HashMap::new();
         let mut done: HashSet<ViewId> = HashSet::new();
@@ -240,7 +260,10 @@ impl Store {
             return Ok(0);
         }
         let Some(table) = self.offline().await?.existing_table(&join.table).await? else {
-            return Err(StoreError::Corrupt(format!("history table `{}` is gone, and its journal is not", join.table)));
+            return Err(StoreError::Corrupt(format!(
+                "history table `{}` is gone, and its journal is not",
+                join.table
+            )));
         };
         'again: loop {
             let mut columns: Vec<String> = places.iter().flat_map(|place| joins[*place].columns()).collect();
@@ -288,7 +311,8 @@ pub(crate) fn key_arrays(
     plan: &RequestPlan,
     values: impl Fn(&str, ValueType) -> Result<ArrayRef, StoreError>,
 ) -> Result<BTreeMap<String, ArrayRef>, StoreError> {
-    let array = |(column, value_type): &(String, ValueType)| Ok((column.clone(), values(column, *value_type)?));
+    let array =
+        |(column, value_type): &(String, ValueType)| Ok((column.clone(), values(column, *value_type)?));
     plan.key_columns.iter().map(array).collect()
 }
 

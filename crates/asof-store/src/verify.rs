@@ -2,7 +2,7 @@
 //!
 //! A sample of keys is answered by the online store, in one snapshot at one `t`; then the same values are computed
 //! for the same `t` from history under `served`, by the kernel that makes training sets, and on request by the naive
-//! oracle too. Values are compared in canonical bytes, with their statuses and event instants.
+//! oracle too. The answers that a server recorded are recomputed likewise, each for its own `t`. Values are compared in canonical bytes, with their statuses and event instants.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,12 +11,13 @@ use arrow::datatypes::TimestampMicrosecondType;
 use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at};
 use asof_model::plan::Catalog;
 use asof_model::spec::JoinKey;
-use asof_model::{Cell, EncodedKey, Instant, KnownAt, ValueType, ViewId, canonical, entry, key, name};
+use asof_model::{EncodedKey, Instant, KnownAt, ValueType, ViewId, entry, key, name};
 use asof_offline::Scan;
 use asof_oracle::{OracleFeature, OracleRow};
 use futures::TryStreamExt;
 use serde::Serialize;
 
+use crate::answers::{RecordedAnswer, answered_bytes, hex, unhex};
 use crate::get::{Answer, Answered, ENTITY_ROWS_MAX, GetRequest, OnlinePlan};
 use crate::materialize::view_ref;
 use crate::request::{Naming, PlannedJoin, Wanted, rule};
@@ -33,7 +34,7 @@ const KEYS_PAGE: usize = 10_000;
 pub struct VerifyRequest {
     /// Views and services; empty: every view.
     pub names: Vec<String>,
-    /// The most keys of each view, at most [`ENTITY_ROWS_MAX`]. They are chosen by a hash of the key, so the same
+    /// The most keys of each view, at most [`ENTITY_ROWS_MAX`], and the most recorded answers. Keys are chosen by a hash of the key, so the same
     /// keys are chosen each time.
     pub sample: usize,
     /// Whether the naive oracle computes every value too.
@@ -68,8 +69,19 @@ pub struct ViewVerified {
     pub values: u64,
     /// Of those, values that are the same in bytes, status and event instant.
     pub identical: u64,
+    /// Values of answers that a server gave and recorded, each recomputed for its own instant.
+    pub recorded_values: u64,
+    /// Of those, values that are the same.
+    pub recorded_identical: u64,
     /// The first that are not.
     pub differences: Vec<Difference>,
+}
+
+/// What came of recorded answers.
+#[derive(Debug, Default)]
+struct Recorded {
+    values: u64,
+    identical: u64,
 }
 
 /// A value that came out differently.
@@ -92,15 +104,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unknown`] with the nearest name; those of the stores. A difference is no error: it is reported.
-    pub async fn verify(&self, request: &VerifyRequest, progress: &dyn Progress) -> Result<VerifyReport, StoreError> {
+    pub async fn verify(
+        &self,
+        request: &VerifyRequest,
+        progress: &dyn Progress,
+    ) -> Result<VerifyReport, StoreError> {
         let catalog = self.applied_catalog().await?;
         let mut report = VerifyReport { views: Vec::new(), values: 0, identical: 0, oracle: request.oracle };
         let views = self.views_to_verify(&catalog, &request.names).await?;
         progress.begin("verify", "views", Some(views.len() as u64));
         for view in views {
             let verified = self.verify_view(&catalog, &view, request).await?;
-            report.values += verified.values;
-            report.identical += verified.identical;
+            report.values += verified.values + verified.recorded_values;
+            report.identical += verified.identical + verified.recorded_identical;
             report.views.push(verified);
             progress.advance(1);
         }
@@ -108,7 +124,11 @@ impl Store {
         Ok(report)
     }
 
-    async fn views_to_verify(&self, catalog: &Catalog, names: &[String]) -> Result<BTreeSet<ViewId>, StoreError> {
+    async fn views_to_verify(
+        &self,
+        catalog: &Catalog,
+        names: &[String],
+    ) -> Result<BTreeSet<ViewId>, StoreError> {
         let all = &catalog.definitions;
         if names.is_empty() {
             return Ok(all.views.keys().cloned().collect());
@@ -116,13 +136,20 @@ impl Store {
         let mut views = BTreeSet::new();
         for wanted in names {
             if let Some(service) = all.services.get(wanted) {
-                let ids = service.joins.iter().filter_map(|join| Some(ViewId::new(join.view.clone(), join.version?)));
+                let ids = service
+                    .joins
+                    .iter()
+                    .filter_map(|join| Some(ViewId::new(join.view.clone(), join.version?)));
                 views.extend(ids);
                 continue;
             }
             let reference = view_ref(wanted)?;
             if !all.views.keys().any(|id| id.name == reference.name) {
-                let known = all.views.keys().map(|id| id.name.as_str()).chain(all.services.keys().map(String::as_str));
+                let known = all
+                    .views
+                    .keys()
+                    .map(|id| id.name.as_str())
+                    .chain(all.services.keys().map(String::as_str));
                 let hint = name::suggestion(wanted, known);
                 return Err(StoreError::Unknown { kind: "view or service", name: wanted.clone(), hint });
             }
@@ -149,7 +176,8 @@ impl Store {
         let keys: Vec<EncodedKey> = sample.keys().cloned().collect();
         let asked = entities(join, &keys)?;
 
-        let served = self.get(catalog, &plan, &GetRequest { include_expired: false, ..asked.clone() }).await?;
+        let served =
+            self.get(catalog, &plan, &GetRequest { include_expired: false, ..asked.clone() }).await?;
         let recomputed = self.recompute(catalog, &plan, &asked, served.t, false).await?;
         let mut verdict = Verdict::new(&plan, &keys);
         verdict.compare(&served, &recomputed, "history");
@@ -158,7 +186,11 @@ impl Store {
         if join.view.ttl.is_some() {
             let request = GetRequest { include_expired: true, now: Some(served.t), ..asked.clone() };
             let answer = self.get(catalog, &plan, &request).await?;
-            verdict.compare(&answer, &self.recompute(catalog, &plan, &asked, served.t, true).await?, "history");
+            verdict.compare(
+                &answer,
+                &self.recompute(catalog, &plan, &asked, served.t, true).await?,
+                "history",
+            );
             held = Some(answer);
         }
         if request.oracle {
@@ -168,7 +200,10 @@ impl Store {
                 verdict.compare(held, &by_oracle(join, &plan, &rows, &keys, served.t, true), "oracle");
             }
         }
+        let recorded = self.verify_recorded(catalog, &plan, request.sample, &mut verdict.shown).await?;
         Ok(ViewVerified {
+            recorded_values: recorded.values,
+            recorded_identical: recorded.identical,
             view: view.to_string(),
             t: served.t.to_string(),
             position: served.positions.get(view).copied(),
@@ -188,14 +223,60 @@ impl Store {
         include_expired: bool,
     ) -> Result<Answer, StoreError> {
         let request = GetRequest { include_expired, ..asked.clone() };
-        self.get_history(catalog, &plan.plan, &request, t).await
+        let rows = self.get_history(catalog, &plan.plan, &request, &vec![t.micros(); asked.rows]).await?;
+        Ok(Answer { t, rows, positions: BTreeMap::new() })
+    }
+
+    /// Recomputes the answers that a server recorded, each for its own instant. Returns how many values were compared;
+    /// those that differ are added to `differences`, which is bounded, and counted.
+    async fn verify_recorded(
+        &self,
+        catalog: &Catalog,
+        plan: &OnlinePlan,
+        limit: usize,
+        differences: &mut Vec<Difference>,
+    ) -> Result<Recorded, StoreError> {
+        let join = &plan.plan.joins[0];
+        let mut found = Recorded::default();
+        let all = self.recorded_answers(&join.table, limit)?;
+        for include_expired in [false, true] {
+            let records: Vec<(EncodedKey, RecordedAnswer)> = all
+                .iter()
+                .filter(|record| record.include_expired == include_expired)
+                .filter_map(|record| Some((unhex(&record.key)?, record.clone())))
+                .collect();
+            let keys: Vec<EncodedKey> = records.iter().map(|(key, _)| key.clone()).collect();
+            let times: Vec<i64> = records.iter().map(|(_, record)| record.t).collect();
+            let request = GetRequest { include_expired, ..entities(join, &keys)? };
+            let rows = self.get_history(catalog, &plan.plan, &request, &times).await?;
+            for ((key, record), row) in records.iter().zip(&rows) {
+                for (column, computed) in plan.plan.columns.iter().zip(row) {
+                    let feature = plan.plan.feature(column);
+                    let Some(served) = record.features.get(&feature.name) else { continue };
+                    found.values += 1;
+                    if *served == hex(&answered_bytes(feature.value_type, computed)) {
+                        found.identical += 1;
+                    } else if differences.len() < DIFFERENCES_SHOWN_MAX {
+                        differences.push(Difference {
+                            key: key_in_words(join, key),
+                            feature: feature.name.clone(),
+                            served: format!("bytes {served} at {}", Instant::from_micros_clamped(record.t)),
+                            computed: in_words(computed),
+                            by: "history",
+                        });
+                    }
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Offers every key of history to the sample.
     async fn sample_history(&self, join: &PlannedJoin, sample: &mut Sample) -> Result<(), StoreError> {
         let Some(table) = self.offline().await?.existing_table(&join.table).await? else { return Ok(()) };
         let keys = join_keys(join);
-        let mut batches = table.scan(Scan::of(keys.iter().map(|key| key.name.clone()).chain([UNIT.to_owned()])));
+        let mut batches =
+            table.scan(Scan::of(keys.iter().map(|key| key.name.clone()).chain([UNIT.to_owned()])));
         while let Some(batch) = batches.try_next().await? {
             each_key(&batch, &keys, |_, key| sample.offer(key))?;
         }
@@ -224,7 +305,8 @@ impl Store {
         join: &PlannedJoin,
         keys: &[EncodedKey],
     ) -> Result<HashMap<EncodedKey, Vec<OracleRow>>, StoreError> {
-        let mut rows: HashMap<EncodedKey, Vec<OracleRow>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+        let mut rows: HashMap<EncodedKey, Vec<OracleRow>> =
+            keys.iter().map(|key| (key.clone(), Vec::new())).collect();
         let Some(table) = self.offline().await?.existing_table(&join.table).await? else { return Ok(rows) };
         let join_keys = join_keys(join);
         let features = join.view.features.iter().map(|feature| feature.name.clone());
@@ -305,7 +387,7 @@ impl<'a> Verdict<'a> {
             for (place, (served, computed)) in served.iter().zip(computed).enumerate() {
                 let column = &self.plan.plan.columns[place];
                 let value_type = self.plan.plan.feature(column).value_type;
-                if bytes(value_type, served) == bytes(value_type, computed) {
+                if answered_bytes(value_type, served) == answered_bytes(value_type, computed) {
                     continue;
                 }
                 if self.differing.insert((row, place)) && self.shown.len() < DIFFERENCES_SHOWN_MAX {
@@ -322,18 +404,6 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// Status, event instant and value as the bytes that are compared.
-fn bytes(value_type: ValueType, answered: &Answered) -> Vec<u8> {
-    let mut bytes = answered.status.as_str().as_bytes().to_vec();
-    match answered.event {
-        Some(event) => bytes.extend(event.micros().to_le_bytes()),
-        None => bytes.push(0),
-    }
-    let cell = answered.value.clone().map_or(Cell::Null, Cell::Value);
-    canonical::write_cell(&mut bytes, value_type, &cell);
-    bytes
-}
-
 fn in_words(answered: &Answered) -> String {
     let value = answered.value.as_ref().map_or_else(|| "null".to_owned(), entry::to_text);
     let event = answered.event.map_or_else(String::new, |event| format!(" of {event}"));
@@ -343,7 +413,11 @@ fn in_words(answered: &Answered) -> String {
 fn key_in_words(join: &PlannedJoin, bytes: &[u8]) -> String {
     let types: Vec<ValueType> = join.keys.iter().map(|(key, _)| key.value_type).collect();
     let values = key::decode_key(&types, bytes).unwrap_or_default();
-    let parts = join.keys.iter().zip(&values).map(|((key, _), value)| format!("{}={}", key.name, entry::to_text(value)));
+    let parts = join
+        .keys
+        .iter()
+        .zip(&values)
+        .map(|((key, _), value)| format!("{}={}", key.name, entry::to_text(value)));
     parts.collect::<Vec<_>>().join(" ")
 }
 
@@ -361,7 +435,8 @@ fn by_oracle(
         value_type: types[join.asked[place]],
         default: join.defaults[place].clone(),
     };
-    let features: Vec<OracleFeature> = plan.plan.columns.iter().map(|column| feature(column.feature)).collect();
+    let features: Vec<OracleFeature> =
+        plan.plan.columns.iter().map(|column| feature(column.feature)).collect();
     let rule = rule(&join.view, KnownAt::Served, include_expired);
     let nothing = Vec::new();
     let answer = |key: &EncodedKey| {
@@ -397,7 +472,9 @@ fn join_keys(join: &PlannedJoin) -> Vec<JoinKey> {
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, StoreError> {
-    batch.column_by_name(name).ok_or_else(|| StoreError::Corrupt(format!("history rows have no column `{name}`")))
+    batch
+        .column_by_name(name)
+        .ok_or_else(|| StoreError::Corrupt(format!("history rows have no column `{name}`")))
 }
 
 /// Calls `with` for each row and its encoded key.

@@ -9,7 +9,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use asof_model::canonical;
 use asof_model::entry;
 use asof_model::spec::Feature;
-use asof_model::{Age, Instant, Rule, Status, Zone};
+use asof_model::{Age, Cell, Instant, Rule, Status, Zone};
 use serde::Serialize;
 
 use super::units::Units;
@@ -76,9 +76,9 @@ impl ViewAnswer {
 
     /// The event instant of the row that each label met, also past its ttl.
     pub fn events(&self) -> Vec<Option<Instant>> {
-        let ages = self.ages(&self.winners);
+        let (ages, instants) = (self.ages(&self.winners), self.event_micros());
         let event = |(winner, age): (&Option<u32>, &Age)| match (winner, age) {
-            (Some(row), Age::Valid | Age::Expired) => Some(self.event(*row)),
+            (Some(row), Age::Valid | Age::Expired) => Some(instant(instants[*row as usize])),
             _ => None,
         };
         self.winners.iter().zip(&ages).map(event).collect()
@@ -99,111 +99,139 @@ impl ViewAnswer {
             }
         }
         let Some(served) = &self.served else { return Ok(report) };
-        let differ: Vec<usize> =
-            (0..self.winners.len()).filter(|label| self.winners[*label] != served[*label]).collect();
-        for label in differ {
-            if self.same_answer(label, self.winners[label], served[label])? {
+        let served_ages = self.ages(served);
+        let held: Vec<Vec<Held>> = (0..self.features.len()).map(|place| self.held(place)).collect();
+        let instants = self.event_micros();
+        for label in (0..self.winners.len()).filter(|label| self.winners[*label] != served[*label]) {
+            let same = held.iter().enumerate().all(|(place, held)| {
+                self.answer(place, held, self.winners[label], ages[label])
+                    == self.answer(place, held, served[label], served_ages[label])
+            });
+            if same {
                 continue;
             }
             report.differs_from_served += 1;
             if let Some(row) = self.winners[label] {
-                let event = self.event(row).micros();
                 let unit = self.units.facts(self.row_units[row as usize]);
+                let event = instants[row as usize];
                 report.of_these_bulk += u64::from(unit.bulk.iter().any(|range| range.contains(event)));
             }
         }
         Ok(report)
     }
 
-    /// Whether two winners give one label the same values and statuses.
-    fn same_answer(&self, label: usize, a: Option<u32>, b: Option<u32>) -> Result<bool, EngineError> {
-        let t = instant(self.times[label]);
-        for place in 0..self.features.len() {
-            let (a, b) = (self.cell(place, a, t), self.cell(place, b, t));
-            if a != b {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// The status of a feature in a row at `t`, and the canonical bytes of what the row holds.
-    fn cell(&self, place: usize, row: Option<u32>, t: Instant) -> (Status, Vec<u8>) {
-        let age = row.map_or(Age::Forgotten, |row| self.rule.age(self.event(row), t));
-        let status = self.status(place, row, age);
+    /// A feature's status, and the canonical bytes of the value that is shown with it, before defaults.
+    fn answer(&self, place: usize, held: &[Held], row: Option<u32>, age: Age) -> (Status, Vec<u8>) {
+        let status = status(held, row, age);
         let mut bytes = Vec::new();
-        if let (Some(row), Some(rows), Status::Present | Status::OutsideTtl) = (row, &self.rows, status) {
-            let feature = &self.features[place];
-            if let Some(column) = rows.column_by_name(&feature.name)
-                && (status == Status::Present || self.rule.include_expired)
-            {
-                let cell = value_at(column, feature.value_type, row as usize).map_or(asof_model::Cell::Null, Into::into);
-                canonical::write_cell(&mut bytes, feature.value_type, &cell);
-            }
+        let feature = &self.features[place];
+        if let (true, Some(row), Some(column)) = (self.shown(status), row, self.source(feature)) {
+            let cell = value_at(column, feature.value_type, row as usize).map_or(Cell::Null, Cell::Value);
+            canonical::write_cell(&mut bytes, feature.value_type, &cell);
         }
         (status, bytes)
     }
 
+    /// Whether what the row holds is the answer; else it is null or the default.
+    fn shown(&self, status: Status) -> bool {
+        match status {
+            Status::Present => true,
+            Status::OutsideTtl => self.rule.include_expired,
+            Status::Null | Status::Missing | Status::Error => false,
+        }
+    }
+
+    fn source(&self, feature: &Feature) -> Option<&ArrayRef> {
+        self.rows.as_ref().and_then(|rows| rows.column_by_name(&feature.name))
+    }
+
     fn ages(&self, winners: &[Option<u32>]) -> Vec<Age> {
+        let instants = self.event_micros();
         let age = |(winner, time): (&Option<u32>, &i64)| {
-            winner.map_or(Age::Forgotten, |row| self.rule.age(self.event(row), instant(*time)))
+            winner
+                .map_or(Age::Forgotten, |row| self.rule.age(instant(instants[row as usize]), instant(*time)))
         };
         winners.iter().zip(&self.times).map(age).collect()
     }
 
-    fn event(&self, row: u32) -> Instant {
+    /// The event instant of each of `rows`, in microseconds.
+    fn event_micros(&self) -> &[i64] {
+        // `rows` has the event column wherever there are rows: `ViewJoin::payload` puts it there.
         let events = self.rows.as_ref().and_then(|rows| rows.column_by_name(EVENT));
-        // `rows` has the event column wherever it has rows: `ViewJoin::payload` puts it there.
-        events.map_or(Instant::MIN, |events| instant(events.as_primitive::<TimestampMicrosecondType>().value(row as usize)))
+        events.map_or(&[], |events| events.as_primitive::<TimestampMicrosecondType>().values())
     }
 
-    fn status(&self, place: usize, row: Option<u32>, age: Age) -> Status {
-        let (Some(row), Some(rows), true) = (row, &self.rows, age != Age::Forgotten) else { return Status::Missing };
-        let carried = self.units.facts(self.row_units[row as usize]).features;
-        if self.positions[place] >= carried {
-            return Status::Missing;
-        }
-        if age == Age::Expired {
-            return Status::OutsideTtl;
-        }
+    /// What each of `rows` holds of a feature. Looked up once for each row, not for each label.
+    fn held(&self, place: usize) -> Vec<Held> {
         let feature = &self.features[place];
-        let error = rows.column_by_name(ERRORS).is_some_and(|errors| has_error(errors, row as usize, &feature.name));
-        if error {
-            return Status::Error;
-        }
-        match rows.column_by_name(&feature.name) {
-            Some(column) if column.is_valid(row as usize) => Status::Present,
-            _ => Status::Null,
-        }
+        let Some(rows) = &self.rows else { return Vec::new() };
+        let (column, errors) = (rows.column_by_name(&feature.name), rows.column_by_name(ERRORS));
+        let errors = errors.filter(|errors| errors.null_count() < errors.len());
+        let held = |(row, unit): (usize, &u32)| {
+            if self.positions[place] >= self.units.facts(*unit).features {
+                Held::Nothing
+            } else if errors.is_some_and(|errors| has_error(errors, row, &feature.name)) {
+                Held::Error
+            } else if column.is_some_and(|column| column.is_valid(row)) {
+                Held::Value
+            } else {
+                Held::Null
+            }
+        };
+        self.row_units.iter().enumerate().map(held).collect()
     }
 
-    fn column(&self, place: usize, winners: &[Option<u32>], ages: &[Age]) -> Result<FeatureColumn, EngineError> {
+    fn column(
+        &self,
+        place: usize,
+        winners: &[Option<u32>],
+        ages: &[Age],
+    ) -> Result<FeatureColumn, EngineError> {
         let feature = self.features[place].clone();
+        let held = self.held(place);
         let statuses: Vec<Status> =
-            winners.iter().zip(ages).map(|(winner, age)| self.status(place, *winner, *age)).collect();
-        let shown = |status: Status| match status {
-            Status::Present => true,
-            Status::OutsideTtl => self.rule.include_expired,
-            Status::Null | Status::Missing | Status::Error => false,
-        };
-        let source = self.rows.as_ref().and_then(|rows| rows.column_by_name(&feature.name));
-        let values = match source {
+            winners.iter().zip(ages).map(|(winner, age)| status(&held, *winner, *age)).collect();
+        let values = match self.source(&feature) {
             Some(source) => {
-                let rows = winners.iter().zip(&statuses).map(|(winner, status)| winner.filter(|_| shown(*status)));
+                let rows =
+                    winners.iter().zip(&statuses).map(|(row, status)| row.filter(|_| self.shown(*status)));
                 take(source, &rows.collect::<UInt32Array>(), None)?
             }
             None => arrow::array::new_null_array(&arrow_type(feature.value_type), winners.len()),
         };
         let values = match &feature.default {
-            Some(text) if statuses.iter().any(|status| !shown(*status)) => {
+            Some(text) if statuses.iter().any(|status| !self.shown(*status)) => {
                 // The text was made from a value of this type when the definition was read.
                 let default = entry::from_text(text, feature.value_type, &Zone::utc()).ok();
-                let keep: BooleanArray = statuses.iter().map(|status| Some(shown(*status))).collect();
+                let keep: BooleanArray = statuses.iter().map(|status| Some(self.shown(*status))).collect();
                 let default = constant(feature.value_type, default.as_ref(), 1);
                 zip(&keep, &values, &arrow::array::Scalar::new(default))?
             }
             _ => values,
         };
         Ok(FeatureColumn { feature, values, statuses })
+    }
+}
+
+/// What a row holds of one feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// The feature is newer than the row.
+    Nothing,
+    /// It could not be read.
+    Error,
+    /// Null.
+    Null,
+    /// A value.
+    Value,
+}
+
+fn status(held: &[Held], row: Option<u32>, age: Age) -> Status {
+    match (row.map(|row| held[row as usize]), age) {
+        (None | Some(Held::Nothing), _) | (_, Age::Forgotten) => Status::Missing,
+        (_, Age::Expired) => Status::OutsideTtl,
+        (Some(Held::Error), Age::Valid) => Status::Error,
+        (Some(Held::Null), Age::Valid) => Status::Null,
+        (Some(Held::Value), Age::Valid) => Status::Present,
     }
 }

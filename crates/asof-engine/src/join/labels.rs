@@ -13,6 +13,9 @@ const NO_SLOT: u32 = u32::MAX;
 /// A place where a label's value is gathered: one key at one time. Labels with equal key and time share it.
 pub type Slot = u32;
 
+/// The number of a key among the keys of the labels.
+pub type Group = u32;
+
 /// Label rows grouped by key, and each group's distinct times in ascending order.
 ///
 /// At most `u32::MAX - 1` label rows; [`LabelIndex::new`] takes slices, whose length the label reader bounds.
@@ -67,9 +70,13 @@ impl LabelIndex {
         self.slot_of_label.iter().map(|slot| (*slot != NO_SLOT).then_some(*slot))
     }
 
-    /// The first slot of `key` whose time is `from` or later; `None` where no label can see such a row.
-    pub fn probe(&self, key: &[u8], from: i64) -> Option<Slot> {
-        let group = *self.groups.find(self.hasher.hash_one(key), |group| self.key(*group) == key)?;
+    /// The group of the labels with `key`; `None` where there is no such label.
+    pub fn group(&self, key: &[u8]) -> Option<Group> {
+        self.groups.find(self.hasher.hash_one(key), |group| self.key(*group) == key).copied()
+    }
+
+    /// The first slot of `group` whose time is `from` or later; `None` where no label can see such a row.
+    pub fn first_slot(&self, group: Group, from: i64) -> Option<Slot> {
         let (start, end) = (self.group_slots[group as usize], self.group_slots[group as usize + 1]);
         let times = &self.times[start as usize..end as usize];
         let ahead = times.partition_point(|time| *time < from);

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::TimestampMicrosecondType;
-use asof_model::canonical;
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use asof_model::spec::{Feature, JoinKey};
 use asof_model::{Instant, KnownAt, Rule, ValueType};
 
@@ -16,7 +15,7 @@ use super::candidates::{Address, Candidate, Candidates};
 use super::labels::{LabelIndex, Slot};
 use super::units::Units;
 use crate::EngineError;
-use crate::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at};
+use crate::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, arrow_type, row_bytes_at};
 
 /// Retained rows beyond four for each slot that are tolerated before the losers among them are dropped.
 const RETAINED_ROWS_SLACK: usize = 1 << 20;
@@ -42,6 +41,8 @@ pub struct ViewJoin {
     asked: Vec<usize>,
     /// The features that are read: places in `features`, ascending.
     read: Vec<usize>,
+    /// The features at those places.
+    read_features: Vec<Feature>,
     units: Arc<Units>,
     /// Under the asked rule, and under `served` where that is another.
     candidates: Vec<Candidates>,
@@ -50,6 +51,7 @@ pub struct ViewJoin {
     /// For each retained batch, the unit of each row.
     retained_units: Vec<Vec<u32>>,
     retained_rows: usize,
+    retained_rows_slack: usize,
 }
 
 impl ViewJoin {
@@ -76,13 +78,22 @@ impl ViewJoin {
             features: features.to_vec(),
             asked: asked.to_vec(),
             read,
+            read_features: Vec::new(),
             units,
             retained: Vec::new(),
             retained_units: Vec::new(),
             retained_rows: 0,
+            retained_rows_slack: RETAINED_ROWS_SLACK,
         };
         join.start();
         join
+    }
+
+    /// Sets how many retained rows beyond four for each slot are tolerated before the losers among them are dropped.
+    /// The answer is the same whatever it is; less takes more time and less memory.
+    pub fn with_retained_rows_slack(mut self, rows: usize) -> Self {
+        self.retained_rows_slack = rows;
+        self
     }
 
     /// Starts again, this time reading every feature, so that ties can be ranked by whole rows.
@@ -92,6 +103,7 @@ impl ViewJoin {
     }
 
     fn start(&mut self) {
+        self.read_features = self.read.iter().map(|place| self.features[*place].clone()).collect();
         let slots = self.labels.slots();
         self.candidates = vec![Candidates::new(self.rule.known_at, slots)];
         if self.rule.known_at != KnownAt::Served {
@@ -115,46 +127,61 @@ impl ViewJoin {
     /// absorbed counts.
     ///
     /// # Errors
-    /// [`EngineError::Arrow`] for a batch without those columns.
+    /// [`EngineError::Arrow`] for a batch without those columns, or with one of another type than
+    /// [`history_schema`](crate::columns::history_schema) gives it.
     pub fn absorb(&mut self, batch: &RecordBatch) -> Result<Absorbed, EngineError> {
         let key_arrays: Vec<&ArrayRef> =
-            self.keys.iter().map(|key| column(batch, &key.name)).collect::<Result<_, _>>()?;
-        let keys = KeyColumns::new(key_arrays.into_iter().zip(self.keys.iter().map(|key| key.value_type)).collect());
-        let events = column(batch, EVENT)?.as_primitive::<TimestampMicrosecondType>().values().clone();
-        let createds = column(batch, CREATED)?.as_primitive::<TimestampMicrosecondType>().values().clone();
-        let units = unit_numbers(column(batch, UNIT)?, &self.units);
+            self.keys.iter().map(|key| typed(batch, &key.name, key.value_type)).collect::<Result<_, _>>()?;
+        let keys =
+            KeyColumns::new(key_arrays.into_iter().zip(self.keys.iter().map(|key| key.value_type)).collect());
+        let events = typed(batch, EVENT, ValueType::Timestamp)?
+            .as_primitive::<TimestampMicrosecondType>()
+            .values()
+            .clone();
+        let createds = typed(batch, CREATED, ValueType::Timestamp)?
+            .as_primitive::<TimestampMicrosecondType>()
+            .values()
+            .clone();
+        let units = unit_numbers(typed(batch, UNIT, ValueType::String)?, &self.units);
         let payload = self.payload(batch)?;
 
         let current = self.retained.len() as u32;
-        let ties = Ties { retained: &self.retained, units: &self.retained_units, current: &payload, current_units: &units, whole: self.read.len() == self.features.len(), features: &self.features, read: &self.read, facts: &self.units };
+        let ties = Ties {
+            retained: &self.retained,
+            units: &self.retained_units,
+            current: &payload,
+            current_units: &units,
+            whole: self.read.len() == self.features.len(),
+            features: &self.read_features,
+            places: &self.read,
+            facts: &self.units,
+        };
         let mut touched: Vec<(usize, Slot)> = Vec::new();
         let mut key = Vec::new();
-        let mut needs_whole_rows = false;
         for row in 0..batch.num_rows() {
             let Some(unit) = units[row] else { continue };
             if !keys.encode(row, &mut key) {
                 continue;
             }
+            let Some(group) = self.labels.group(&key) else { continue };
             let (event, created) = (events[row], createds[row]);
             let visible = self.units.facts(unit).visible.micros();
-            let candidate = Candidate { event, created, address: Address { batch: current, row: row as u32 } };
+            let candidate =
+                Candidate { event, created, address: Address { batch: current, row: row as u32 } };
             for (set, candidates) in self.candidates.iter_mut().enumerate() {
                 let from = match candidates.known_at {
                     KnownAt::Event => event,
                     KnownAt::Created => event.max(created),
                     KnownAt::Served => event.max(created).max(visible),
                 };
-                let Some(slot) = self.labels.probe(&key, from) else { continue };
+                let Some(slot) = self.labels.first_slot(group, from) else { continue };
                 match candidates.offer(slot, candidate, |a, b| ties.rank(a, b)) {
                     Ok(true) => touched.push((set, slot)),
                     Ok(false) => {}
-                    Err(TieError::NeedsWholeRows) => needs_whole_rows = true,
+                    Err(TieError::NeedsWholeRows) => return Ok(Absorbed::NeedsWholeRows),
                     Err(TieError::Engine(error)) => return Err(error),
                 }
             }
-        }
-        if needs_whole_rows {
-            return Ok(Absorbed::NeedsWholeRows);
         }
         self.retain(current, payload, &units, &touched)?;
         Ok(Absorbed::Taken)
@@ -162,6 +189,13 @@ impl ViewJoin {
 
     /// The columns of a batch that winners need later.
     fn payload(&self, batch: &RecordBatch) -> Result<RecordBatch, EngineError> {
+        for feature in &self.read_features {
+            typed(batch, &feature.name, feature.value_type)?;
+        }
+        match column(batch, ERRORS)?.data_type() {
+            DataType::List(item) if *item.data_type() == DataType::Utf8 => {}
+            other => return Err(wrong_type(ERRORS, other)),
+        }
         let names = self.read.iter().map(|place| self.features[*place].name.as_str()).chain([ERRORS, EVENT]);
         let places = names.map(|name| batch.schema().index_of(name)).collect::<Result<Vec<_>, _>>()?;
         Ok(batch.project(&places)?)
@@ -200,7 +234,7 @@ impl ViewJoin {
         self.retained_units.push(rows.iter().map(|row| units[*row as usize].unwrap_or(0)).collect());
         self.retained_rows += rows.len();
         self.retained.push(take_record_batch(&payload, &UInt32Array::from(rows))?);
-        if self.retained_rows > 4 * self.labels.slots() + RETAINED_ROWS_SLACK {
+        if self.retained_rows > 4 * self.labels.slots() + self.retained_rows_slack {
             self.drop_losers()?;
         }
         Ok(())
@@ -242,7 +276,16 @@ impl ViewJoin {
     /// [`EngineError::Arrow`], a defect of ours.
     pub fn finish(&mut self, times: &[i64]) -> Result<Option<ViewAnswer>, EngineError> {
         let nothing = RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
-        let ties = Ties { retained: &self.retained, units: &self.retained_units, current: &nothing, current_units: &[], whole: self.read.len() == self.features.len(), features: &self.features, read: &self.read, facts: &self.units };
+        let ties = Ties {
+            retained: &self.retained,
+            units: &self.retained_units,
+            current: &nothing,
+            current_units: &[],
+            whole: self.read.len() == self.features.len(),
+            features: &self.read_features,
+            places: &self.read,
+            facts: &self.units,
+        };
         for candidates in &mut self.candidates {
             match candidates.carry_forward(&self.labels, |a, b| ties.rank(a, b)) {
                 Ok(()) => {}
@@ -252,7 +295,8 @@ impl ViewJoin {
         }
         self.drop_losers()?;
         let winners = |candidates: &Candidates| -> Vec<Option<u32>> {
-            let of = |slot: Option<Slot>| slot.and_then(|slot| candidates.best(slot)).map(|best| best.address.row);
+            let of =
+                |slot: Option<Slot>| slot.and_then(|slot| candidates.best(slot)).map(|best| best.address.row);
             self.labels.slot_of_label().map(of).collect()
         };
         Ok(Some(ViewAnswer {
@@ -271,6 +315,21 @@ impl ViewJoin {
 
 /// Marks an address that was already moved to its place in the retained batch.
 const MOVED: u32 = u32::MAX - 1;
+
+/// A column that has the Arrow type of `declared`: reading one of another type would find null everywhere.
+fn typed<'a>(batch: &'a RecordBatch, name: &str, declared: ValueType) -> Result<&'a ArrayRef, EngineError> {
+    let found = column(batch, name)?;
+    if *found.data_type() == arrow_type(declared) {
+        Ok(found)
+    } else {
+        Err(wrong_type(name, found.data_type()))
+    }
+}
+
+fn wrong_type(name: &str, found: &DataType) -> EngineError {
+    let reason = format!("the column `{name}` of a history batch has type {found}");
+    EngineError::Arrow(arrow::error::ArrowError::SchemaError(reason))
+}
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, EngineError> {
     batch.column_by_name(name).ok_or_else(|| {
@@ -304,7 +363,8 @@ enum TieError {
     Engine(EngineError),
 }
 
-/// Ranks rows with equal instants by their canonical bytes.
+/// Ranks rows with equal instants by their canonical bytes, and equal rows by when they first became visible: a
+/// repeat changes nothing (SEMANTICS 3), so that which of them is met does not depend on the order of reading.
 struct Ties<'a> {
     retained: &'a [RecordBatch],
     units: &'a [Vec<u32>],
@@ -312,35 +372,42 @@ struct Ties<'a> {
     current_units: &'a [Option<u32>],
     whole: bool,
     features: &'a [Feature],
-    read: &'a [usize],
+    places: &'a [usize],
     facts: &'a Units,
 }
 
 impl Ties<'_> {
     fn rank(&self, a: Address, b: Address) -> Result<Ordering, TieError> {
-        let (a, b) = (self.bytes(a).map_err(TieError::Engine)?, self.bytes(b).map_err(TieError::Engine)?);
-        match a.cmp(&b) {
-            // Equal in what is asked: whichever wins, the answer is the same.
-            Ordering::Equal => Ok(Ordering::Equal),
+        let bytes = |address| self.bytes(address).map_err(TieError::Engine);
+        match bytes(a)?.cmp(&bytes(b)?) {
+            // Equal in what is read: the values are the same, and the earlier unit stands for both.
+            Ordering::Equal => Ok(self.first_visible(b).cmp(&self.first_visible(a))),
             rank if self.whole => Ok(rank),
             _ => Err(TieError::NeedsWholeRows),
         }
     }
 
+    fn unit(&self, address: Address) -> u32 {
+        match self.units.get(address.batch as usize) {
+            Some(units) => units[address.row as usize],
+            // A row whose unit is not journaled is never offered.
+            None => self.current_units[address.row as usize].unwrap_or(0),
+        }
+    }
+
+    /// When the row became visible; units that became visible together are told apart by their number.
+    fn first_visible(&self, address: Address) -> (Instant, u32) {
+        let unit = self.unit(address);
+        (self.facts.facts(unit).visible, unit)
+    }
+
     /// The canonical bytes of the features read that the row carries.
     fn bytes(&self, address: Address) -> Result<Vec<u8>, EngineError> {
-        let batch = address.batch as usize;
-        let (rows, unit) = match self.retained.get(batch) {
-            Some(rows) => (rows, self.units[batch][address.row as usize]),
-            None => (self.current, self.current_units[address.row as usize].unwrap_or(0)),
-        };
-        let carried = self.facts.facts(unit).features;
-        let read: Vec<Feature> =
-            self.read.iter().filter(|place| **place < carried).map(|place| self.features[*place].clone()).collect();
-        let types: Vec<ValueType> = read.iter().map(|feature| feature.value_type).collect();
+        let rows = self.retained.get(address.batch as usize).unwrap_or(self.current);
+        let carried = self.facts.facts(self.unit(address)).features;
+        let read = &self.features[..self.places.partition_point(|place| *place < carried)];
         let columns = &rows.columns()[..read.len()];
-        let errors = column(rows, ERRORS)?;
-        Ok(canonical::row_bytes(&types, &cells_at(columns, errors, &read, address.row as usize)))
+        Ok(row_bytes_at(columns, column(rows, ERRORS)?, read, address.row as usize))
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, ListBuilder, RecordBatch, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, ListBuilder, RecordBatch,
+    StringBuilder,
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
@@ -17,7 +18,7 @@ use asof_model::value::{canonical_f32, canonical_f64};
 use asof_model::{Instant, ValueType, Zone, time};
 use serde::Serialize;
 
-use super::raw::{RawBatch, RawColumn};
+use super::raw::{Cow, RawBatch, RawColumn};
 use crate::EngineError;
 use crate::columns::{CREATED, ColumnBuilder, ERRORS, EVENT, KeyColumns, arrow_type};
 
@@ -51,7 +52,7 @@ pub struct Admitted {
     pub rows: RecordBatch,
     /// Rows set aside.
     pub bad: Vec<BadRow>,
-    /// For each feature with errors, how many and the first one in words.
+    /// For each feature with errors among `rows`, how many and the first one in words.
     pub feature_errors: BTreeMap<String, FeatureErrors>,
     /// Good rows whose event lies outside the asked range.
     pub outside: u64,
@@ -149,13 +150,15 @@ impl Admission {
             None => event.clone(),
         };
         self.refuse_long_keys(raw, &columns, &mut verdicts);
+        // No feature makes a row bad, so this is final; errors outside the range are another load's to count.
+        let (keep, outside) = self.in_range(&event, &verdicts);
         let mut errors: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
         let mut feature_errors: BTreeMap<String, FeatureErrors> = BTreeMap::new();
         let mut values = Vec::with_capacity(self.features.len());
         for (feature, place) in self.features.iter().zip(&self.places.features) {
             let (array, failed) = convert(&raw.columns[*place], raw.rows, feature.value_type, &self.reading);
             for (row, error) in failed {
-                if verdicts.is_bad(row) {
+                if !keep.value(row) {
                     continue;
                 }
                 errors.entry(row).or_default().push(&feature.name);
@@ -164,7 +167,6 @@ impl Admission {
             }
             values.push(array);
         }
-        let (keep, outside) = self.in_range(&event, &verdicts);
         columns.extend([event, created]);
         columns.extend(values);
         columns.push(error_lists(&errors, raw.rows));
@@ -196,7 +198,8 @@ impl Admission {
     }
 
     fn refuse_long_keys(&self, raw: &RawBatch, columns: &[ArrayRef], verdicts: &mut Verdicts<'_>) {
-        let texts = self.keys.iter().any(|key| matches!(key.value_type, ValueType::String | ValueType::Bytes));
+        let texts =
+            self.keys.iter().any(|key| matches!(key.value_type, ValueType::String | ValueType::Bytes));
         if !texts {
             return;
         }
@@ -205,7 +208,11 @@ impl Admission {
         for row in 0..raw.rows {
             if keys.encode(row, &mut key) && key.len() > KEY_BYTES_MAX {
                 let name = &raw.columns[self.places.keys[0]].name;
-                verdicts.refuse(row, name, format!("the join key has {} bytes, at most {KEY_BYTES_MAX} are stored", key.len()));
+                verdicts.refuse(
+                    row,
+                    name,
+                    format!("the join key has {} bytes, at most {KEY_BYTES_MAX} are stored", key.len()),
+                );
             }
         }
     }
@@ -306,7 +313,13 @@ pub fn convert(
     let mut builder = ColumnBuilder::new(declared, rows);
     let mut failed = Vec::new();
     for row in 0..rows {
-        let value = column.at(row).map(|raw| entry::from_raw(raw.raw(), declared, reading));
+        let value = column.at(row).map(|raw| match raw {
+            // A decimal travels as text, but its digits are not base64.
+            Cow::Text(found) if declared == ValueType::Bytes => {
+                Err(EntryError::NotOfType { found, declared: "bytes" })
+            }
+            raw => entry::from_raw(raw.raw(), declared, reading),
+        });
         match value {
             Some(Ok(value)) => builder.append(Some(&value)),
             Some(Err(error)) => {
@@ -335,8 +348,12 @@ fn as_it_stands(array: &ArrayRef, declared: ValueType) -> Option<ArrayRef> {
             let floats: &Float64Array = array.as_primitive();
             Some(Arc::new(floats.unary::<_, arrow::datatypes::Float64Type>(canonical_f64)))
         }
-        ValueType::String => (array.as_string::<i32>().value_data().len() <= VALUE_BYTES_MAX).then(|| array.clone()),
-        ValueType::Bytes => (array.as_binary::<i32>().value_data().len() <= VALUE_BYTES_MAX).then(|| array.clone()),
+        ValueType::String => {
+            (array.as_string::<i32>().value_data().len() <= VALUE_BYTES_MAX).then(|| array.clone())
+        }
+        ValueType::Bytes => {
+            (array.as_binary::<i32>().value_data().len() <= VALUE_BYTES_MAX).then(|| array.clone())
+        }
         ValueType::Timestamp => {
             let instants = array.as_primitive::<TimestampMicrosecondType>();
             let fits = |micros: i64| Instant::from_micros(micros).is_some();

@@ -1,9 +1,11 @@
 //! Reads CSV files: RFC 4180 with a header line, quoted line breaks, a byte-order mark, either line ending.
 //!
-//! An empty field is null. Rows with another number of fields than the header are broken, and so are records longer
-//! than [`RECORD_BYTES_MAX`]; nothing else about a row is judged here.
+//! An empty field is null, quoted or not. Rows with another number of fields than the header are broken, and so is a
+//! last row with a quote that is never closed. A record longer than [`RECORD_BYTES_MAX`] makes the file damaged:
+//! where the next one begins can't be told. Nothing else about a row is judged here.
 
 use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryBuilder};
@@ -17,18 +19,33 @@ use crate::EngineError;
 /// The longest record, in bytes. A longer one is most often a quote that is never closed.
 const RECORD_BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// Bytes of fields in one batch, a record more or less: Arrow counts the bytes of a column in 31 bits.
+const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes read from the file at once.
+const BUFFER_BYTES: usize = 1 << 20;
+
 /// Characters of a broken row that are kept for people to find it.
 const BROKEN_TEXT_CHARS_MAX: usize = 200;
 
 /// Opens a CSV file; see [`super::open`].
 pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatches, EngineError> {
-    let handle = File::open(&file.path).map_err(|error| EngineError::reading(&file.path, error))?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .buffer_capacity(1 << 20)
-        .from_reader(handle);
+    open_bounded(what, file, columns, RECORD_BYTES_MAX, BATCH_BYTES_MAX)
+}
+
+fn open_bounded(
+    what: &str,
+    file: &SourceFile,
+    columns: &[String],
+    record_bytes_max: usize,
+    batch_bytes_max: usize,
+) -> Result<RawBatches, EngineError> {
+    let mut reader = reader(file, record_bytes_max)?;
+    let length =
+        reader.get_ref().file.metadata().map_err(|error| EngineError::reading(&file.path, error))?.len();
     let header = read_header(&mut reader, file)?;
+    let header_breaks: u64 = header.iter().map(|name| line_breaks(name.as_bytes())).sum();
+    let carriage_returns = reader.position().line() == 1 + header_breaks;
     let mut places = Vec::with_capacity(columns.len());
     for column in columns {
         places.push(find(what, file, &header, column)?);
@@ -40,8 +57,39 @@ pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatc
         places,
         width: header.len(),
         row: 0,
+        length,
+        carriage_returns,
+        record_bytes_max,
+        batch_bytes_max,
         done: false,
     }))
+}
+
+fn reader(file: &SourceFile, record_bytes_max: usize) -> Result<csv::Reader<Bounded>, EngineError> {
+    let handle = File::open(&file.path).map_err(|error| EngineError::reading(&file.path, error))?;
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(false).flexible(true).buffer_capacity(BUFFER_BYTES);
+    Ok(builder.from_reader(Bounded { file: handle, left: record_bytes_max }))
+}
+
+/// A file of which only so much can be read until more is granted, so that a quote that is never closed does not
+/// bring all of it into memory.
+struct Bounded {
+    file: File,
+    /// Bytes that may still be read.
+    left: usize,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the record is too long"));
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.file.read(&mut buffer[..most])?;
+        self.left -= read;
+        Ok(read)
+    }
 }
 
 /// The names of a CSV file's columns, in order.
@@ -49,14 +97,12 @@ pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatc
 /// # Errors
 /// [`EngineError::Damaged`] for an empty file or names that are not text.
 pub fn names(file: &SourceFile) -> Result<Vec<String>, EngineError> {
-    let handle = File::open(&file.path).map_err(|error| EngineError::reading(&file.path, error))?;
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(handle);
-    read_header(&mut reader, file)
+    read_header(&mut reader(file, RECORD_BYTES_MAX)?, file)
 }
 
-fn read_header(reader: &mut csv::Reader<File>, file: &SourceFile) -> Result<Vec<String>, EngineError> {
+fn read_header(reader: &mut csv::Reader<Bounded>, file: &SourceFile) -> Result<Vec<String>, EngineError> {
     let mut record = ByteRecord::new();
-    let found = reader.read_byte_record(&mut record).map_err(|error| damaged(file, error))?;
+    let found = reader.read_byte_record(&mut record).map_err(|error| damaged(file, 1, error))?;
     if !found {
         let reason = "it is empty, and a header line is expected".to_owned();
         return Err(EngineError::Damaged { path: file.path.to_path_buf(), format: "CSV", reason });
@@ -92,20 +138,26 @@ fn find(what: &str, file: &SourceFile, header: &[String], column: &str) -> Resul
     }
 }
 
-fn damaged(file: &SourceFile, error: csv::Error) -> EngineError {
+/// What an error means that was met in the record that begins at `line`.
+fn damaged(file: &SourceFile, line: u64, error: csv::Error) -> EngineError {
     match error.into_kind() {
-        csv::ErrorKind::Io(error) => EngineError::reading(&file.path, error),
-        kind => EngineError::Damaged {
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => EngineError::Damaged {
             path: file.path.to_path_buf(),
             format: "CSV",
-            reason: format!("{kind:?}"),
+            reason: format!(
+                "the row at line {line} has no end within the bytes allowed; is a quote never closed?"
+            ),
         },
+        csv::ErrorKind::Io(error) => EngineError::reading(&file.path, error),
+        kind => {
+            EngineError::Damaged { path: file.path.to_path_buf(), format: "CSV", reason: format!("{kind:?}") }
+        }
     }
 }
 
 /// The batches of a CSV file.
 struct CsvBatches {
-    reader: csv::Reader<File>,
+    reader: csv::Reader<Bounded>,
     file: SourceFile,
     columns: Vec<String>,
     /// For each asked column, its place in the file.
@@ -114,6 +166,12 @@ struct CsvBatches {
     width: usize,
     /// Rows read so far.
     row: u64,
+    /// Bytes of the file when it was opened.
+    length: u64,
+    /// Whether rows end in a carriage return and a line break. The reader stops between the two.
+    carriage_returns: bool,
+    record_bytes_max: usize,
+    batch_bytes_max: usize,
     done: bool,
 }
 
@@ -139,13 +197,19 @@ impl CsvBatches {
         let mut places = Vec::with_capacity(RAW_BATCH_ROWS);
         let mut broken = Vec::new();
         let mut record = ByteRecord::new();
-        while places.len() + broken.len() < RAW_BATCH_ROWS {
-            if !self.reader.read_byte_record(&mut record).map_err(|error| damaged(&self.file, error))? {
+        let mut bytes = 0;
+        while places.len() + broken.len() < RAW_BATCH_ROWS && bytes < self.batch_bytes_max {
+            self.reader.get_mut().left = self.record_bytes_max;
+            let before = self.reader.position().line();
+            let found = self.reader.read_byte_record(&mut record);
+            if !found.map_err(|error| damaged(&self.file, before, error))? {
                 break;
             }
             self.row += 1;
-            let line = record.position().map_or(0, csv::Position::line);
-            if let Some(reason) = self.judge(&record) {
+            bytes += record.as_slice().len();
+            let end = self.end(&record)?;
+            let line = self.line(&record, end);
+            if let Some(reason) = self.judge(&record, end) {
                 broken.push(BrokenRow { row: self.row, line, reason, text: beginning(&record) });
                 continue;
             }
@@ -170,16 +234,115 @@ impl CsvBatches {
         })
     }
 
-    fn judge(&self, record: &ByteRecord) -> Option<String> {
-        if record.as_slice().len() > RECORD_BYTES_MAX {
-            return Some(format!("the row has more than {RECORD_BYTES_MAX} bytes; is a quote never closed?"));
+    /// Why a record is no row, if it is none.
+    fn judge(&self, record: &ByteRecord, end: End) -> Option<String> {
+        if end == End::InQuotes {
+            let reason = "a quote in the row is never closed: everything behind it was read as one field";
+            return Some(reason.to_owned());
         }
         let (found, expected) = (record.len(), self.width);
         (found != expected).then(|| format!("the row has {found} fields, the header has {expected}"))
     }
+
+    /// The line on which a record that was just read begins. The reader gives it that of the end of the record
+    /// before, which is another where blank lines or a carriage return lie between.
+    fn line(&self, record: &ByteRecord, end: End) -> u64 {
+        let counted = u64::from(end == End::OfLine && !self.carriage_returns);
+        self.reader.position().line().saturating_sub(line_breaks(record.as_slice()) + counted)
+    }
+
+    /// How a record ends; looked up in the file for the last one, of which the reader says nothing.
+    fn end(&self, record: &ByteRecord) -> Result<End, EngineError> {
+        if self.reader.position().byte() < self.length {
+            return Ok(End::OfLine);
+        }
+        let failed = |error| EngineError::reading(&self.file.path, error);
+        let start = record.position().map_or(0, csv::Position::byte);
+        let mut file = File::open(&self.file.path).map_err(failed)?;
+        file.seek(SeekFrom::Start(start)).map_err(failed)?;
+        let (mut field, mut last) = (Field::Start, b'\n');
+        for byte in BufReader::new(file).bytes() {
+            last = byte.map_err(failed)?;
+            field = match (field, last) {
+                (Field::Start, b'"') | (Field::QuoteInQuotes, b'"') => Field::Quoted,
+                (Field::Quoted, b'"') => Field::QuoteInQuotes,
+                (Field::Quoted, _) => Field::Quoted,
+                (_, b',' | b'\n' | b'\r') => Field::Start,
+                _ => Field::Plain,
+            };
+        }
+        Ok(match (field, last) {
+            (Field::Quoted, _) => End::InQuotes,
+            (_, b'\n' | b'\r') => End::OfLine,
+            _ => End::OfFile,
+        })
+    }
+}
+
+fn line_breaks(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
+}
+
+/// What ends a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    OfLine,
+    OfFile,
+    /// The end of the file within a quoted field: the reader closes it in silence.
+    InQuotes,
+}
+
+/// Where in a field a byte stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote that closes the field, unless another follows.
+    QuoteInQuotes,
 }
 
 fn beginning(record: &ByteRecord) -> String {
     let text = record.iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join(",");
     text.chars().take(BROKEN_TEXT_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use asof_model::spec::FileFormat;
+
+    fn read(
+        text: &str,
+        record_bytes_max: usize,
+        batch_bytes_max: usize,
+    ) -> Vec<Result<RawBatch, EngineError>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, text).unwrap();
+        let file = SourceFile { path: path.into(), format: FileFormat::Csv, bytes: text.len() as u64 };
+        open_bounded("source `a`", &file, &["a".to_owned()], record_bytes_max, batch_bytes_max)
+            .unwrap()
+            .collect()
+    }
+
+    /// Goal: a quote that is never closed does not bring a whole file into memory: reading stops at the bound.
+    #[test]
+    fn an_endless_record_is_damage() {
+        let text = format!("a\n1\n\"{}", "x,\n".repeat(2 * BUFFER_BYTES));
+        let batches = read(&text, BUFFER_BYTES + 100, BATCH_BYTES_MAX);
+        let Err(error) = &batches[0] else { panic!("the record has six times the bytes allowed") };
+        assert!(error.to_string().contains("the row at line 3 has no end"), "{error}");
+        assert_eq!(batches.len(), 1);
+    }
+
+    /// Goal: a batch ends where its bytes reach the bound, and rows stay numbered across batches.
+    #[test]
+    fn batches_are_bounded_in_bytes() {
+        let text = format!("a\n{}", "0123456789\n".repeat(25));
+        let batches: Vec<RawBatch> =
+            read(&text, RECORD_BYTES_MAX, 100).into_iter().map(Result::unwrap).collect();
+        assert_eq!(batches.iter().map(|batch| batch.rows).collect::<Vec<_>>(), [10, 10, 5]);
+        assert_eq!(batches[2].places.at(4), (25, Some(26)));
+    }
 }

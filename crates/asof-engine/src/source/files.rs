@@ -74,7 +74,9 @@ fn walk(folder: &Path, format: Option<FileFormat>, files: &mut Vec<SourceFile>) 
         let facts = std::fs::metadata(&path).map_err(|error| EngineError::reading(&path, error))?;
         if facts.is_dir() {
             walk(&path, format, files)?;
-        } else if let Some(found) = format_of(&path).filter(|found| format.is_none_or(|wanted| wanted == *found)) {
+        } else if let Some(found) =
+            format_of(&path).filter(|found| format.is_none_or(|wanted| wanted == *found))
+        {
             files.push(SourceFile { path: path.into(), format: found, bytes: facts.len() });
         }
     }

@@ -10,8 +10,8 @@ pub mod files;
 mod parquet_file;
 pub mod raw;
 
-pub use csv_file::names as csv_names;
 pub use admission::{Admission, Admitted, BadRow};
+pub use csv_file::names as csv_names;
 pub use files::SourceFile;
 pub use raw::RawBatch;
 

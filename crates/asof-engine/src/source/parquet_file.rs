@@ -13,7 +13,8 @@ use crate::EngineError;
 /// Opens a Parquet file; see [`super::open`].
 pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatches, EngineError> {
     let handle = File::open(&file.path).map_err(|error| EngineError::reading(&file.path, error))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(handle).map_err(|error| damaged(file, &error.to_string()))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(handle)
+        .map_err(|error| damaged(file, &error.to_string()))?;
     let schema = builder.schema().clone();
     for column in columns {
         let found = schema.fields().iter().filter(|field| field.name() == column).count();

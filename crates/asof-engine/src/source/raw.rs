@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::types::{
     Date32Type, Date64Type, Decimal128Type, Decimal256Type, Float16Type, Float32Type, Float64Type, Int8Type,
-    Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -100,19 +100,29 @@ impl RawColumn {
                 let value = array.as_primitive::<UInt64Type>().value(row);
                 Cow::Raw(i64::try_from(value).map_or(Raw::UInt(value), Raw::Int))
             }
-            DataType::Float16 => Cow::Raw(Raw::Float32(array.as_primitive::<Float16Type>().value(row).to_f32())),
+            DataType::Float16 => {
+                Cow::Raw(Raw::Float32(array.as_primitive::<Float16Type>().value(row).to_f32()))
+            }
             DataType::Float32 => Cow::Raw(Raw::Float32(array.as_primitive::<Float32Type>().value(row))),
             DataType::Float64 => Cow::Raw(Raw::Float64(array.as_primitive::<Float64Type>().value(row))),
             DataType::Date32 => Cow::Raw(Raw::Date(array.as_primitive::<Date32Type>().value(row).into())),
             DataType::Date64 => {
                 Cow::Raw(Raw::Date(array.as_primitive::<Date64Type>().value(row).div_euclid(86_400_000)))
             }
-            DataType::Decimal128(..) => Cow::Text(array.as_primitive::<Decimal128Type>().value_as_string(row)),
-            DataType::Decimal256(..) => Cow::Text(array.as_primitive::<Decimal256Type>().value_as_string(row)),
+            DataType::Decimal128(..) => {
+                Cow::Text(array.as_primitive::<Decimal128Type>().value_as_string(row))
+            }
+            DataType::Decimal256(..) => {
+                Cow::Text(array.as_primitive::<Decimal256Type>().value_as_string(row))
+            }
             DataType::Timestamp(unit, zone) => {
                 let micros = match unit {
-                    TimeUnit::Second => scaled(array.as_primitive::<TimestampSecondType>().value(row), 1_000_000),
-                    TimeUnit::Millisecond => scaled(array.as_primitive::<TimestampMillisecondType>().value(row), 1_000),
+                    TimeUnit::Second => {
+                        scaled(array.as_primitive::<TimestampSecondType>().value(row), 1_000_000)
+                    }
+                    TimeUnit::Millisecond => {
+                        scaled(array.as_primitive::<TimestampMillisecondType>().value(row), 1_000)
+                    }
                     TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().value(row),
                     // Finer units floor, also before 1970.
                     TimeUnit::Nanosecond => {
@@ -134,7 +144,7 @@ impl RawColumn {
         if self.text {
             return Some(String::from_utf8_lossy(self.array.as_binary::<i32>().value(row)).into_owned());
         }
-        arrow::util::display::array_value_to_string(&self.array, row).ok()
+        arrow::util::display::array_value_to_string(&in_utc(&self.array), row).ok()
     }
 }
 
@@ -163,6 +173,28 @@ fn int<'a>(value: impl Into<i64>) -> Cow<'a> {
 /// Microseconds; a product past the range stays past the range of instants.
 fn scaled(count: i64, factor: i64) -> i64 {
     count.saturating_mul(factor)
+}
+
+/// The same instants, shown in UTC: the zones that Arrow itself can show are offsets. Other arrays stay as they are.
+pub fn in_utc(array: &ArrayRef) -> ArrayRef {
+    let zone = Some("+00:00");
+    match array.data_type() {
+        DataType::Timestamp(unit, Some(_)) => match unit {
+            TimeUnit::Second => {
+                Arc::new(array.as_primitive::<TimestampSecondType>().clone().with_timezone_opt(zone))
+            }
+            TimeUnit::Millisecond => {
+                Arc::new(array.as_primitive::<TimestampMillisecondType>().clone().with_timezone_opt(zone))
+            }
+            TimeUnit::Microsecond => {
+                Arc::new(array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(zone))
+            }
+            TimeUnit::Nanosecond => {
+                Arc::new(array.as_primitive::<TimestampNanosecondType>().clone().with_timezone_opt(zone))
+            }
+        },
+        _ => array.clone(),
+    }
 }
 
 /// Brings an array to a type that [`RawColumn::at`] reads: dictionaries and runs are unfolded, the several string and

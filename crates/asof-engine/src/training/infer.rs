@@ -41,7 +41,10 @@ fn decimal(field: &str) -> Option<f64> {
     let digits = field.strip_prefix(['-', '+']).unwrap_or(field);
     let padded = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
     let plain = digits.bytes().next().is_some_and(|b| b.is_ascii_digit() || b == b'.');
-    if padded || !plain { None } else { field.parse().ok() }
+    // A whole number that a double cannot hold is an identifier, not a measure; and infinity is not what stood there.
+    let whole = digits.bytes().all(|b| b.is_ascii_digit());
+    let exact = !whole || digits.len() <= f64::DIGITS as usize;
+    if padded || !plain || !exact { None } else { field.parse().ok().filter(|value: &f64| value.is_finite()) }
 }
 
 #[cfg(test)]
@@ -59,6 +62,11 @@ mod tests {
             (vec![Some("+1")], DataType::Float64),
             (vec![Some("true"), Some("False")], DataType::Boolean),
             (vec![Some("nan")], DataType::Utf8),
+            (vec![Some("9223372036854775807")], DataType::Int64),
+            (vec![Some("9223372036854775808")], DataType::Utf8),
+            (vec![Some("1"), Some("2.5"), Some("9007199254740993")], DataType::Utf8),
+            (vec![Some("1e400")], DataType::Utf8),
+            (vec![Some("1e300"), Some(".5"), Some("-0")], DataType::Float64),
             (vec![None], DataType::Utf8),
         ] {
             let column: ArrayRef = Arc::new(StringArray::from(fields.clone()));

@@ -153,6 +153,10 @@ fn read_parquet(file: &SourceFile) -> Result<(SchemaRef, Vec<RecordBatch>), Engi
     let builder = ParquetRecordBatchReaderBuilder::try_new(handle).map_err(failed)?;
     // Without the file's own metadata: it describes that file, not the training set.
     let schema = Arc::new(Schema::new(builder.schema().fields().clone()));
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    if let Some(index) = (0..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+        return Err(damaged(file, &format!("it has two columns named `{}`", names[index])));
+    }
     let reader = builder.with_batch_size(READ_ROWS).build().map_err(failed)?;
     let mut batches = Vec::new();
     for batch in reader {
@@ -170,7 +174,10 @@ fn read_csv(file: &SourceFile) -> Result<(SchemaRef, Vec<RecordBatch>), EngineEr
     for batch in crate::source::open("labels", file, &names)? {
         let batch = batch?;
         if let Some(broken) = batch.broken.first() {
-            return Err(damaged(file, &format!("row {} (line {}): {}", broken.row, broken.line, broken.reason)));
+            return Err(damaged(
+                file,
+                &format!("row {} (line {}): {}", broken.row, broken.line, broken.reason),
+            ));
         }
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(names.len());
         for column in &batch.columns {

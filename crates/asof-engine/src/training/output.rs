@@ -6,21 +6,22 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use asof_model::entry::to_text;
 use asof_model::spec::FileFormat;
-use asof_model::ValueType;
+use asof_model::{Value, ValueType};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::labels::LabelTable;
 use super::infer;
+use super::labels::LabelTable;
 use crate::EngineError;
 use crate::columns::value_at;
 use crate::source::files;
+use crate::source::raw::{in_utc, normalise};
 
 /// Rows written at a time.
 const WRITE_ROWS: usize = 65_536;
@@ -50,7 +51,11 @@ pub fn check_names<'a>(
         schema.fields().iter().map(|field| (field.name().clone(), "the label table".to_owned())).collect();
     for (name, origin) in columns {
         if let Some(first) = seen.insert(name.to_owned(), origin.to_owned()) {
-            return Err(EngineError::SameColumn { column: name.to_owned(), first, second: origin.to_owned() });
+            return Err(EngineError::SameColumn {
+                column: name.to_owned(),
+                first,
+                second: origin.to_owned(),
+            });
         }
     }
     Ok(())
@@ -68,7 +73,8 @@ pub fn format_of(path: &Path) -> Result<FileFormat, EngineError> {
 /// Writes labels and columns to `path`: whole or not at all. `notes` stand in the metadata of a Parquet file.
 ///
 /// # Errors
-/// [`EngineError::SameColumn`], [`EngineError::UnknownFormat`], [`EngineError::Io`]. What stood at `path` before stays
+/// [`EngineError::SameColumn`], [`EngineError::UnknownFormat`], [`EngineError::Io`]; [`EngineError::Arrow`] for a
+/// column that has not one value for each label. What stood at `path` before stays
 /// until the new file is complete.
 pub fn write(
     path: &Path,
@@ -77,12 +83,22 @@ pub fn write(
     notes: &[(String, String)],
 ) -> Result<u64, EngineError> {
     check_names(labels, columns.iter().map(|column| (column.name.as_str(), column.origin.as_str())))?;
+    if let Some(column) = columns.iter().find(|column| column.values.len() != labels.len()) {
+        let lengths = format!("{} values for {} labels", column.values.len(), labels.len());
+        let reason = format!("{} has {lengths}", column.origin);
+        return Err(EngineError::Arrow(arrow::error::ArrowError::InvalidArgumentError(reason)));
+    }
     let format = format_of(path)?;
     let partial = partial_path(path);
     let written = match format {
         FileFormat::Parquet => write_parquet(&partial, labels, columns, notes),
         FileFormat::Csv => write_csv(&partial, labels, columns),
     };
+    // Messages name the file that was asked for.
+    let written = written.map_err(|error| match error {
+        EngineError::Io { doing, source, .. } => EngineError::Io { doing, path: path.to_owned(), source },
+        other => other,
+    });
     let written = written.and_then(|()| {
         std::fs::rename(&partial, path).map_err(|error| EngineError::writing(path, error))?;
         std::fs::metadata(path).map(|facts| facts.len()).map_err(|error| EngineError::writing(path, error))
@@ -159,13 +175,13 @@ fn write_csv(path: &Path, labels: &LabelTable, columns: &[OutputColumn]) -> Resu
     let own = schema.fields().iter().map(|field| field.name().as_str());
     writer.write_record(own.chain(columns.iter().map(|column| column.name.as_str()))).map_err(broken)?;
     let options = FormatOptions::default().with_null("");
-    let formatters =
-        rows.columns().iter().map(|array| formatter(array, &options)).collect::<Result<Vec<_>, _>>()?;
+    let shown: Vec<ArrayRef> = rows.columns().iter().map(as_features_are).collect();
+    let formatters = shown.iter().map(|array| formatter(array, &options)).collect::<Result<Vec<_>, _>>()?;
     let mut record: Vec<String> = Vec::new();
     for row in 0..rows.num_rows() {
         record.clear();
         for formatter in &formatters {
-            record.push(formatter.value(row).to_string());
+            record.push(formatter.value(row).try_to_string()?);
         }
         for column in columns {
             let value = value_at(&column.values, column.value_type, row);
@@ -178,7 +194,22 @@ fn write_csv(path: &Path, labels: &LabelTable, columns: &[OutputColumn]) -> Resu
     buffered.get_ref().sync_all().map_err(failed)
 }
 
-fn formatter<'a>(array: &'a ArrayRef, options: &'a FormatOptions<'a>) -> Result<ArrayFormatter<'a>, EngineError> {
-    Ok(ArrayFormatter::try_new(array.as_ref(), options)?)
+/// A label column in a form whose text is that of a feature: instants in UTC, bytes as base64.
+fn as_features_are(array: &ArrayRef) -> ArrayRef {
+    match normalise(array) {
+        Some(plain) if *plain.data_type() == DataType::Binary => {
+            let texts = plain.as_binary::<i32>().iter();
+            let texts = texts.map(|bytes| bytes.map(|bytes| to_text(&Value::Bytes(bytes.to_owned()))));
+            Arc::new(texts.collect::<StringArray>())
+        }
+        Some(plain) if matches!(plain.data_type(), DataType::Timestamp(..)) => in_utc(&plain),
+        _ => array.clone(),
+    }
 }
 
+fn formatter<'a>(
+    array: &'a ArrayRef,
+    options: &'a FormatOptions<'a>,
+) -> Result<ArrayFormatter<'a>, EngineError> {
+    Ok(ArrayFormatter::try_new(array.as_ref(), options)?)
+}

@@ -34,7 +34,12 @@ impl Inputs {
     ///
     /// # Errors
     /// Those of listing and reading files.
-    pub fn read(what: &str, path: &Path, format: Option<FileFormat>, scope: &Scope) -> Result<Self, StoreError> {
+    pub fn read(
+        what: &str,
+        path: &Path,
+        format: Option<FileFormat>,
+        scope: &Scope,
+    ) -> Result<Self, StoreError> {
         let mut packs: Vec<Pack> = Vec::new();
         let mut hasher = blake3::Hasher::new();
         add(&mut hasher, &scope.0);

@@ -99,7 +99,10 @@ impl Store {
             && start >= end
         {
             let message = format!("the range is empty: start {start} is not before end {end}");
-            return Err(StoreError::Request { message, hint: Some("the end itself is not part of the range".to_owned()) });
+            return Err(StoreError::Request {
+                message,
+                hint: Some("the end itself is not part of the range".to_owned()),
+            });
         }
         let catalog = self.applied_catalog().await?;
         let mut loads = Vec::new();
@@ -157,7 +160,8 @@ impl Store {
                     if rows.is_full() {
                         let unit = pack.unit_name(&target.scope(range), ordinal);
                         let done = std::mem::take(&mut rows);
-                        self.publish(&mut target, &unit, done, &note, pack, &mut quarantine, &mut load).await?;
+                        self.publish(&mut target, &unit, done, &note, pack, &mut quarantine, &mut load)
+                            .await?;
                         ordinal += 1;
                     }
                     // The reader does not say where in the file it is; rows say it well enough.
@@ -171,7 +175,12 @@ impl Store {
             let unit = pack.unit_name(&target.scope(range), ordinal);
             self.publish(&mut target, &unit, rows, &note, pack, &mut quarantine, &mut load).await?;
         }
-        let note = Note::Load { features: view.features.len(), from: range.from, until: range.until, inputs: inputs.digest() };
+        let note = Note::Load {
+            features: view.features.len(),
+            from: range.from,
+            until: range.until,
+            inputs: inputs.digest(),
+        };
         target.mark_complete(self.now(), &note).await?;
         target.copy_journal().await?;
         load.quarantine = quarantine.folder();
@@ -283,4 +292,3 @@ fn missing(kind: &str, name: &str) -> StoreError {
 fn instant(micros: i64) -> Instant {
     Instant::from_micros_clamped(micros)
 }
-

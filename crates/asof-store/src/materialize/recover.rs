@@ -37,11 +37,14 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
         .filter(|unit| !folded.contains(*unit) && !stamped.contains(unit))
         .collect();
     if !pending.is_empty() {
-        let notes: HashMap<String, Note> = target.table.inputs().await?.into_iter().filter_map(note_of).collect();
+        let notes: HashMap<String, Note> =
+            target.table.inputs().await?.into_iter().filter_map(note_of).collect();
         for unit in pending {
             let note = notes.get(unit).ok_or_else(|| {
                 let table = target.table_name();
-                StoreError::Corrupt(format!("the commit of unit `{unit}` in history table `{table}` says nothing of it"))
+                StoreError::Corrupt(format!(
+                    "the commit of unit `{unit}` in history table `{table}` says nothing of it"
+                ))
             })?;
             let rows = unit_rows(target, unit, note).await?;
             target.fold(unit, target.table.version(), note, None, rows).await?;

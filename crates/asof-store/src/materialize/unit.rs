@@ -11,7 +11,9 @@ use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
 use asof_model::{Instant, ValueType};
 use asof_offline::{JournalEntry, OfflineStore, Table, TableSpec};
-use asof_online::{IncomingRow, OnlineStore, PUBLICATION_ROWS_MAX, Publication, RowLayout, UnitStamp, ViewHandle};
+use asof_online::{
+    IncomingRow, OnlineStore, PUBLICATION_ROWS_MAX, Publication, RowLayout, UnitStamp, ViewHandle,
+};
 use serde_json::json;
 
 use super::inputs::Scope;
@@ -162,7 +164,8 @@ impl Target<'_> {
         note: &Note,
         inputs: serde_json::Value,
     ) -> Result<Outcome, StoreError> {
-        let batches = rows.batches.iter().map(|batch| self.history_rows(batch, unit)).collect::<Result<Vec<_>, _>>()?;
+        let batches =
+            rows.batches.iter().map(|batch| self.history_rows(batch, unit)).collect::<Result<Vec<_>, _>>()?;
         let record = json!({ "note": note, "files": inputs });
         let appended = self.table.append(unit, &batches, record).await?;
         let mut incoming = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
@@ -234,7 +237,8 @@ impl Target<'_> {
             UNIT => Ok(units.clone()),
             name => column(admitted, name).cloned(),
         };
-        let columns = self.schema.fields().iter().map(|field| column(field.name())).collect::<Result<Vec<_>, _>>()?;
+        let columns =
+            self.schema.fields().iter().map(|field| column(field.name())).collect::<Result<Vec<_>, _>>()?;
         Ok(RecordBatch::try_new(self.schema.clone(), columns).map_err(asof_engine::EngineError::from)?)
     }
 
@@ -276,5 +280,6 @@ impl Target<'_> {
 }
 
 fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, StoreError> {
-    rows.column_by_name(name).ok_or_else(|| StoreError::Corrupt(format!("history rows have no column `{name}`")))
+    rows.column_by_name(name)
+        .ok_or_else(|| StoreError::Corrupt(format!("history rows have no column `{name}`")))
 }

@@ -1,1 +1,14 @@
-//! The feature store, from the outside.
+//! The feature store from the outside: real projects in temporary folders, real files, real verbs.
+
+// Helpers outside of test functions may panic too: it is how a test fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod apply;
+mod cases;
+mod definitions;
+mod driver_stats;
+mod kill;
+mod parity;
+mod project;
+mod sources;
+mod tables;

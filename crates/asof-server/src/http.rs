@@ -1,0 +1,187 @@
+//! Routes, and the bounds that hold for all of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use asof_model::{Explain, Kind};
+use asof_store::Store;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use crate::serving::Serving;
+use crate::{ServerError, feast, json, native};
+
+/// The largest body of a request, in bytes.
+pub const BODY_BYTES_MAX: usize = 10_000_000;
+
+/// How long a client may take to send a body.
+pub const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// The most requests that are worked on at a time. Further ones are answered 503 at once and may try again.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 512;
+
+/// The most characters of a path that a log line repeats.
+const LOGGED_PATH_CHARS_MAX: usize = 80;
+
+/// The number of entity rows of an answer, for the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows(pub usize);
+
+/// A body that was not received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// Longer than [`BODY_BYTES_MAX`].
+    #[error("the body has more than {BODY_BYTES_MAX} bytes, which is the most that is read")]
+    TooLarge,
+    /// Not complete within [`BODY_WAIT`].
+    #[error("the body did not arrive within {} seconds", BODY_WAIT.as_secs())]
+    TooSlow,
+    /// The client broke it off, or sent something that is not HTTP.
+    #[error("the body broke off")]
+    Broken,
+}
+
+impl BodyError {
+    /// The HTTP status of it.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// What the client can do.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::TooLarge => "cut the request into several",
+            Self::TooSlow | Self::Broken => "send it again",
+        }
+    }
+}
+
+/// The routes over a store, for a server or a test. The online store is opened and held from here on; the registry
+/// is read once and not followed, which [`crate::Server::run`] does.
+///
+/// # Errors
+/// [`ServerError::Store`] where registry or online store can't be opened.
+pub async fn router(store: Arc<Store>) -> Result<Router, ServerError> {
+    Ok(routes(Arc::new(Serving::open(store).await?)))
+}
+
+/// The routes over an open state.
+pub(crate) fn routes(serving: Arc<Serving>) -> Router {
+    let free = Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX));
+    Router::new()
+        .route("/get-online-features", post(feast::get_online_features))
+        .route("/v1/online-features", post(native::online_features))
+        .route_layer(middleware::from_fn_with_state(free, bounded))
+        .route("/health", get(health))
+        .fallback(async || detail(StatusCode::NOT_FOUND, "Not Found"))
+        .method_not_allowed_fallback(async || detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
+        .layer(middleware::from_fn(logged))
+        .with_state(serving)
+}
+
+/// Reads a whole body.
+pub(crate) async fn body(request: Request) -> Result<Bytes, BodyError> {
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
+        return Err(BodyError::TooLarge);
+    }
+    let read = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX);
+    match tokio::time::timeout(BODY_WAIT, read).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(broken(&error)),
+        Err(_) => Err(BodyError::TooSlow),
+    }
+}
+
+/// A JSON answer.
+pub(crate) fn respond(status: StatusCode, body: impl Into<Body>) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, json)], body.into()).into_response()
+}
+
+/// The HTTP status of a class of errors.
+pub(crate) fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Corrupt => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Logs a failure that is ours, with its chain of causes. What a client did wrong is only answered.
+pub(crate) fn log_failure(error: &asof_store::StoreError) {
+    if status(error.kind()).is_server_error() {
+        let mut causes = Vec::new();
+        let mut next = std::error::Error::source(error);
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        tracing::error!(%error, causes = causes.join(": "), hint = error.hint(), "a request failed");
+    }
+}
+
+/// 200 without a body where the online store can be read, else 503. A registry that is out of reach does no harm here.
+async fn health(State(serving): State<Arc<Serving>>) -> Response {
+    match serving.check().await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => {
+            log_failure(&error);
+            respond(StatusCode::SERVICE_UNAVAILABLE, json::quoted(&error.to_string()))
+        }
+    }
+}
+
+/// Whether reading failed on the length or on the connection: the limit is the only source that says so.
+fn broken(error: &axum::Error) -> BodyError {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(cause) = next {
+        if cause.to_string() == "length limit exceeded" {
+            return BodyError::TooLarge;
+        }
+        next = cause.source();
+    }
+    BodyError::Broken
+}
+
+fn detail(status: StatusCode, text: &str) -> Response {
+    respond(status, format!("{{\"detail\":{}}}", json::quoted(text)))
+}
+
+/// Turns away what is beyond [`REQUESTS_IN_FLIGHT_MAX`].
+async fn bounded(State(free): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match free.try_acquire() {
+        Ok(_held) => next.run(request).await,
+        Err(_) => {
+            let mut response =
+                respond(StatusCode::SERVICE_UNAVAILABLE, json::quoted("the server is busy; try again in a second"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+    }
+}
+
+/// One line per request. Times are measured from the head of the request to the head of the answer.
+async fn logged(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route: String = request.uri().path().chars().take(LOGGED_PATH_CHARS_MAX).collect();
+    let response = next.run(request).await;
+    let rows = response.extensions().get::<Rows>().map_or(0, |rows| rows.0);
+    let micros = started.elapsed().as_micros() as u64;
+    let status = response.status().as_u16();
+    tracing::debug!(%method, route, status, rows, duration_us = micros, "request");
+    response
+}

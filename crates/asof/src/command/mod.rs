@@ -1,0 +1,68 @@
+//! The commands, one file each.
+
+mod apply;
+mod completions;
+mod get;
+mod init;
+mod list;
+mod materialize;
+mod plan;
+mod serve;
+mod show;
+mod train;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+use crate::{Everywhere, Outcome};
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Begin a project: a folder with settings, a small working example and its data
+    Init(init::Init),
+    /// Show what `apply` would do, and do nothing
+    Plan(plan::Plan),
+    /// Make the definitions of the files those of the store
+    Apply(apply::Apply),
+    /// List what was applied
+    List(list::List),
+    /// Show what was applied under a name
+    Show(show::Show),
+    /// Load the rows of sources into history and the online store
+    Materialize(materialize::Materialize),
+    /// Make a training set: features as of the time of each label
+    Train(train::Train),
+    /// Get the values of features for one entity key
+    Get(get::Get),
+    /// Serve features over HTTP
+    Serve(serve::Serve),
+    /// Compare what is served with what history says, byte for byte
+    Verify(verify::Verify),
+    /// Print the completions of a shell
+    Completions(completions::Completions),
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub(crate) async fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
+        // Boxed, since the work behind a command keeps much in hand while it waits.
+        match self {
+            Self::Init(command) => command.run(),
+            Self::Plan(command) => Box::pin(command.run(everywhere)).await,
+            Self::Apply(command) => Box::pin(command.run(everywhere)).await,
+            Self::List(command) => Box::pin(command.run(everywhere)).await,
+            Self::Show(command) => Box::pin(command.run(everywhere)).await,
+            Self::Materialize(command) => Box::pin(command.run(everywhere)).await,
+            Self::Train(command) => Box::pin(command.run(everywhere)).await,
+            Self::Get(command) => Box::pin(command.run(everywhere)).await,
+            Self::Serve(command) => Box::pin(command.run(everywhere)).await,
+            Self::Verify(command) => Box::pin(command.run(everywhere)).await,
+            Self::Completions(command) => command.run(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `asof train`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use asof_model::{KnownAt, Zone};
+use asof_store::request::Naming;
+use asof_store::train::{JoinReport, TrainReport, TrainRequest};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, builder::TypedValueParser};
+
+use crate::arguments::{Format, FormatOption, WantedOptions, pair, zone};
+use crate::failure::Failure;
+use crate::output::{Table, count, counted};
+use crate::{Everywhere, Outcome, output};
+
+/// What to train on.
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// The label table: a Parquet or CSV file, or a folder of them
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+    #[command(flatten)]
+    wanted: WantedOptions,
+    /// Where the training set goes, `.parquet` or `.csv`
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// The label column with the instants
+    #[arg(long, value_name = "COLUMN", default_value = "event_timestamp")]
+    timestamp: String,
+    /// The label column that carries a join key, where it is not called like it
+    #[arg(long = "key", value_name = "JOIN_KEY=COLUMN", value_parser = pair)]
+    keys: Vec<(String, String)>,
+    /// What may hide a row at the time of a label: that it had not happened, that its source did not know it, or
+    /// that this store could not have served it
+    #[arg(long, value_name = "WHAT", default_value = "event", value_parser = known_at())]
+    known_at: KnownAt,
+    /// Call features `view__feature` or `alias__feature`
+    #[arg(long)]
+    full_names: bool,
+    /// Follow each feature by its status, in a column `<name>__status`
+    #[arg(long)]
+    status: bool,
+    /// Return values past their ttl too
+    #[arg(long)]
+    include_expired: bool,
+    /// The time zone of label times without offset
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
+    zone: Zone,
+    #[command(flatten)]
+    format: FormatOption,
+}
+
+impl Train {
+    pub(crate) async fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
+        let mut keys = BTreeMap::new();
+        for (key, column) in &self.keys {
+            if keys.insert(key.clone(), column.clone()).is_some() {
+                return Err(Failure::new(format!("the join key `{key}` is mapped twice"))
+                    .hint("a view that is joined twice stands in a service under two aliases, each with its `keys`"));
+            }
+        }
+        let request = TrainRequest {
+            labels: self.labels.clone(),
+            wanted: self.wanted.wanted(),
+            output: self.output.clone(),
+            timestamp: self.timestamp.clone(),
+            zone: self.zone.clone(),
+            naming: Naming { full_names: self.full_names, keys },
+            known_at: self.known_at,
+            statuses: self.status,
+            include_expired: self.include_expired,
+        };
+        let store = everywhere.store("asof train")?;
+        let report = store.train(&request, &everywhere.progress()).await?;
+        match self.format.format {
+            Format::Json => output::print_json(&report)?,
+            Format::Text => output::print(&text(&report))?,
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn known_at() -> impl TypedValueParser<Value = KnownAt> {
+    let all = [KnownAt::Event, KnownAt::Created, KnownAt::Served];
+    PossibleValuesParser::new(all.map(KnownAt::as_str))
+        .map(move |text| all.into_iter().find(|each| each.as_str() == text).unwrap_or_default())
+}
+
+fn text(report: &TrainReport) -> String {
+    let columns =
+        ["view", "#labels", "#matched", "#expired", "#missing", "#differs from served", "#of these bulk"];
+    let mut table = Table::new(&columns);
+    for view in &report.views {
+        let labels = &view.labels;
+        let numbers = [
+            labels.labels,
+            labels.matched,
+            labels.expired,
+            labels.missing,
+            labels.differs_from_served,
+            labels.of_these_bulk,
+        ];
+        table.row(std::iter::once(title(view)).chain(numbers.map(count)));
+    }
+    let mut text = format!("{table}\n");
+    for remark in report.views.iter().flat_map(remarks) {
+        text.push_str(&format!("{remark}\n\n"));
+    }
+    text.push_str(&format!(
+        "`{}`: {}, {}, {} in {} (known at: {})\n",
+        report.output.display(),
+        counted(report.rows, "row"),
+        counted(report.columns, "column"),
+        output::size(report.bytes),
+        output::seconds(report.seconds),
+        report.known_at
+    ));
+    text.push_str(&format!("recorded in `{}`\n", report.record.display()));
+    text
+}
+
+fn title(view: &JoinReport) -> String {
+    let name = view.view.split('@').next().unwrap_or(&view.view);
+    if view.prefix == name { view.view.clone() } else { format!("{} as {}", view.view, view.prefix) }
+}
+
+/// What a reader should know beyond the counts, a paragraph each.
+fn remarks(view: &JoinReport) -> Vec<String> {
+    let (name, labels) = (title(view), &view.labels);
+    let mut all = Vec::new();
+    let Some(first_visible) = &view.first_visible else {
+        all.push(format!("`{name}` has no row yet: run `asof materialize {}`", view.view));
+        return all;
+    };
+    if labels.of_these_bulk > 0 {
+        let last_label = view.last_label.as_deref().unwrap_or("none");
+        all.push(format!(
+            "`{name}`: {} of {} differ from what serving could have answered at the label's time. Their rows came \
+             with the first load of old data: this store has them since {first_visible}, the last label is of \
+             {last_label}, so nobody could have been served them then. That is normal for a first (bulk) load; it \
+             is reported so that a real leak can't hide in it.",
+            count(labels.of_these_bulk),
+            counted(labels.labels, "row"),
+        ));
+    }
+    let late = labels.differs_from_served.saturating_sub(labels.of_these_bulk);
+    if late > 0 {
+        all.push(format!(
+            "`{name}`: {} of {} differ from what serving could have answered at the label's time, and not because \
+             of a first load: their rows became known here after the label. A model would train on what it can't \
+             be served. `--known-at served` trains on what could have been served.",
+            count(late),
+            counted(labels.labels, "row"),
+        ));
+    }
+    all
+}

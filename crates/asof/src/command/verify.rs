@@ -1,0 +1,77 @@
+//! `asof verify`.
+
+use asof_store::get::ENTITY_ROWS_MAX;
+use asof_store::verify::{VerifyReport, VerifyRequest};
+use clap::{Args, value_parser};
+
+use crate::arguments::{Format, FormatOption};
+use crate::failure::Failure;
+use crate::output::{Table, count, counted};
+use crate::{Everywhere, Outcome, output};
+
+/// What to verify.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Views and services. By default every view
+    #[arg(value_name = "VIEW|SERVICE")]
+    names: Vec<String>,
+    /// The most keys of each view that are compared
+    #[arg(long, value_name = "KEYS", default_value_t = 1000, value_parser = value_parser!(u64).range(1..=ENTITY_ROWS_MAX as u64))]
+    sample: u64,
+    /// Compare with the oracle too, which is slow and too simple to be wrong
+    #[arg(long)]
+    oracle: bool,
+    #[command(flatten)]
+    format: FormatOption,
+}
+
+impl Verify {
+    pub(crate) async fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
+        let request = VerifyRequest {
+            names: self.names.clone(),
+            sample: usize::try_from(self.sample).unwrap_or(ENTITY_ROWS_MAX),
+            oracle: self.oracle,
+        };
+        let store = everywhere.store("asof verify")?;
+        let report = store.verify(&request, &everywhere.progress()).await?;
+        match self.format.format {
+            Format::Json => output::print_json(&report)?,
+            Format::Text => output::print(&text(&report))?,
+        }
+        let same = report.identical == report.values;
+        Ok(if same { Outcome::Done } else { Outcome::Differs })
+    }
+}
+
+fn text(report: &VerifyReport) -> String {
+    let mut table = Table::new(&["view", "#keys", "#values", "#identical", "#differing"]);
+    for view in &report.views {
+        let differing = view.values.saturating_sub(view.identical);
+        let numbers = [view.keys, view.values, view.identical, differing].map(count);
+        table.row(std::iter::once(view.view.clone()).chain(numbers));
+    }
+    let mut text = format!("{table}\n");
+    for view in &report.views {
+        for each in &view.differences {
+            text.push_str(&format!(
+                "`{}` {}, feature `{}`: {} was served, {} says {}\n",
+                view.view, each.key, each.feature, each.served, each.by, each.computed
+            ));
+        }
+        let unshown = view.values.saturating_sub(view.identical).saturating_sub(view.differences.len() as u64);
+        if unshown > 0 {
+            text.push_str(&format!("`{}`: {} more\n", view.view, counted(unshown, "difference")));
+        }
+        if view.keys == 0 && report.values > 0 {
+            text.push_str(&format!("`{0}` has no row yet: run `asof materialize {0}`\n", view.view));
+        }
+    }
+    if report.values == 0 {
+        text.push_str("nothing to verify: run `asof materialize`\n");
+        return text;
+    }
+    let checked = if report.oracle { ", checked by the oracle too" } else { "" };
+    let (identical, values) = (count(report.identical), count(report.values));
+    text.push_str(&format!("{identical} of {values} values are byte-identical{checked}\n"));
+    text
+}

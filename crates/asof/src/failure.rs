@@ -1,0 +1,167 @@
+//! How errors are printed: what failed, its causes, then what to do.
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+
+use asof_model::Explain;
+use asof_server::ServerError;
+use asof_store::StoreError;
+
+/// What a command failed of: one error, or every problem of the files.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// An error in these words.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { parts: vec![Part { message: message.into(), ..Part::default() }] }
+    }
+
+    /// The same with what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Some(part) = self.parts.last_mut() {
+            part.hint = Some(hint.into());
+        }
+        self
+    }
+
+    fn explained(error: &dyn Explain) -> Self {
+        let message = error.to_string();
+        let mut causes: Vec<String> = Vec::new();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            // Some errors carry the text of their cause in their own.
+            if !message.contains(&text) && !causes.iter().any(|known| known.contains(&text)) {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        Self { parts: vec![Part { message, causes, hint: error.hint() }] }
+    }
+
+    /// Prints it to stderr. Nothing can be done where that fails.
+    pub(crate) fn print(&self) {
+        let _ = std::io::stderr().lock().write_all(self.text(&Paint::stderr()).as_bytes());
+    }
+
+    /// One error stands apart from its hint; of several, each is followed by its own.
+    fn text(&self, paint: &Paint) -> String {
+        let mut text = String::new();
+        let alone = self.parts.len() == 1;
+        for (index, part) in self.parts.iter().enumerate() {
+            if index > 0 {
+                text.push('\n');
+            }
+            text.push_str(&format!("{} {}\n", paint.red("error:"), part.message));
+            for cause in &part.causes {
+                text.push_str(&format!("  caused by: {cause}\n"));
+            }
+            if let Some(hint) = &part.hint {
+                let gap = if alone { "\n" } else { "" };
+                text.push_str(&format!("{gap}{} {hint}\n", paint.cyan("hint:")));
+            }
+        }
+        text
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let parts = error.parts();
+        if parts.is_empty() {
+            return Self::explained(&error);
+        }
+        let part = |(message, hint)| Part { message, causes: Vec::new(), hint };
+        Self { parts: parts.into_iter().map(part).collect() }
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        Self::explained(&error)
+    }
+}
+
+/// Color, where the reader is a terminal and did not ask to go without.
+pub(crate) struct Paint {
+    colored: bool,
+}
+
+impl Paint {
+    /// For stderr.
+    pub(crate) fn stderr() -> Self {
+        // An empty NO_COLOR is none: https://no-color.org
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colored: std::io::stderr().is_terminal() && !refused }
+    }
+
+    /// Whether there is any.
+    pub(crate) fn is_colored(&self) -> bool {
+        self.colored
+    }
+
+    fn red(&self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    fn cyan(&self, text: &str) -> String {
+        self.paint("1;36", text)
+    }
+
+    /// For warnings.
+    pub(crate) fn yellow(&self, text: &str) -> String {
+        self.paint("1;33", text)
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colored { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use asof_store::StoreError;
+
+    /// Goal: a cause that the message already tells is not told twice, and one that it does not tell is told.
+    #[test]
+    fn causes_once() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let told = StoreError::Io { doing: "read", path: "a".into(), source: denied() };
+        let plain = Paint { colored: false };
+        assert_eq!(Failure::from(told).text(&plain), "error: cannot read `a`: permission denied\n");
+
+        #[derive(Debug)]
+        struct Untold(std::io::Error);
+        impl std::fmt::Display for Untold {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("cannot go on")
+            }
+        }
+        impl Error for Untold {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        impl Explain for Untold {
+            fn kind(&self) -> asof_model::Kind {
+                asof_model::Kind::Unavailable
+            }
+            fn hint(&self) -> Option<String> {
+                Some("ask".to_owned())
+            }
+        }
+        let text = Failure::explained(&Untold(denied())).text(&plain);
+        assert_eq!(text, "error: cannot go on\n  caused by: permission denied\n\nhint: ask\n");
+    }
+}

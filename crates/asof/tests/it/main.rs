@@ -1,0 +1,11 @@
+//! The program as people run it: real commands in folders of their own; exit code, stdout and stderr as snapshots.
+
+mod definitions;
+mod get;
+mod materialize;
+mod serve;
+mod story;
+mod support;
+mod train;
+mod usage;
+mod verify;

@@ -1,0 +1,53 @@
+//! `serve`, and what happens beside a running server.
+
+use std::net::TcpListener;
+
+use insta::assert_snapshot;
+
+use crate::support::Scene;
+
+/// Goal: a server answers, and ends well when told to.
+#[test]
+#[cfg(unix)]
+fn answers_and_stops() {
+    let scene = Scene::loaded();
+    let server = scene.serve();
+    let url = format!("http://{}/v1/online-features", server.address);
+    let body = r#"{"service": "ranking", "entities": [{"driver_id": 7}]}"#;
+    let mut answer =
+        ureq::post(&url).header("content-type", "application/json").send(body).expect("an answer");
+    let answer: serde_json::Value =
+        serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("JSON");
+    assert_eq!(answer["rows"][0]["features"]["trip_count"], 5);
+    assert_eq!(answer["rows"][0]["statuses"]["rating"], "NULL");
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// Goal: what the server holds is refused to others, who are told by whom; what needs no online store goes on.
+#[test]
+fn holds_the_online_store() {
+    let scene = Scene::loaded();
+    let _server = scene.serve();
+    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @"");
+    assert_snapshot!(scene.run("materialize"), @"");
+    scene.does("list");
+    scene.does("plan");
+    scene.does("train --labels labels.csv --service ranking -o out.csv");
+}
+
+/// Goal: a server that can't listen says so.
+#[test]
+fn no_listener() {
+    let scene = Scene::loaded();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    assert_snapshot!(scene.run(&format!("serve --listen {address}")), @"");
+    assert_snapshot!(scene.run("serve --listen nowhere"), @"");
+}
+
+/// Goal: there is nothing to serve before anything was applied.
+#[test]
+fn nothing_applied() {
+    let scene = Scene::project();
+    assert_snapshot!(scene.run("serve --listen 127.0.0.1:0"), @"");
+}
