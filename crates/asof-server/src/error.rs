@@ -59,7 +59,9 @@ impl Explain for ServerError {
         let hint = match self {
             Self::Address { .. } => "write it as `HOST:PORT`, like `127.0.0.1:6566`",
             Self::Listen { source, .. } => match source.kind() {
-                ErrorKind::AddrInUse => "stop the process that listens there, or choose another with `--listen HOST:PORT`",
+                ErrorKind::AddrInUse => {
+                    "stop the process that listens there, or choose another with `--listen HOST:PORT`"
+                }
                 ErrorKind::PermissionDenied => "choose a port from 1024 on with `--listen HOST:PORT`",
                 ErrorKind::AddrNotAvailable => {
                     "the host must be an address of this machine: `127.0.0.1` for itself alone, `0.0.0.0` for the network"

@@ -91,7 +91,8 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
 
 /// Reads a whole body.
 pub(crate) async fn body(request: Request) -> Result<Bytes, BodyError> {
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let declared =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
         return Err(BodyError::TooLarge);
     }
@@ -165,8 +166,10 @@ async fn bounded(State(free): State<Arc<Semaphore>>, request: Request, next: Nex
     match free.try_acquire() {
         Ok(_held) => next.run(request).await,
         Err(_) => {
-            let mut response =
-                respond(StatusCode::SERVICE_UNAVAILABLE, json::quoted("the server is busy; try again in a second"));
+            let mut response = respond(
+                StatusCode::SERVICE_UNAVAILABLE,
+                json::quoted("the server is busy; try again in a second"),
+            );
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             response
         }

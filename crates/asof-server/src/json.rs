@@ -48,7 +48,11 @@ pub(crate) fn instant(out: &mut Vec<u8>, instant: Option<Instant>) {
 }
 
 /// Writes `items` with commas between, each by `write`.
-pub(crate) fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
+pub(crate) fn list<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
     for (place, item) in items.into_iter().enumerate() {
         if place > 0 {
             out.push(b',');

@@ -101,12 +101,16 @@ fn read(body: &[u8]) -> Result<NativeRequest, StoreError> {
         }
         (Some(_), None) => return Err(wrong("`service` is not text".to_owned(), FORM)),
         (None, Some(_)) => return Err(wrong("`features` is not a list".to_owned(), FEATURES)),
-        (Some(_), Some(_)) => return Err(wrong("both `service` and `features` are given".to_owned(), "keep one")),
+        (Some(_), Some(_)) => {
+            return Err(wrong("both `service` and `features` are given".to_owned(), "keep one"));
+        }
         (None, None) => return Err(wrong("neither `service` nor `features` is given".to_owned(), FORM)),
     };
     let row = |(place, row): (usize, Json)| match row {
         Json::Object(row) => Ok(row),
-        other => Err(wrong(format!("row {place} of `entities` (counted from 0) is {}", shown(&other)), ENTITIES)),
+        other => {
+            Err(wrong(format!("row {place} of `entities` (counted from 0) is {}", shown(&other)), ENTITIES))
+        }
     };
     let entities = match all.remove("entities") {
         Some(Json::Array(rows)) => rows.into_iter().enumerate().map(row).collect::<Result<_, _>>()?,
@@ -168,18 +172,17 @@ fn key_columns(
 }
 
 fn missing(plan: &RequestPlan, column: &str, row: usize, fields: &Map<String, Json>) -> StoreError {
-    let joins = &plan.joins;
-    let view = joins.iter().find(|join| join.keys.iter().any(|(_, each)| each == column)).map(|join| &join.view.id);
+    let view = entity::needed_by(plan, column).map(|join| &join.view.id);
     let needed = view.map_or_else(String::new, |view| format!(", which view `{view}` is looked up by"));
     StoreError::Request {
         message: format!("row {row} of `entities` (counted from 0) lacks the join key `{column}`{needed}"),
-        hint: name::suggestion(column, fields.keys().map(String::as_str))
-            .or_else(|| Some("write null for a key that is not known".to_owned())),
+        hint: Some(entity::missing_hint(plan, column, fields.keys().map(String::as_str))),
     }
 }
 
 fn written(plan: &RequestPlan, answer: &Answer) -> Vec<u8> {
-    let names: Vec<String> = plan.columns.iter().map(|column| format!("{}:", json::quoted(&column.name))).collect();
+    let names: Vec<String> =
+        plan.columns.iter().map(|column| format!("{}:", json::quoted(&column.name))).collect();
     let mut out = Vec::with_capacity(128 + answer.rows.len() * (64 + names.len() * 128));
     out.extend_from_slice(b"{\"t\":");
     json::instant(&mut out, Some(answer.t));

@@ -71,7 +71,8 @@ impl Server {
             tracing::info!("stopping");
             let _ = stop.send(());
         };
-        let serving = axum::serve(listener, http::routes(self.serving.clone())).with_graceful_shutdown(shutdown);
+        let serving =
+            axum::serve(listener, http::routes(self.serving.clone())).with_graceful_shutdown(shutdown);
         let waited = async {
             if stopping.await.is_err() {
                 std::future::pending::<()>().await;

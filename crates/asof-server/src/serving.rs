@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use asof_model::plan::Catalog;
 use asof_model::spec::{About, Service};
 use asof_model::{Explain, Instant as Time};
+use asof_store::answers::AnswerLog;
 use asof_store::get::{Answer, GetRequest, OnlinePlan};
 use asof_store::request::{Naming, RequestPlan, Wanted};
 use asof_store::{Store, StoreError};
@@ -52,6 +54,10 @@ struct Cached {
 pub(crate) struct Serving {
     store: Arc<Store>,
     compiled: RwLock<Arc<Compiled>>,
+    /// A sample of answers is kept, for `verify`.
+    answers: AnswerLog,
+    /// Whether the last answer could not be recorded, so that an outage is logged once.
+    unrecorded: AtomicBool,
     /// A request for nothing: it opens the online store when it is made, and reads its clock and snapshot when asked.
     probe: OnlinePlan,
 }
@@ -73,7 +79,9 @@ impl Serving {
         if catalog.revision == 0 {
             tracing::warn!("nothing has been applied yet; run `asof apply`, and the server follows");
         }
-        Ok(Self { store, compiled: RwLock::new(Compiled::new(catalog)), probe })
+        let answers = store.answer_log();
+        let compiled = RwLock::new(Compiled::new(catalog));
+        Ok(Self { store, compiled, answers, unrecorded: AtomicBool::new(false), probe })
     }
 
     /// The name of the project.
@@ -109,14 +117,23 @@ impl Serving {
     ///
     /// # Errors
     /// As [`Store::get`]; [`StoreError::NowBehind`] for an instant that only history can answer.
-    pub async fn get(&self, catalog: &Catalog, plan: &OnlinePlan, request: &GetRequest) -> Result<Answer, StoreError> {
-        use asof_online::OnlineError;
-        self.store.get(catalog, plan, request).await.map_err(|error| match error {
-            StoreError::Online(OnlineError::NowBehind { now, last_visible }) => {
-                StoreError::NowBehind { now, last: last_visible }
-            }
-            other => other,
-        })
+    pub async fn get(
+        &self,
+        catalog: &Catalog,
+        plan: &OnlinePlan,
+        request: &GetRequest,
+    ) -> Result<Answer, StoreError> {
+        let answer = self.store.get(catalog, plan, request).await?;
+        self.record(plan, request, &answer);
+        Ok(answer)
+    }
+
+    /// Keeps the answer for `verify`, as far as the bounds of the record allow. The answer is as good without.
+    fn record(&self, plan: &OnlinePlan, request: &GetRequest, answer: &Answer) {
+        let failed = self.answers.record(plan, request, answer).err();
+        if let (Some(error), false) = (&failed, self.unrecorded.swap(failed.is_some(), Ordering::Relaxed)) {
+            tracing::warn!(%error, "answers can't be recorded for `asof verify`; serving goes on");
+        }
     }
 
     /// Whether the online store can be read.
@@ -178,11 +195,13 @@ fn past_sunset(plan: &RequestPlan, now: Time) -> bool {
 
 /// Whether nothing but a new revision can change what the plan means.
 fn settled(catalog: &Catalog, wanted: &Wanted, plan: &RequestPlan) -> bool {
-    let floating = matches!(wanted, Wanted::Features(features) if features.iter().any(|each| !each.contains('@')));
+    let floating =
+        matches!(wanted, Wanted::Features(features) if features.iter().any(|each| !each.contains('@')));
     plan.joins.iter().all(|join| {
         let features = join.view.features.len();
         let id = &join.view.id;
-        let newer = catalog.definitions.views.keys().any(|each| each.name == id.name && each.version > id.version);
+        let newer =
+            catalog.definitions.views.keys().any(|each| each.name == id.name && each.version > id.version);
         let complete = join.journal.is_active() && join.journal.answering(features) == features;
         complete && !(floating && newer)
     })

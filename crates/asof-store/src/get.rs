@@ -13,6 +13,7 @@ use asof_model::{
 };
 use asof_online::{AnswerRow, CellRef, OnlineError, RowLayout, ViewHandle};
 
+use crate::materialize::copy_stamps;
 use crate::request::{Naming, PlannedColumn, PlannedJoin, RequestPlan, Wanted, rule};
 use crate::{NoProgress, Store, StoreError};
 
@@ -83,7 +84,16 @@ impl Store {
         let online = self.online().await?;
         let (mut handles, mut layouts) = (Vec::new(), Vec::new());
         for join in &plan.joins {
-            handles.push(online.find(&join.table).await?);
+            let handle = online.find(&join.table).await?;
+            if let Some(handle) = handle {
+                // A load that died right behind a unit has left its stamp online alone. What is answered from it must
+                // be in history for whoever looks there.
+                let copied = join.journal.units.len() + join.journal.loads.len();
+                if online.statistics(handle).await?.units > copied as u64 {
+                    copy_stamps(online, handle, self.offline().await?, &join.table).await?;
+                }
+            }
+            handles.push(handle);
             let types: Vec<ValueType> = join.view.features.iter().map(|feature| feature.value_type).collect();
             layouts.push(RowLayout::new(&types));
         }
@@ -106,7 +116,12 @@ impl Store {
             Err(StoreError::Online(OnlineError::NowBehind { .. })) if request.from_history => {
                 let t = request.now.unwrap_or_else(|| self.now());
                 let times = vec![t.micros(); request.rows];
-                let rows = self.get_history(catalog, &plan.plan, request, &times).await?;
+                // The plan may be older than the last load, which history must answer from as well.
+                let mut plan = plan.plan.clone();
+                for join in &mut plan.joins {
+                    join.journal = self.view_journal(catalog, &join.view.id).await?;
+                }
+                let rows = self.get_history(catalog, &plan, request, &times).await?;
                 Ok(Answer { t, rows, positions: BTreeMap::new() })
             }
             answer => answer,
@@ -114,11 +129,18 @@ impl Store {
     }
 
     async fn get_online(&self, plan: &OnlinePlan, request: &GetRequest) -> Result<Answer, StoreError> {
+        let online = self.online().await?;
+        let mut handles = plan.handles.clone();
+        for (handle, join) in handles.iter_mut().zip(&plan.plan.joins).filter(|(handle, _)| handle.is_none())
+        {
+            // The view's first load may have come after the plan.
+            *handle = online.find(&join.table).await?;
+        }
         let mut keys: Vec<(ViewHandle, EncodedKey)> =
             Vec::with_capacity(plan.plan.joins.len() * request.rows);
         // For each join and entity row the place of its key among those read; `None`: there is nothing to read.
         let mut places: Vec<Vec<Option<usize>>> = Vec::with_capacity(plan.plan.joins.len());
-        for (join, handle) in plan.plan.joins.iter().zip(&plan.handles) {
+        for (join, handle) in plan.plan.joins.iter().zip(&handles) {
             let columns: Vec<&Vec<Option<Value>>> =
                 join.keys.iter().filter_map(|(_, column)| request.entities.get(column)).collect();
             let mut of_join = Vec::with_capacity(request.rows);
@@ -133,7 +155,7 @@ impl Store {
         }
         let asked: Vec<(ViewHandle, &[u8])> =
             keys.iter().map(|(handle, key)| (*handle, key.as_slice())).collect();
-        let read = self.online().await?.read(&asked, request.now).await?;
+        let read = online.read(&asked, request.now).await?;
         let rules: Vec<Rule> = plan
             .plan
             .joins
@@ -149,7 +171,7 @@ impl Store {
         let rows = (0..request.rows).map(row).collect::<Result<Vec<Vec<Answered>>, StoreError>>()?;
         let mut positions = BTreeMap::new();
         for frontier in &read.frontiers {
-            let join = plan.handles.iter().position(|handle| *handle == Some(frontier.view));
+            let join = handles.iter().position(|handle| *handle == Some(frontier.view));
             if let (Some(join), Some(position)) = (join, frontier.position) {
                 positions.insert(plan.plan.joins[join].view.id.clone(), position);
             }
@@ -210,11 +232,12 @@ fn check_entities(plan: &RequestPlan, request: &GetRequest) -> Result<(), StoreE
     for join in &plan.joins {
         if let Some((_, column)) = join.keys.iter().find(|(_, column)| !request.entities.contains_key(column))
         {
-            return Err(StoreError::MissingKey {
-                key: column.clone(),
-                view: join.view.id.clone(),
-                hint: name::suggestion(column, request.entities.keys().map(String::as_str)),
-            });
+            let known: Vec<&str> = request.entities.keys().map(String::as_str).collect();
+            let hint = match name::nearest(column, known.iter().copied()) {
+                Some(near) => Some(format!("the request has `{near}`; call it `{column}`")),
+                None => Some(format!("give `{column}` in every entity row; null is allowed")),
+            };
+            return Err(StoreError::MissingKey { key: column.clone(), view: join.view.id.clone(), hint });
         }
     }
     Ok(())

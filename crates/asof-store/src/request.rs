@@ -217,6 +217,12 @@ impl Store {
             };
             turns.push(joins.iter().position(|(known, _)| *known == id).unwrap_or(joins.len()));
             match joins.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, Join { features: Selection::Named(known), .. }))
+                    if known.iter().any(|each| each == feature) =>
+                {
+                    let message = format!("`{text}` is asked for twice");
+                    return Err(StoreError::Request { message, hint: Some("ask for it once".to_owned()) });
+                }
                 Some((_, Join { features: Selection::Named(known), .. })) if feature != "*" => {
                     known.push(feature.to_owned());
                 }

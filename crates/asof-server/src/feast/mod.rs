@@ -95,7 +95,8 @@ fn key_columns(
     let mut columns = Vec::new();
     for (given, values) in entities {
         let known = |name: &str| plan.key_columns.iter().find(|(column, _)| column == name);
-        let Some((column, value_type)) = known(given).or_else(|| known(by_entity(catalog, entities, given)?)) else {
+        let Some((column, value_type)) = known(given).or_else(|| known(by_entity(catalog, entities, given)?))
+        else {
             continue;
         };
         if columns.iter().any(|(taken, _): &KeyColumn| taken == column) {
@@ -106,6 +107,18 @@ fn key_columns(
             read.push(entity::key(column, row, *value_type, value)?);
         }
         columns.push((column.clone(), read));
+    }
+    for (wanted, _) in &plan.key_columns {
+        let join =
+            entity::needed_by(plan, wanted).filter(|_| columns.iter().all(|(column, _)| column != wanted));
+        if let Some(join) = join {
+            let given = entities.iter().map(|(column, _)| column.as_str());
+            return Err(StoreError::MissingKey {
+                key: wanted.clone(),
+                view: join.view.id.clone(),
+                hint: Some(entity::missing_hint(plan, wanted, given)),
+            });
+        }
     }
     Ok(columns)
 }
@@ -158,7 +171,11 @@ fn written(plan: &RequestPlan, keys: &[KeyColumn], answer: &Answer, version_meta
 }
 
 /// Writes one column: its values, statuses and event timestamps, which are left out where there are no rows.
-fn column<'a>(out: &mut Vec<u8>, rows: usize, cell: impl Fn(usize) -> (Option<&'a Value>, (Status, Instant))) {
+fn column<'a>(
+    out: &mut Vec<u8>,
+    rows: usize,
+    cell: impl Fn(usize) -> (Option<&'a Value>, (Status, Instant)),
+) {
     out.extend_from_slice(b"{\"values\":[");
     json::list(out, 0..rows, |out, row| json::value(out, cell(row).0));
     out.extend_from_slice(b"],\"statuses\":[");

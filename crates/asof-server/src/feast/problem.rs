@@ -40,9 +40,7 @@ impl From<StoreError> for Problem {
 impl Problem {
     pub fn into_response(self, project: &str) -> Response {
         match self {
-            Self::Body(error) => {
-                http::respond(error.status(), quoted(&format!("{error}; {}", error.hint())))
-            }
+            Self::Body(error) => http::respond(error.status(), quoted(&format!("{error}; {}", error.hint()))),
             Self::Details(details) => {
                 let body = Json::from_iter([("detail", Json::Array(details))]);
                 http::respond(StatusCode::UNPROCESSABLE_ENTITY, body.to_string())
@@ -68,7 +66,9 @@ fn from_store(error: &StoreError, project: &str) -> Response {
             hinted(format!("Feature service {name} does not exist in project {project}")),
         ),
         StoreError::SameName { .. } => ("FeatureNameCollisionError", hinted(error.to_string())),
-        other if other.kind() == Kind::NotFound => ("FeastObjectNotFoundException", hinted(error.to_string())),
+        other if other.kind() == Kind::NotFound => {
+            ("FeastObjectNotFoundException", hinted(error.to_string()))
+        }
         _ => ("FeastError", hinted(error.to_string())),
     };
     let status = match error.kind() {

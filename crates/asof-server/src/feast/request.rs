@@ -62,7 +62,9 @@ impl FeastRequest {
 /// `view@v2:feature`, as Feast pins a version, becomes `view@2:feature`.
 fn reference(feature: &str) -> String {
     match feature.split_once("@v") {
-        Some((view, rest)) if rest.starts_with(|first: char| first.is_ascii_digit()) => format!("{view}@{rest}"),
+        Some((view, rest)) if rest.starts_with(|first: char| first.is_ascii_digit()) => {
+            format!("{view}@{rest}")
+        }
         _ => feature.to_owned(),
     }
 }
@@ -89,7 +91,9 @@ impl Fields {
         for (column, values) in columns {
             match values {
                 Json::Array(values) => entities.push((column, values)),
-                other => self.wrong("list_type", &["entities", &column], "Input should be a valid list", &other),
+                other => {
+                    self.wrong("list_type", &["entities", &column], "Input should be a valid list", &other)
+                }
             }
         }
         entities
@@ -155,7 +159,8 @@ fn detail(kind: &str, place: &[&str], message: &str, input: &Json) -> Json {
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> Json {
-    let before = body.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1);
+    let before =
+        body.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1);
     let position = before.sum::<usize>() + error.column().saturating_sub(1);
     let text = error.to_string();
     let reason = text.split_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);

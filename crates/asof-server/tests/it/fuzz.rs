@@ -1,6 +1,5 @@
 //! Nothing that a client sends is our failure.
 
-
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -20,13 +19,23 @@ fn any_json() -> impl Strategy<Value = Json> {
         any::<f64>().prop_map(Json::from),
         (0..5_i64).prop_map(Json::from),
         ".{0,12}".prop_map(Json::from),
-        prop::sample::select(vec!["recent:level", "every_type:*", "recent:*", "sensor_model", "2026-01-01", "aGk=", "a:b:c", "@:"])
-            .prop_map(Json::from),
+        prop::sample::select(vec![
+            "recent:level",
+            "every_type:*",
+            "recent:*",
+            "sensor_model",
+            "2026-01-01",
+            "aGk=",
+            "a:b:c",
+            "@:"
+        ])
+        .prop_map(Json::from),
     ];
     leaf.prop_recursive(3, 24, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),
-            prop::collection::vec((".{0,6}", inner), 0..4).prop_map(|fields| fields.into_iter().collect::<Json>()),
+            prop::collection::vec((".{0,6}", inner), 0..4)
+                .prop_map(|fields| fields.into_iter().collect::<Json>()),
         ]
     })
 }
@@ -34,8 +43,21 @@ fn any_json() -> impl Strategy<Value = Json> {
 /// A request of which any part may be wrong.
 fn any_request() -> impl Strategy<Value = String> {
     let feature = prop::sample::select(vec![
-        "recent:level", "recent:temperature", "recent@1:level", "recent@v1:*", "every_type:f32", "rates:rate",
-        "odd_facts:fact", "never_loaded:level", "place_facts:size", "old_facts:*", "nope:x", "recent:nope", "", ":", "@v",
+        "recent:level",
+        "recent:temperature",
+        "recent@1:level",
+        "recent@v1:*",
+        "every_type:f32",
+        "rates:rate",
+        "odd_facts:fact",
+        "never_loaded:level",
+        "place_facts:size",
+        "old_facts:*",
+        "nope:x",
+        "recent:nope",
+        "",
+        ":",
+        "@v",
     ]);
     let features = prop_oneof![
         4 => prop::collection::vec(feature, 0..4).prop_map(|names| json!(names)),
@@ -49,14 +71,22 @@ fn any_request() -> impl Strategy<Value = String> {
         0..5,
     );
     let rows = prop::collection::vec(any_json(), 0..3).prop_map(Json::from);
-    let keyed = prop::collection::vec(any_json().prop_map(|key| json!({"sensor_id": key})), 0..3).prop_map(Json::from);
+    let keyed = prop::collection::vec(any_json().prop_map(|key| json!({"sensor_id": key})), 0..3)
+        .prop_map(Json::from);
     let entities = prop_oneof![
         4 => columns.prop_map(|columns| columns.into_iter().map(|(name, values)| (name.to_owned(), values)).collect()),
         2 => keyed,
         1 => rows,
         1 => any_json(),
     ];
-    let field = prop::sample::select(vec!["now", "full_names", "include_expired", "service", "feature_service", "full_feature_names"]);
+    let field = prop::sample::select(vec![
+        "now",
+        "full_names",
+        "include_expired",
+        "service",
+        "feature_service",
+        "full_feature_names",
+    ]);
     let others = prop::collection::vec((field, any_json()), 0..2);
     let request = (features, entities, others).prop_map(|(features, entities, others)| {
         let mut request = json!({ "features": features, "entities": entities });

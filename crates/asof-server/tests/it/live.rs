@@ -57,7 +57,8 @@ async fn serves_and_stops() {
     // A request of which only a half has arrived when the server is told to stop.
     let address = running.base.trim_start_matches("http://").to_owned();
     let mut slow = tokio::net::TcpStream::connect(&address).await.unwrap();
-    let head = format!("POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", BODY.len());
+    let head =
+        format!("POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", BODY.len());
     slow.write_all(head.as_bytes()).await.unwrap();
     slow.write_all(&BODY.as_bytes()[..10]).await.unwrap();
     // An answer on another connection, so that the server has taken up the slow one before it is told to stop.
@@ -104,7 +105,7 @@ async fn start_errors() {
 
     let error = failure("127.0.0.1:0").await;
     assert!(matches!(error, ServerError::Store(_)), "{error}");
-    assert!(error.to_string().contains("is in use by a test"), "{error}");
+    assert!(error.to_string().contains("is in use by `a test`"), "{error}");
 }
 
 /// Goal: a service that is applied while the server runs is served without a restart, and one that is removed is not
@@ -112,7 +113,7 @@ async fn start_errors() {
 #[tokio::test(flavor = "multi_thread")]
 async fn follows_the_registry() {
     let (dir, clock, store) = World::stored().await;
-    let running = Running::start(store).await;
+    let running = Running::start(store.clone()).await;
     let body = r#"{"feature_service":"added","entities":{"sensor_id":[1]}}"#;
     assert_eq!(running.post(body).await.0, 404);
 
@@ -131,9 +132,20 @@ async fn follows_the_registry() {
     other.apply(&["added".to_owned()], "tester").await.unwrap();
     tokio::time::timeout(PATIENCE, until(404)).await.unwrap();
 
-    // The registry is gone: what was applied last goes on being served.
+    // The registry is lost: what was applied last goes on being served.
     drop((other, clock));
-    std::fs::remove_file(dir.path().join(".asof/registry.db")).unwrap();
+    for file in ["registry.db", "registry.db-wal", "registry.db-shm"] {
+        overwrite(&dir.path().join(".asof").join(file));
+    }
+    assert!(store.revision().await.is_err());
     tokio::time::sleep(REVISION_POLL * 2).await;
     assert_eq!(running.post(BODY).await.0, 200);
+}
+
+/// Damages a file in place: whoever has it open meets the damage, and whoever has it mapped keeps the mapping.
+fn overwrite(path: &std::path::Path) {
+    use std::io::Write;
+    let Ok(mut file) = std::fs::OpenOptions::new().write(true).open(path) else { return };
+    let length = file.metadata().unwrap().len() as usize;
+    file.write_all(&vec![7; length]).unwrap();
 }

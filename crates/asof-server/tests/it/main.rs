@@ -1,5 +1,7 @@
 //! Tests of the HTTP faces: whole answers, over a small store that is built for each test.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic, as tests may")]
+
 mod feast;
 mod fuzz;
 mod live;

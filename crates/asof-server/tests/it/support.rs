@@ -25,8 +25,8 @@ entities:
 sources:
   readings: { path: data/readings.csv, event: event_timestamp }
   recent_readings: { path: data/recent.csv, event: event_timestamp }
-  places: { path: data/places.csv, event: event_timestamp }
-  rates: { path: data/rates.csv, event: event_timestamp }
+  place_table: { path: data/places.csv, event: event_timestamp }
+  rate_table: { path: data/rates.csv, event: event_timestamp }
   odd_rows: { path: data/odd.csv, event: event_timestamp }
 
 feature_views:
@@ -43,10 +43,10 @@ feature_views:
       level: int64
   place_facts:
     entities: [place]
-    source: places
+    source: place_table
     features: { size: int64 }
   rates:
-    source: rates
+    source: rate_table
     features: { rate: float64 }
   odd_facts:
     entities: [odd]
@@ -100,10 +100,10 @@ const FILES: [(&str, &str); 5] = [
 
 /// A project that was loaded at 12:00 and is asked at 12:30 on the first day of 2026.
 pub struct World {
-    pub store: Arc<Store>,
     pub clock: Arc<SteppedClock>,
     pub router: Router,
-    pub dir: TempDir,
+    /// Removed at the end.
+    _dir: TempDir,
 }
 
 pub fn at(text: &str) -> Instant {
@@ -113,8 +113,8 @@ pub fn at(text: &str) -> Instant {
 impl World {
     pub async fn new() -> Self {
         let (dir, clock, store) = Self::stored().await;
-        let router = router(store.clone()).await.unwrap();
-        Self { store, clock, router, dir }
+        let router = router(store).await.unwrap();
+        Self { clock, router, _dir: dir }
     }
 
     /// The project alone, without routes.
@@ -134,11 +134,6 @@ impl World {
         store.materialize(&request, &NoProgress).await.unwrap();
         clock.set(at("2026-01-01T12:30:00Z"));
         (dir, clock, store)
-    }
-
-    /// Adds definitions to the project's files.
-    pub fn define(&self, file: &str, text: &str) {
-        std::fs::write(self.dir.path().join(file), text).unwrap();
     }
 
     /// Posts a body; answers the status and the body as text.

@@ -28,6 +28,7 @@ use crate::journal::Note;
 use crate::{Progress, Store, StoreError, catalog};
 use inputs::{Inputs, Pack};
 use quarantine::Quarantine;
+pub(crate) use unit::copy_stamps;
 use unit::{Target, UnitRows};
 
 /// What to materialise.
@@ -206,6 +207,8 @@ impl Store {
             return Ok(());
         }
         let outcome = target.publish_unit(unit, rows, note, pack.record()).await?;
+        // Not only at the end of the load: what is answered from a unit must be in history for whoever looks there.
+        target.copy_journal().await?;
         load.rows_written += outcome.rows_written;
         load.rows_online += outcome.rows_online;
         load.conflicts += outcome.conflicts;

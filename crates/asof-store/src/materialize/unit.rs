@@ -214,20 +214,9 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Copies stamps that are not there yet beside history, where readers find them and a lost online store is
-    /// rebuilt from.
+    /// Copies stamps that are not there yet beside history; see [`copy_stamps`].
     pub async fn copy_journal(&self) -> Result<(), StoreError> {
-        let entry = |stamp: UnitStamp| JournalEntry {
-            table: self.table_name.clone(),
-            unit: stamp.unit,
-            visible: stamp.visible,
-            position: stamp.position,
-            rows: stamp.rows,
-            note: stamp.note,
-        };
-        let stamps = self.online.journal(self.handle).await?;
-        let entries: Vec<JournalEntry> = stamps.into_iter().map(entry).collect();
-        Ok(self.offline.append_journal(&entries).await?)
+        copy_stamps(self.online, self.handle, self.offline, &self.table_name).await
     }
 
     /// Admitted rows as history keeps them: with the name of their unit.
@@ -277,6 +266,25 @@ impl Target<'_> {
     pub(super) fn history_columns(&self) -> Vec<String> {
         self.schema.fields().iter().map(|field| field.name().clone()).collect()
     }
+}
+
+/// Copies stamps that are not there yet beside history, where readers find them and a lost online store is rebuilt from.
+pub(crate) async fn copy_stamps(
+    online: &dyn OnlineStore,
+    view: ViewHandle,
+    offline: &OfflineStore,
+    table: &str,
+) -> Result<(), StoreError> {
+    let entry = |stamp: UnitStamp| JournalEntry {
+        table: table.to_owned(),
+        unit: stamp.unit,
+        visible: stamp.visible,
+        position: stamp.position,
+        rows: stamp.rows,
+        note: stamp.note,
+    };
+    let entries: Vec<JournalEntry> = online.journal(view).await?.into_iter().map(entry).collect();
+    Ok(offline.append_journal(&entries).await?)
 }
 
 fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, StoreError> {

@@ -245,7 +245,7 @@ feature_views:
     project.materialize(&[]);
     let wanted = ["b:late", "a:trips", "b:rating"];
     let right = [present(Value::Int64(2)), present(Value::Int64(3)), present(Value::float64(4.5))];
-    assert_eq!(project.get(&wanted, &int_keys("driver", &[7])), [right.clone()]);
+    assert_eq!(project.get(&wanted, &int_keys("driver", &[7])), std::slice::from_ref(&right));
     let labels = [Column::ints("driver", [7]), Column::instants("t", [at("2030-01-01T12:00:00Z")])];
     let set = project.train(&Ask::of(features(&wanted), KnownAt::Event), &labels);
     let names = ["driver", "t", "late", "late__status", "trips", "trips__status", "rating", "rating__status"];

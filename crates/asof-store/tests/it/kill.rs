@@ -2,22 +2,32 @@
 //! answer is that of a project that was never killed.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant as Watch;
 
 use asof_model::{Instant, KnownAt, Value, ValueType};
 use asof_oracle::OracleValue;
+use asof_store::Progress;
+use asof_store::materialize::MaterializeRequest;
 
 use crate::project::{Ask, Project, START, answers, at, features, int_keys};
 use crate::tables::{Carrier, Column};
 
 /// Tells the child which project to load.
 const PROJECT: &str = "ASOF_TEST_KILLED_PROJECT";
+/// Tells the child after how many batches it dies.
+const DEATH: &str = "ASOF_TEST_DEATH_AFTER_BATCHES";
+/// Batches of 16,384 rows that fill a unit of 100,000.
+const FIRST_UNIT_BATCHES: i64 = 7;
 /// Rows of the source: a few units of each view.
 const ROWS: i64 = 210_000;
 /// Keys that they belong to.
 const KEYS: i64 = 20_000;
 /// Times that a run is killed.
 const KILLS: u32 = 10;
+/// Runs at most: some end before they are killed.
+const RUNS_MAX: u32 = 60;
 
 const DEFINITIONS: &str = "
 entities: { driver: { keys: { driver: int64 } } }
@@ -39,23 +49,27 @@ fn killed_loads_end_in_the_same_state() {
 
     let mut killed = prepared();
     let mut seed = 7_u64;
-    let (mut deaths, mut partial) = (0, 0);
-    for kill in 0..KILLS {
-        // Spread over the run, each at an instant of its own.
+    let (mut kills, mut answered) = (0, 0);
+    for _ in 0..RUNS_MAX {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let part = f64::from(kill) / f64::from(KILLS) + (seed >> 40) as f64 / 16_777_216.0 / f64::from(KILLS);
         let mut child = run(&killed);
-        std::thread::sleep(whole.mul_f64(part));
+        std::thread::sleep(whole.mul_f64((seed >> 40) as f64 / 16_777_216.0));
         let _ = child.kill();
-        if !child.wait().unwrap().success() {
-            deaths += 1;
+        if child.wait().unwrap().success() {
+            // It was through before: the next one begins anew.
+            std::fs::remove_dir_all(killed.root.join(".asof")).unwrap();
+            killed.apply();
+            killed.close();
+            continue;
         }
-        if kill % 3 == 2 {
-            partial += u32::from(same_as_history(&mut killed));
+        kills += 1;
+        answered += u32::from(same_as_history(&mut killed));
+        if kills == KILLS {
+            break;
         }
     }
-    assert!(deaths > 0, "every run ended before it was killed");
-    eprintln!("{deaths} runs were killed; {partial} times rows were answered in between");
+    assert_eq!(kills, KILLS, "runs ended before they were killed");
+    assert!(answered > 0, "no kill left anything to answer from");
     assert!(run(&killed).wait().unwrap().success());
 
     let keys: Vec<i64> = (-5..KEYS + 5).step_by(7).collect();
@@ -82,24 +96,62 @@ fn killed_loads_end_in_the_same_state() {
     assert!(get(&mut killed, "trips:*", &keys) == right, "the rebuilt online store answers otherwise");
 }
 
+/// Goal: a load that dies right behind a unit, before the load is complete, leaves an online store whose answers are in
+/// history too; the next run publishes no unit twice.
+#[test]
+fn death_behind_a_unit() {
+    let mut project = prepared();
+    for (batches, units) in [(FIRST_UNIT_BATCHES, 1), (2 * FIRST_UNIT_BATCHES - 1, 1)] {
+        let mut child = run_until(&project, &batches.to_string());
+        assert!(!child.wait().unwrap().success(), "it was not so far");
+        assert!(same_as_history(&mut project), "a unit was published, and nothing is answered");
+        assert_eq!(project.journal("trips").units.len(), units);
+    }
+    project.set_clock("2031-01-01T00:00:00Z");
+    let load = project.load(&["trips"]);
+    assert_eq!((load.units_already, load.units_published, load.units_recovered), (1, 1, 0));
+    same_as_history(&mut project);
+}
+
 /// Not a test: what the child process runs.
 #[test]
 fn child_that_may_be_killed() {
     let Ok(root) = std::env::var(PROJECT) else { return };
+    let batches = std::env::var(DEATH).ok().map_or(i64::MAX, |batches| batches.parse().unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let project = asof_store::Project::open(root.as_ref()).unwrap();
-    let store = asof_store::Store::new(project, std::sync::Arc::new(asof_store::SystemClock), "a child");
-    let request = asof_store::materialize::MaterializeRequest::default();
-    runtime.block_on(Box::pin(store.materialize(&request, &asof_store::NoProgress))).unwrap();
+    let store = asof_store::Store::new(project, Arc::new(asof_store::SystemClock), "a child");
+    let views = if batches == i64::MAX { Vec::new() } else { vec!["trips".to_owned()] };
+    let request = MaterializeRequest { views, ..MaterializeRequest::default() };
+    runtime.block_on(Box::pin(store.materialize(&request, &DeathAfter(AtomicI64::new(batches))))).unwrap();
+}
+
+/// Ends the process, as a kill does, once so many batches were read and, where they filled a unit, published.
+struct DeathAfter(AtomicI64);
+
+impl Progress for DeathAfter {
+    fn begin(&self, _: &str, _: &'static str, _: Option<u64>) {}
+    fn advance(&self, _: u64) {
+        if self.0.fetch_sub(1, Ordering::SeqCst) == 1 {
+            std::process::abort();
+        }
+    }
+    fn finish(&self, _: &str) {}
+    fn note(&self, _: &str) {}
 }
 
 fn run(project: &Project) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kill::child_that_may_be_killed", "--nocapture"])
-        .env(PROJECT, &project.root)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+    run_until(project, "")
+}
+
+/// A run that dies after so many batches, or not at all.
+fn run_until(project: &Project, batches: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "kill::child_that_may_be_killed"]).env(PROJECT, &project.root);
+    if !batches.is_empty() {
+        command.env(DEATH, batches);
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn prepared() -> Project {

@@ -10,7 +10,7 @@ use asof_model::plan::Catalog;
 use asof_model::{Cell, Instant, KnownAt, Status, Value, ValueType, Zone};
 use asof_oracle::OracleValue;
 use asof_store::apply::Applied;
-use asof_store::get::{Answer, GetRequest};
+use asof_store::get::{Answer, GetRequest, OnlinePlan};
 use asof_store::journal::ViewJournal;
 use asof_store::materialize::{MaterializeRequest, ViewLoad};
 use asof_store::request::{Naming, Wanted};
@@ -170,6 +170,17 @@ impl Project {
         runtime.block_on(Box::pin(store.view_journal(&catalog, &asof_model::ViewId::new(view, 1)))).unwrap()
     }
 
+    /// A compiled request.
+    pub fn try_plan(&mut self, ask: &Ask) -> Result<OnlinePlan, StoreError> {
+        let naming = Naming { full_names: ask.full_names, ..Naming::default() };
+        let (runtime, store) = self.store();
+        let plan = async {
+            let catalog = store.applied_catalog().await?;
+            store.online_plan(&catalog, &ask.wanted, &naming).await
+        };
+        runtime.block_on(Box::pin(plan))
+    }
+
     /// Asks the store at `now`, from history where `now` lies before the last update.
     pub fn try_get(
         &mut self,
@@ -179,27 +190,24 @@ impl Project {
         now: Option<Instant>,
         from_history: bool,
     ) -> Result<Answer, StoreError> {
+        let plan = self.try_plan(ask)?;
+        let (include_expired, entities) = (ask.include_expired, entities.clone());
+        self.try_get_planned(&plan, &GetRequest { entities, rows, now, include_expired, from_history })
+    }
+
+    /// Asks with a request that was compiled before.
+    pub fn try_get_planned(&mut self, plan: &OnlinePlan, request: &GetRequest) -> Result<Answer, StoreError> {
         let (runtime, store) = self.store();
-        let ask_it = async {
+        let answer = async {
             let catalog = store.applied_catalog().await?;
-            let naming = Naming { full_names: ask.full_names, ..Naming::default() };
-            let plan = store.online_plan(&catalog, &ask.wanted, &naming).await?;
-            let include_expired = ask.include_expired;
-            let request = GetRequest { entities: entities.clone(), rows, now, include_expired, from_history };
-            store.get(&catalog, &plan, &request).await
+            store.get(&catalog, plan, request).await
         };
-        runtime.block_on(Box::pin(ask_it))
+        runtime.block_on(Box::pin(answer))
     }
 
     /// The names of the columns that a request is answered with, in order.
     pub fn plan_names(&mut self, ask: &Ask) -> Vec<String> {
-        let naming = Naming { full_names: ask.full_names, ..Naming::default() };
-        let (runtime, store) = self.store();
-        let plan = async {
-            let catalog = store.applied_catalog().await?;
-            store.online_plan(&catalog, &ask.wanted, &naming).await
-        };
-        let plan = runtime.block_on(Box::pin(plan)).unwrap();
+        let plan = self.try_plan(ask).unwrap();
         plan.plan.columns.iter().map(|column| column.name.clone()).collect()
     }
 

@@ -7,11 +7,12 @@ use arrow::array::{
     TimestampSecondArray,
 };
 use asof_model::{Cell, Instant, KnownAt, Status, Value, ValueType};
+use asof_store::get::GetRequest;
 use asof_store::materialize::MaterializeRequest;
 use asof_testkit::values::{edge_values, spelled_otherwise};
 
 use crate::definitions::{ViewText, definitions};
-use crate::project::{Ask, Project, at, features, int_keys, present, without_value};
+use crate::project::{Ask, Project, answers, at, features, int_keys, present, without_value};
 use crate::tables::{Carrier, Column, FieldOf, write_parquet};
 
 /// One view of `n` by `id` from `data/rows.csv`, with what is given in its source.
@@ -362,6 +363,35 @@ fn now_behind_and_ahead() {
     );
     assert_eq!(get(at("2030-01-01T00:00:00.000002Z"), false).unwrap().rows[0][0].status, Status::Present);
     assert!(get(at("2030-01-01T01:00:00Z"), true).is_err());
+}
+
+/// Goal: a request that was compiled before the first load, or before a later one, answers like one compiled now.
+#[test]
+fn a_plan_outlives_loads() {
+    let mut project = Project::new(&one_view(""));
+    project.write("data/rows.csv", "id,event_timestamp,n,s\n1,2024-01-01T10:00:00Z,1,a\n");
+    project.apply();
+    let plan = project.try_plan(&Ask::of(features(&["v:n"]), KnownAt::Served)).unwrap();
+    let request = |now: Option<&str>| GetRequest {
+        entities: int_keys("id", &[1]),
+        rows: 1,
+        now: now.map(at),
+        include_expired: false,
+        from_history: true,
+    };
+    let n = |project: &mut Project, now: Option<&str>| {
+        answers(&project.try_get_planned(&plan, &request(now)).unwrap()).remove(0).remove(0)
+    };
+    assert_eq!(n(&mut project, None), without_value(Status::Missing));
+    project.set_clock("2030-01-02T00:00:00Z");
+    project.load(&[]);
+    assert_eq!(n(&mut project, None), present(Value::Int64(1)));
+    project.set_clock("2030-01-03T00:00:00Z");
+    project.write("data/rows.csv", "id,event_timestamp,n,s\n1,2024-01-01T11:00:00Z,2,a\n");
+    project.load(&[]);
+    assert_eq!(n(&mut project, None), present(Value::Int64(2)));
+    assert_eq!(n(&mut project, Some("2030-01-02T12:00:00Z")), present(Value::Int64(1)));
+    assert_eq!(n(&mut project, Some("2030-01-01T12:00:00Z")), without_value(Status::Missing));
 }
 
 /// Every row set aside, in order of files and rows.

@@ -2,40 +2,41 @@
 //!
 //! A sample of keys is answered by the online store, in one snapshot at one `t`; then the same values are computed
 //! for the same `t` from history under `served`, by the kernel that makes training sets, and on request by the naive
-//! oracle too. The answers that a server recorded are recomputed likewise, each for its own `t`. Values are compared in canonical bytes, with their statuses and event instants.
+//! oracle too. The answers that a server recorded are recomputed likewise, each for its own `t`. Values are compared
+//! in canonical bytes, with their statuses and event instants.
+//!
+//! [`sample`] chooses keys, [`oracle`] asks the oracle, [`verdict`] compares.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod oracle;
+mod sample;
+mod verdict;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
-use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at};
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{ArrayRef, RecordBatch};
+use asof_engine::columns::KeyColumns;
 use asof_model::plan::Catalog;
 use asof_model::spec::JoinKey;
-use asof_model::{EncodedKey, Instant, KnownAt, ValueType, ViewId, entry, key, name};
-use asof_offline::Scan;
-use asof_oracle::{OracleFeature, OracleRow};
-use futures::TryStreamExt;
+use asof_model::{EncodedKey, Instant, ValueType, ViewId, key, name};
 use serde::Serialize;
 
 use crate::answers::{RecordedAnswer, answered_bytes, hex, unhex};
-use crate::get::{Answer, Answered, ENTITY_ROWS_MAX, GetRequest, OnlinePlan};
+use crate::get::{Answer, ENTITY_ROWS_MAX, GetRequest, OnlinePlan};
 use crate::materialize::view_ref;
-use crate::request::{Naming, PlannedJoin, Wanted, rule};
+use crate::request::{Naming, PlannedJoin, Wanted};
 use crate::{Progress, Store, StoreError, catalog};
-
-/// Differences that a report shows; the rest is only counted.
-pub const DIFFERENCES_SHOWN_MAX: usize = 10;
-
-/// Keys listed from the online store at a time.
-const KEYS_PAGE: usize = 10_000;
+use oracle::by_oracle;
+use sample::Sample;
+pub use verdict::{DIFFERENCES_SHOWN_MAX, Difference};
+use verdict::{Verdict, in_words, key_in_words};
 
 /// What to verify.
 #[derive(Debug, Clone)]
 pub struct VerifyRequest {
     /// Views and services; empty: every view.
     pub names: Vec<String>,
-    /// The most keys of each view, at most [`ENTITY_ROWS_MAX`], and the most recorded answers. Keys are chosen by a hash of the key, so the same
-    /// keys are chosen each time.
+    /// The most keys of each view, at most [`ENTITY_ROWS_MAX`], and the most recorded answers. Keys are chosen by their
+    /// hash, so the same ones are chosen each time.
     pub sample: usize,
     /// Whether the naive oracle computes every value too.
     pub oracle: bool,
@@ -82,21 +83,6 @@ pub struct ViewVerified {
 struct Recorded {
     values: u64,
     identical: u64,
-}
-
-/// A value that came out differently.
-#[derive(Debug, Clone, Serialize)]
-pub struct Difference {
-    /// The key, `name=value`.
-    pub key: String,
-    /// The feature.
-    pub feature: String,
-    /// What was served.
-    pub served: String,
-    /// What was computed.
-    pub computed: String,
-    /// By whom: "history" or "oracle".
-    pub by: &'static str,
 }
 
 impl Store {
@@ -270,186 +256,6 @@ impl Store {
         }
         Ok(found)
     }
-
-    /// Offers every key of history to the sample.
-    async fn sample_history(&self, join: &PlannedJoin, sample: &mut Sample) -> Result<(), StoreError> {
-        let Some(table) = self.offline().await?.existing_table(&join.table).await? else { return Ok(()) };
-        let keys = join_keys(join);
-        let mut batches =
-            table.scan(Scan::of(keys.iter().map(|key| key.name.clone()).chain([UNIT.to_owned()])));
-        while let Some(batch) = batches.try_next().await? {
-            each_key(&batch, &keys, |_, key| sample.offer(key))?;
-        }
-        Ok(())
-    }
-
-    /// Offers every key of the online store to the sample: one that history lacks must not go unseen.
-    async fn sample_online(&self, join: &PlannedJoin, sample: &mut Sample) -> Result<(), StoreError> {
-        let online = self.online().await?;
-        let Some(handle) = online.find(&join.table).await? else { return Ok(()) };
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = online.keys(handle, after.as_deref(), KEYS_PAGE).await?;
-            page.iter().for_each(|key| sample.offer(key));
-            let full = page.len() == KEYS_PAGE;
-            after = page.into_iter().next_back().filter(|_| full);
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Every journaled row of the keys, as the oracle takes them.
-    async fn oracle_rows(
-        &self,
-        join: &PlannedJoin,
-        keys: &[EncodedKey],
-    ) -> Result<HashMap<EncodedKey, Vec<OracleRow>>, StoreError> {
-        let mut rows: HashMap<EncodedKey, Vec<OracleRow>> =
-            keys.iter().map(|key| (key.clone(), Vec::new())).collect();
-        let Some(table) = self.offline().await?.existing_table(&join.table).await? else { return Ok(rows) };
-        let join_keys = join_keys(join);
-        let features = join.view.features.iter().map(|feature| feature.name.clone());
-        let fixed = [EVENT, CREATED, UNIT, ERRORS].map(str::to_owned);
-        let columns = join_keys.iter().map(|key| key.name.clone()).chain(fixed).chain(features);
-        let mut batches = table.scan(Scan::of(columns));
-        while let Some(batch) = batches.try_next().await? {
-            let events = column(&batch, EVENT)?.as_primitive::<TimestampMicrosecondType>();
-            let createds = column(&batch, CREATED)?.as_primitive::<TimestampMicrosecondType>();
-            let units = column(&batch, UNIT)?.as_string::<i32>();
-            let errors = column(&batch, ERRORS)?;
-            each_key(&batch, &join_keys, |row, key| {
-                let Some(of_key) = rows.get_mut(key) else { return };
-                let Some(unit) = join.journal.units.number(units.value(row)) else { return };
-                let facts = join.journal.units.facts(unit);
-                let carried = &join.view.features[..facts.features.min(join.view.features.len())];
-                let columns: Vec<ArrayRef> =
-                    carried.iter().filter_map(|each| batch.column_by_name(&each.name).cloned()).collect();
-                of_key.push(OracleRow {
-                    key: key.clone(),
-                    event: Instant::from_micros_clamped(events.value(row)),
-                    created: Instant::from_micros_clamped(createds.value(row)),
-                    visible: facts.visible,
-                    cells: cells_at(&columns, errors.as_ref(), carried, row),
-                });
-            })?;
-        }
-        Ok(rows)
-    }
-}
-
-/// The keys with the smallest hashes, so that the same store gives the same sample.
-struct Sample {
-    size: usize,
-    chosen: BTreeMap<[u8; 32], EncodedKey>,
-}
-
-impl Sample {
-    fn new(size: usize) -> Self {
-        Self { size, chosen: BTreeMap::new() }
-    }
-
-    fn offer(&mut self, key: &EncodedKey) {
-        let hash = *blake3::hash(key).as_bytes();
-        if self.chosen.len() >= self.size && self.chosen.keys().next_back().is_none_or(|last| *last <= hash) {
-            return;
-        }
-        if self.chosen.insert(hash, key.clone()).is_none() && self.chosen.len() > self.size {
-            self.chosen.pop_last();
-        }
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &EncodedKey> {
-        self.chosen.values()
-    }
-}
-
-/// Which values were compared, and which differ.
-struct Verdict<'a> {
-    plan: &'a OnlinePlan,
-    keys: &'a [EncodedKey],
-    /// Entity row and column of each value that differs somewhere.
-    differing: BTreeSet<(usize, usize)>,
-    shown: Vec<Difference>,
-}
-
-impl<'a> Verdict<'a> {
-    fn new(plan: &'a OnlinePlan, keys: &'a [EncodedKey]) -> Self {
-        Self { plan, keys, differing: BTreeSet::new(), shown: Vec::new() }
-    }
-
-    fn values(&self) -> u64 {
-        (self.keys.len() * self.plan.plan.columns.len()) as u64
-    }
-
-    fn compare(&mut self, served: &Answer, computed: &Answer, by: &'static str) {
-        for (row, (served, computed)) in served.rows.iter().zip(&computed.rows).enumerate() {
-            for (place, (served, computed)) in served.iter().zip(computed).enumerate() {
-                let column = &self.plan.plan.columns[place];
-                let value_type = self.plan.plan.feature(column).value_type;
-                if answered_bytes(value_type, served) == answered_bytes(value_type, computed) {
-                    continue;
-                }
-                if self.differing.insert((row, place)) && self.shown.len() < DIFFERENCES_SHOWN_MAX {
-                    self.shown.push(Difference {
-                        key: key_in_words(&self.plan.plan.joins[column.join], &self.keys[row]),
-                        feature: column.name.clone(),
-                        served: in_words(served),
-                        computed: in_words(computed),
-                        by,
-                    });
-                }
-            }
-        }
-    }
-}
-
-fn in_words(answered: &Answered) -> String {
-    let value = answered.value.as_ref().map_or_else(|| "null".to_owned(), entry::to_text);
-    let event = answered.event.map_or_else(String::new, |event| format!(" of {event}"));
-    format!("{value} ({}){event}", answered.status)
-}
-
-fn key_in_words(join: &PlannedJoin, bytes: &[u8]) -> String {
-    let types: Vec<ValueType> = join.keys.iter().map(|(key, _)| key.value_type).collect();
-    let values = key::decode_key(&types, bytes).unwrap_or_default();
-    let parts = join
-        .keys
-        .iter()
-        .zip(&values)
-        .map(|((key, _), value)| format!("{}={}", key.name, entry::to_text(value)));
-    parts.collect::<Vec<_>>().join(" ")
-}
-
-fn by_oracle(
-    join: &PlannedJoin,
-    plan: &OnlinePlan,
-    rows: &HashMap<EncodedKey, Vec<OracleRow>>,
-    keys: &[EncodedKey],
-    t: Instant,
-    include_expired: bool,
-) -> Answer {
-    let types: Vec<ValueType> = join.view.features.iter().map(|feature| feature.value_type).collect();
-    let feature = |place: usize| OracleFeature {
-        index: join.asked[place],
-        value_type: types[join.asked[place]],
-        default: join.defaults[place].clone(),
-    };
-    let features: Vec<OracleFeature> =
-        plan.plan.columns.iter().map(|column| feature(column.feature)).collect();
-    let rule = rule(&join.view, KnownAt::Served, include_expired);
-    let nothing = Vec::new();
-    let answer = |key: &EncodedKey| {
-        let rows = rows.get(key).unwrap_or(&nothing);
-        let answer = asof_oracle::as_of(rows, &types, Some(key), t, &rule, &features);
-        let value = |value: asof_oracle::OracleValue| Answered {
-            value: value.cell.value().cloned(),
-            status: value.status,
-            event: answer.event,
-        };
-        answer.values.clone().into_iter().map(value).collect()
-    };
-    Answer { t, rows: keys.iter().map(answer).collect(), positions: BTreeMap::new() }
 }
 
 /// The request for these keys.
