@@ -79,11 +79,11 @@ impl Store {
         wanted: &Wanted,
         naming: &Naming,
     ) -> Result<OnlinePlan, StoreError> {
-        let plan = self.request(catalog, wanted, naming).await?;
+        let mut plan = self.request(catalog, wanted, naming).await?;
         plan.check_names()?;
         let online = self.online().await?;
         let (mut handles, mut layouts) = (Vec::new(), Vec::new());
-        for join in &plan.joins {
+        for join in &mut plan.joins {
             let handle = online.find(&join.table).await?;
             if let Some(handle) = handle {
                 // A load that died right behind a unit has left its stamp online alone. What is answered from it must
@@ -91,6 +91,7 @@ impl Store {
                 let copied = join.journal.units.len() + join.journal.loads.len();
                 if online.statistics(handle).await?.units > copied as u64 {
                     copy_stamps(online, handle, self.offline().await?, &join.table).await?;
+                    join.journal = self.view_journal(catalog, &join.view.id).await?;
                 }
             }
             handles.push(handle);
@@ -113,16 +114,18 @@ impl Store {
     ) -> Result<Answer, StoreError> {
         check_entities(&plan.plan, request)?;
         match self.get_online(plan, request).await {
-            Err(StoreError::Online(OnlineError::NowBehind { .. })) if request.from_history => {
-                let t = request.now.unwrap_or_else(|| self.now());
-                let times = vec![t.micros(); request.rows];
+            Err(StoreError::Online(OnlineError::NowBehind { now, last_visible })) => {
+                if !request.from_history {
+                    return Err(StoreError::NowBehind { now, last: last_visible });
+                }
                 // The plan may be older than the last load, which history must answer from as well.
                 let mut plan = plan.plan.clone();
                 for join in &mut plan.joins {
                     join.journal = self.view_journal(catalog, &join.view.id).await?;
                 }
+                let times = vec![now.micros(); request.rows];
                 let rows = self.get_history(catalog, &plan, request, &times).await?;
-                Ok(Answer { t, rows, positions: BTreeMap::new() })
+                Ok(Answer { t: now, rows, positions: BTreeMap::new() })
             }
             answer => answer,
         }

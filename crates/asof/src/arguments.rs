@@ -46,7 +46,8 @@ impl WantedOptions {
 
 /// Reads an instant; one without offset is UTC.
 pub(crate) fn instant(text: &str) -> Result<Instant, String> {
-    Instant::parse(text, &Zone::utc()).ok_or_else(|| "not an instant, such as `2026-01-31T12:00:00Z`".to_owned())
+    Instant::parse(text, &Zone::utc())
+        .ok_or_else(|| "not an instant, such as `2026-01-31T12:00:00Z`".to_owned())
 }
 
 /// Reads the name of a time zone.

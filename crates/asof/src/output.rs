@@ -7,8 +7,8 @@ use comfy_table::{CellAlignment, presets};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::{Failure, Paint};
 use crate::Everywhere;
+use crate::failure::{Failure, Paint};
 
 /// Writes an answer to stdout.
 ///

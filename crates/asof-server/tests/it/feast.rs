@@ -196,7 +196,7 @@ async fn mistakes() {
     404 "{\"module\": \"feast.errors\", \"class\": \"FeatureServiceNotFoundException\", \"message\": \"Feature service sensr_model does not exist in project demo (did you mean `sensor_model`?)\"}"
     404 "{\"module\": \"feast.errors\", \"class\": \"FeastObjectNotFoundException\", \"message\": \"view `recent@1` has no feature `levl` (did you mean `level`?)\"}"
     422 "{\"module\": \"feast.errors\", \"class\": \"FeatureNameCollisionError\", \"message\": \"the answer has two features named `level`: feature `level` of view `recent@1` and feature `level` of view `never_loaded@1` (ask for full names, or give one of the views an alias)\"}"
-    422 "{\"module\": \"feast.errors\", \"class\": \"FeatureNameCollisionError\", \"message\": \"the answer has two features named `level`: feature `level` of view `recent@1` and feature `level` of view `recent@1` (ask for full names, or give one of the views an alias)\"}"
+    422 "{\"module\": \"feast.errors\", \"class\": \"FeastError\", \"message\": \"`recent:level` is asked for twice (ask for it once)\"}"
     422 "{\"module\": \"feast.errors\", \"class\": \"FeastError\", \"message\": \"`level` is not a feature of a view (write `view:feature`, or `view:*` for all of them)\"}"
     422 "{\"module\": \"feast.errors\", \"class\": \"FeastError\", \"message\": \"the request names no feature (name features as `view:feature`, or a service)\"}"
     422 "{\"module\": \"feast.errors\", \"class\": \"FeastError\", \"message\": \"the request names no feature (name features as `view:feature`, or a service)\"}"

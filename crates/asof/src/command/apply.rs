@@ -25,7 +25,9 @@ impl Apply {
         let applied = everywhere.store("asof apply")?.apply(&self.remove, &user()).await?;
         output::warn(&applied.warnings, everywhere);
         match self.format.format {
-            Format::Json => output::print_json(&plan::json(&applied.plan, applied.revision, &applied.warnings))?,
+            Format::Json => {
+                output::print_json(&plan::json(&applied.plan, applied.revision, &applied.warnings))?
+            }
             Format::Text => {
                 let revision = format!("(registry revision {})", applied.revision);
                 let last = match applied.plan.changes().count() as u64 {

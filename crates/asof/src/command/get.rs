@@ -85,10 +85,10 @@ fn entities(
         })?;
         let value = match text.as_str() {
             "" => None,
-            text => Some(entry::from_text(text, *declared, &Zone::utc()).map_err(|error| StoreError::BadKey {
-                key: key.clone(),
-                reason: error.to_string(),
-            })?),
+            text => Some(
+                entry::from_text(text, *declared, &Zone::utc())
+                    .map_err(|error| StoreError::BadKey { key: key.clone(), reason: error.to_string() })?,
+            ),
         };
         if entities.insert(key.clone(), vec![value]).is_some() {
             let message = format!("the join key `{key}` is given twice");
@@ -118,7 +118,8 @@ fn table(plan: &RequestPlan, answer: &Answer) -> String {
 fn in_json(plan: &RequestPlan, answer: &Answer) -> serde_json::Value {
     let (mut features, mut statuses, mut events) = (Map::new(), Map::new(), Map::new());
     for (name, answered) in named(plan, answer) {
-        features.insert(name.to_owned(), answered.value.as_ref().map_or(serde_json::Value::Null, value_in_json));
+        features
+            .insert(name.to_owned(), answered.value.as_ref().map_or(serde_json::Value::Null, value_in_json));
         statuses.insert(name.to_owned(), answered.status.as_str().into());
         events.insert(name.to_owned(), answered.event.map(|event| event.to_string()).into());
     }

@@ -87,8 +87,9 @@ impl Init {
                 .hint(format!("`asof plan --project {}` shows what it defines", folder.display())));
         }
         if let Some((taken, _)) = files.iter().find(|(file, _)| folder.join(file).exists()) {
-            return Err(Failure::new(format!("`{}` is there already", folder.join(taken).display()))
-                .hint("begin in an empty folder, or write an `asof.toml` of your own: an empty one will do"));
+            return Err(Failure::new(format!("`{}` is there already", folder.join(taken).display())).hint(
+                "begin in an empty folder, or write an `asof.toml` of your own: an empty one will do",
+            ));
         }
         // The settings come last: what is not yet whole is no project.
         for (file, text) in files.iter().rev() {

@@ -46,8 +46,14 @@ fn text(loads: &[ViewLoad]) -> String {
         let errors = load.feature_errors.values().map(|errors| errors.count).sum();
         let rate = if load.seconds > 0.0 { load.rows_read as f64 / load.seconds } else { 0.0 };
         let mut cells = vec![load.view.clone()];
-        let counts =
-            [load.rows_read, load.rows_written, load.rows_online, load.rows_bad, errors, load.units_published];
+        let counts = [
+            load.rows_read,
+            load.rows_written,
+            load.rows_online,
+            load.rows_bad,
+            errors,
+            load.units_published,
+        ];
         cells.extend(counts.map(count));
         cells.extend([count(rate as u64), format!("{:.1}", load.seconds)]);
         table.row(cells);
@@ -74,11 +80,17 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
     }
     if let Some(folder) = &load.quarantine {
         let folder = folder.display();
-        say(format!("{} set aside in `{folder}`, with file, row and reason", counted(load.rows_bad, "bad row")));
+        say(format!(
+            "{} set aside in `{folder}`, with file, row and reason",
+            counted(load.rows_bad, "bad row")
+        ));
     }
     for (feature, errors) in &load.feature_errors {
         let rows = counted(errors.count, "row");
-        say(format!("feature `{feature}` could not be read in {rows} and is ERROR there; first: {}", errors.first));
+        say(format!(
+            "feature `{feature}` could not be read in {rows} and is ERROR there; first: {}",
+            errors.first
+        ));
     }
     if load.conflicts > 0 {
         say(format!(

@@ -39,7 +39,9 @@ fn block(value: &Value, indent: usize) -> String {
                 Value::Null => String::new(),
                 Value::Object(inner) if inner.is_empty() => String::new(),
                 Value::Array(inner) if inner.is_empty() => String::new(),
-                Value::Object(_) | Value::Array(_) => format!("{margin}{name}:\n{}", block(value, indent + 2)),
+                Value::Object(_) | Value::Array(_) => {
+                    format!("{margin}{name}:\n{}", block(value, indent + 2))
+                }
                 _ => format!("{margin}{name}: {}\n", scalar(value)),
             };
             fields.iter().map(line).collect()
@@ -72,7 +74,8 @@ mod tests {
     /// Goal: mappings and lists are indented, and what says nothing is left out.
     #[test]
     fn blocks() {
-        let value = serde_json::json!({"a": 1, "b": null, "c": [{"d": "x", "e": [2, 3]}], "f": {}, "g": {"h": true}});
+        let value =
+            serde_json::json!({"a": 1, "b": null, "c": [{"d": "x", "e": [2, 3]}], "f": {}, "g": {"h": true}});
         let text = "a: 1\nc:\n  - d: x\n    e:\n      - 2\n      - 3\ng:\n  h: true\n";
         assert_eq!(block(&value, 0), text);
     }

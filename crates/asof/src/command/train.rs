@@ -56,8 +56,9 @@ impl Train {
         let mut keys = BTreeMap::new();
         for (key, column) in &self.keys {
             if keys.insert(key.clone(), column.clone()).is_some() {
-                return Err(Failure::new(format!("the join key `{key}` is mapped twice"))
-                    .hint("a view that is joined twice stands in a service under two aliases, each with its `keys`"));
+                return Err(Failure::new(format!("the join key `{key}` is mapped twice")).hint(
+                    "a view that is joined twice stands in a service under two aliases, each with its `keys`",
+                ));
             }
         }
         let request = TrainRequest {

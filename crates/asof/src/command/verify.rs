@@ -58,7 +58,8 @@ fn text(report: &VerifyReport) -> String {
                 view.view, each.key, each.feature, each.served, each.by, each.computed
             ));
         }
-        let unshown = view.values.saturating_sub(view.identical).saturating_sub(view.differences.len() as u64);
+        let unshown =
+            view.values.saturating_sub(view.identical).saturating_sub(view.differences.len() as u64);
         if unshown > 0 {
             text.push_str(&format!("`{}`: {} more\n", view.view, counted(unshown, "difference")));
         }

@@ -45,9 +45,17 @@ fn no_listener() {
     assert_snapshot!(scene.run("serve --listen nowhere"), @"");
 }
 
-/// Goal: there is nothing to serve before anything was applied.
+/// Goal: a server that starts before anything is applied waits for it, and tells askers so.
 #[test]
+#[cfg(unix)]
 fn nothing_applied() {
     let scene = Scene::project();
-    assert_snapshot!(scene.run("serve --listen 127.0.0.1:0"), @"");
+    let server = scene.serve();
+    let url = format!("http://{}/v1/online-features", server.address);
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let body = r#"{"service": "ranking", "entities": [{"driver_id": 7}]}"#;
+    let mut answer =
+        agent.post(&url).header("content-type", "application/json").send(body).expect("an answer");
+    assert_snapshot!(answer.body_mut().read_to_string().expect("a body"), @"");
+    assert_eq!(server.stop(), Some(0));
 }
