@@ -1,5 +1,6 @@
 //! What was published: the notes that units carry in the journal, and what follows from them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use asof_engine::join::{Interval, UnitFacts, Units};
@@ -28,8 +29,17 @@ pub enum Note {
         from: i64,
         /// The first microsecond past it.
         until: i64,
-        /// Identifies the files it read, and how.
-        inputs: String,
+    },
+    /// A mark without rows: every row that these files hold of a range was published.
+    Files {
+        /// The view's semantic hash as the files were read.
+        semantic_hash: String,
+        /// The first microsecond of event time.
+        from: i64,
+        /// The first microsecond past it.
+        until: i64,
+        /// Content hashes.
+        hashes: Vec<String>,
     },
 }
 
@@ -68,10 +78,13 @@ pub struct Load {
     pub features: usize,
     /// Its range of event time.
     pub range: Interval,
-    /// Identifies what it read.
-    pub inputs: String,
-    /// When it was complete.
-    pub at: Instant,
+}
+
+/// A file that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PublishedFile {
+    semantic_hash: String,
+    range: Interval,
 }
 
 /// The journal of one view version.
@@ -83,6 +96,8 @@ pub struct ViewJournal {
     pub loads: Vec<Load>,
     /// The last stamp.
     pub last_visible: Option<Instant>,
+    /// By content hash.
+    files: HashMap<String, Vec<PublishedFile>>,
 }
 
 impl ViewJournal {
@@ -90,6 +105,7 @@ impl ViewJournal {
     pub fn new(entries: &[Entry]) -> Self {
         let mut units = Units::default();
         let mut loads = Vec::new();
+        let mut files: HashMap<String, Vec<PublishedFile>> = HashMap::new();
         for entry in entries {
             match &entry.note {
                 Note::Rows { features, bulk } => {
@@ -97,15 +113,31 @@ impl ViewJournal {
                         bulk.iter().map(|(from, until)| Interval { from: *from, until: *until }).collect();
                     units.add(&entry.unit, UnitFacts { visible: entry.visible, features: *features, bulk });
                 }
-                Note::Load { features, from, until, inputs } => loads.push(Load {
-                    features: *features,
-                    range: Interval { from: *from, until: *until },
-                    inputs: inputs.clone(),
-                    at: entry.visible,
-                }),
+                Note::Load { features, from, until } => {
+                    loads.push(Load { features: *features, range: Interval { from: *from, until: *until } });
+                }
+                Note::Files { semantic_hash, from, until, hashes } => {
+                    let range = Interval { from: *from, until: *until };
+                    for hash in hashes {
+                        let published = PublishedFile { semantic_hash: semantic_hash.clone(), range };
+                        files.entry(hash.clone()).or_default().push(published);
+                    }
+                }
             }
         }
-        Self { units: Arc::new(units), loads, last_visible: entries.iter().map(|entry| entry.visible).max() }
+        let last_visible = entries.iter().map(|entry| entry.visible).max();
+        Self { units: Arc::new(units), loads, last_visible, files }
+    }
+
+    /// Whether every row that a file of this content holds of `range` was published, read as the view reads now.
+    pub fn has_file(&self, hash: &str, semantic_hash: &str, range: Interval) -> bool {
+        let covers = |file: &PublishedFile| file.semantic_hash == semantic_hash && covers(file.range, range);
+        self.files.get(hash).is_some_and(|files| files.iter().any(covers))
+    }
+
+    /// Whether a load with that many features has covered `range`.
+    pub fn has_loaded(&self, features: usize, range: Interval) -> bool {
+        self.loads.iter().any(|load| load.features >= features && covers(load.range, range))
     }
 
     /// Whether the version's data is complete: some range was loaded to its end.
@@ -119,8 +151,7 @@ impl ViewJournal {
         let Some(first) = self.loads.first() else { return features };
         let (mut answering, mut hull) = (first.features, first.range);
         for load in &self.loads[1..] {
-            let covers = load.range.from <= hull.from && load.range.until >= hull.until;
-            if covers && load.features > answering {
+            if covers(load.range, hull) && load.features > answering {
                 answering = load.features;
             }
             hull = Interval { from: hull.from.min(load.range.from), until: hull.until.max(load.range.until) };
@@ -157,6 +188,10 @@ impl Store {
     }
 }
 
+fn covers(outer: Interval, inner: Interval) -> bool {
+    outer.from <= inner.from && outer.until >= inner.until
+}
+
 /// What is left of a half-open part when a range is taken out.
 fn without(part: (i64, i64), range: Interval) -> Vec<(i64, i64)> {
     let before = (part.0, part.1.min(range.from));
@@ -169,7 +204,7 @@ mod tests {
     use super::*;
 
     fn load(features: usize, from: i64, until: i64) -> Load {
-        Load { features, range: Interval { from, until }, inputs: String::new(), at: Instant::EPOCH }
+        Load { features, range: Interval { from, until } }
     }
 
     /// Goal: an added feature answers once a load with it covers all that was loaded before, and not sooner.

@@ -1,6 +1,5 @@
 //! How errors are printed: what failed, its causes, then what to do.
 
-use std::error::Error;
 use std::io::{IsTerminal, Write};
 
 use asof_model::Explain;
@@ -131,7 +130,7 @@ impl Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use asof_store::StoreError;
+    use std::error::Error;
 
     /// Goal: a cause that the message already tells is not told twice, and one that it does not tell is told.
     #[test]

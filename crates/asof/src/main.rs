@@ -24,9 +24,9 @@ use command::Command;
 use failure::Failure;
 use progress::Bars;
 
-/// A feature store: define features once, train on them and serve them, byte for byte the same.
+/// A feature store: what a model trains on is, byte for byte, what it is served
 #[derive(Debug, Parser)]
-#[command(name = "asof", version, about, disable_help_subcommand = true)]
+#[command(name = "asof", version, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     everywhere: Everywhere,

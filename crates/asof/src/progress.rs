@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// How often a bar moves while nothing is reported, in milliseconds.
 const TICK_MS: u64 = 200;
 
-const BYTES: &str = "{msg} [{bar:28}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+const BYTES: &str =
+    "{msg} [{bar:28}] {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
 const COUNT: &str = "{msg} [{bar:28}] {human_pos} of {human_len} UNIT, {per_sec}, {eta} left";
 const UNKNOWN: &str = "{spinner} {msg} {human_pos} UNIT, {per_sec}, {elapsed}";
 

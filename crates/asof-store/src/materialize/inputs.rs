@@ -1,5 +1,6 @@
 //! What a load reads, and the names of the units that come of it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use asof_engine::source::SourceFile;
@@ -12,15 +13,23 @@ use crate::StoreError;
 /// Small files are read together up to this many bytes, so that a folder of many becomes few units.
 const PACK_BYTES: u64 = 32 * 1024 * 1024;
 
+/// Files of one pack; their hashes stand in one journal note.
+const PACK_FILES_MAX: usize = 5_000;
+
 /// Everything beside the files that decides which rows a unit holds: the table, the semantic hash, the range, and how
 /// units are cut. Two loads with equal scope and equal files make the same units.
 #[derive(Debug, Clone)]
 pub struct Scope(pub String);
 
-/// The files of a load.
+/// The files of a load that are to be read.
+#[derive(Default)]
 pub struct Inputs {
-    packs: Vec<Pack>,
-    digest: String,
+    /// In order.
+    pub packs: Vec<Pack>,
+    /// Files of the source.
+    pub files: u64,
+    /// Of those, files whose rows are all published: the same content was read before.
+    pub files_known: u64,
 }
 
 /// Files that are cut into units together.
@@ -30,7 +39,8 @@ pub struct Pack {
 }
 
 impl Inputs {
-    /// Lists and fingerprints the files of a source.
+    /// Lists and fingerprints the files of a source. Files for which `known` answers true to their content hash, and
+    /// copies of one file, are left out.
     ///
     /// # Errors
     /// Those of listing and reading files.
@@ -38,47 +48,36 @@ impl Inputs {
         what: &str,
         path: &Path,
         format: Option<FileFormat>,
-        scope: &Scope,
+        known: impl Fn(&str) -> bool,
     ) -> Result<Self, StoreError> {
-        let mut packs: Vec<Pack> = Vec::new();
-        let mut hasher = blake3::Hasher::new();
-        add(&mut hasher, &scope.0);
+        let mut inputs = Self::default();
+        let mut seen: HashSet<String> = HashSet::new();
         let mut room = 0;
         for file in files::list(what, path, format)? {
             let fingerprint = file.fingerprint()?;
-            add(&mut hasher, &fingerprint.hash);
-            match packs.last_mut().filter(|_| fingerprint.size <= room) {
+            inputs.files += 1;
+            if known(&fingerprint.hash) || !seen.insert(fingerprint.hash.clone()) {
+                inputs.files_known += 1;
+                continue;
+            }
+            let open = inputs.packs.last_mut();
+            match open.filter(|pack| fingerprint.size <= room && pack.files.len() < PACK_FILES_MAX) {
                 Some(pack) => {
                     room -= fingerprint.size;
                     pack.files.push((file, fingerprint));
                 }
                 None => {
                     room = PACK_BYTES.saturating_sub(fingerprint.size);
-                    packs.push(Pack { files: vec![(file, fingerprint)] });
+                    inputs.packs.push(Pack { files: vec![(file, fingerprint)] });
                 }
             }
         }
-        Ok(Self { packs, digest: hasher.finalize().to_hex().to_string() })
+        Ok(inputs)
     }
 
-    /// The packs, in order.
-    pub fn packs(&self) -> &[Pack] {
-        &self.packs
-    }
-
-    /// How many files there are.
-    pub fn files(&self) -> u64 {
-        self.packs.iter().map(|pack| pack.files.len() as u64).sum()
-    }
-
-    /// Their bytes.
+    /// The bytes to read.
     pub fn bytes(&self) -> u64 {
         self.packs.iter().flat_map(|pack| &pack.files).map(|(_, fingerprint)| fingerprint.size).sum()
-    }
-
-    /// Identifies scope and content of everything read.
-    pub fn digest(&self) -> String {
-        self.digest.clone()
     }
 }
 
@@ -92,6 +91,11 @@ impl Pack {
         }
         hasher.update(&ordinal.to_le_bytes());
         format!("u{}", &hasher.finalize().to_hex()[..32])
+    }
+
+    /// The content hashes of its files.
+    pub fn hashes(&self) -> Vec<String> {
+        self.files.iter().map(|(_, fingerprint)| fingerprint.hash.clone()).collect()
     }
 
     /// What a unit of this pack has consumed, to be recorded in the commit of its rows.

@@ -4,10 +4,11 @@
 //! stamp enter the online store in one atomic batch; then the stamp is copied beside history. A unit's name is drawn
 //! from what it was made of, so a run that was killed at any point and is run again finds what is done and goes on.
 //!
-//! [`inputs`] says what is read and names the units, [`unit`] publishes one, [`recover`] finishes what a killed run
+//! [`inputs`] says what is read and names the units, [`loading`] reads and cuts, [`unit`] publishes one unit, [`recover`] finishes what a killed run
 //! left half done and rebuilds a lost online store, [`quarantine`] keeps the rows set aside.
 
 mod inputs;
+mod loading;
 mod quarantine;
 mod recover;
 mod unit;
@@ -26,10 +27,9 @@ use serde::Serialize;
 
 use crate::journal::Note;
 use crate::{Progress, Store, StoreError, catalog};
-use inputs::{Inputs, Pack};
-use quarantine::Quarantine;
+use inputs::Inputs;
+use loading::Loading;
 pub(crate) use unit::copy_stamps;
-use unit::{Target, UnitRows};
 
 /// What to materialise.
 #[derive(Debug, Clone, Default)]
@@ -47,9 +47,11 @@ pub struct MaterializeRequest {
 pub struct ViewLoad {
     /// The view.
     pub view: String,
-    /// Files read.
+    /// Files of the source.
     pub files: u64,
-    /// Bytes of them.
+    /// Of those, files whose rows were all published before and that were not read again.
+    pub files_known: u64,
+    /// Bytes read.
     pub bytes: u64,
     /// Rows read.
     pub rows_read: u64,
@@ -77,7 +79,7 @@ pub struct ViewLoad {
     pub units_already: u64,
     /// Units published in this run.
     pub units_published: u64,
-    /// Whether the very same files were loaded completely before, so that there was nothing to do.
+    /// Whether every file was published before, so that there was nothing to do.
     pub unchanged: bool,
     /// Seconds it took.
     pub seconds: f64,
@@ -128,98 +130,37 @@ impl Store {
             from: request.start.unwrap_or(Instant::MIN).micros(),
             until: request.end.map_or(i64::MAX, Instant::micros),
         };
-        let mut load = ViewLoad::new(&view.id);
         let mut target = self.open_target(catalog, view).await?;
+        let mut load = ViewLoad::new(&view.id);
         load.units_recovered = recover::finish_units(self, &mut target).await?;
         let journal = target.journal().await?;
 
         let what = format!("source `{}`", source.name);
         let path = self.project().resolve(&source.path);
-        let inputs = Inputs::read(&what, &path, source.format, &target.scope(range))?;
-        (load.files, load.bytes) = (inputs.files(), inputs.bytes());
-        if journal.loads.iter().any(|done| done.range == range && done.inputs == inputs.digest()) {
+        let known = |hash: &str| journal.has_file(hash, target.semantic_hash(), range);
+        let inputs = Inputs::read(&what, &path, source.format, known)?;
+        (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
+        let features = view.features.len();
+        if inputs.packs.is_empty() && journal.has_loaded(features, range) {
             load.unchanged = true;
-            target.copy_journal().await?;
-            load.seconds = started.elapsed().as_secs_f64();
-            return Ok(load);
-        }
-        let admission = Admission::new(source, &keys, &view.features, instant(range.from), request.end);
-        let note = Note::Rows { features: view.features.len(), bulk: journal.uncovered(range) };
-        let mut quarantine = Quarantine::new(self.project().quarantine_path().join(target.table_name()));
-        progress.begin(&view.id.to_string(), "bytes", Some(inputs.bytes()));
-        for pack in inputs.packs() {
-            let mut rows = UnitRows::default();
-            let mut ordinal = 0;
-            for (file, fingerprint) in &pack.files {
-                let mut told = 0;
-                let total = fingerprint.size;
-                for batch in source::open(&what, file, admission.columns())? {
-                    let raw = batch?;
-                    let admitted = admission.admit(&raw)?;
-                    load.count(&raw, &admitted);
-                    rows.add(&raw, admitted);
-                    if rows.is_full() {
-                        let unit = pack.unit_name(&target.scope(range), ordinal);
-                        let done = std::mem::take(&mut rows);
-                        self.publish(&mut target, &unit, done, &note, pack, &mut quarantine, &mut load)
-                            .await?;
-                        ordinal += 1;
-                    }
-                    // The reader does not say where in the file it is; rows say it well enough.
-                    let step = raw.approximate_bytes().min(total - told);
-                    told += step;
-                    progress.advance(step);
-                }
-                progress.advance(total - told);
-                file.check_unchanged(fingerprint)?;
-            }
-            let unit = pack.unit_name(&target.scope(range), ordinal);
-            self.publish(&mut target, &unit, rows, &note, pack, &mut quarantine, &mut load).await?;
-        }
-        let note = Note::Load {
-            features: view.features.len(),
-            from: range.from,
-            until: range.until,
-            inputs: inputs.digest(),
-        };
-        target.mark_complete(self.now(), &note).await?;
-        target.copy_journal().await?;
-        load.quarantine = quarantine.folder();
-        load.seconds = started.elapsed().as_secs_f64();
-        progress.finish(&format!("{} rows", load.rows_read));
-        Ok(load)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call in two places; a struct would only rename them")]
-    async fn publish(
-        &self,
-        target: &mut Target<'_>,
-        unit: &str,
-        rows: UnitRows,
-        note: &Note,
-        pack: &Pack,
-        quarantine: &mut Quarantine,
-        load: &mut ViewLoad,
-    ) -> Result<(), StoreError> {
-        // First, so that a crash can't lose them: a row is set aside before the rows around it are published.
-        quarantine.write(unit, rows.bad())?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let outcome = target.publish_unit(unit, rows, note, pack.record()).await?;
-        // Not only at the end of the load: what is answered from a unit must be in history for whoever looks there.
-        target.copy_journal().await?;
-        load.rows_written += outcome.rows_written;
-        load.rows_online += outcome.rows_online;
-        load.conflicts += outcome.conflicts;
-        load.waiting = load.waiting.max(outcome.waiting);
-        load.waiting_overflowed = load.waiting_overflowed.max(outcome.waiting_overflowed);
-        if outcome.already {
-            load.units_already += 1;
         } else {
-            load.units_published += 1;
+            progress.begin(&view.id.to_string(), "bytes", Some(load.bytes));
+            let admission = Admission::new(source, &keys, &view.features, instant(range.from), request.end);
+            let note = Note::Rows { features, bulk: journal.uncovered(range) };
+            let folder = self.project().quarantine_path().join(target.table_name());
+            let mut loading =
+                Loading::new(&mut target, what, admission, range, note, folder, &mut load, progress);
+            for pack in &inputs.packs {
+                loading.read_pack(pack).await?;
+            }
+            load.quarantine = loading.quarantined();
+            let note = Note::Load { features, from: range.from, until: range.until };
+            target.mark(&note).await?;
+            target.copy_journal().await?;
+            progress.finish(&format!("{} rows", load.rows_read));
         }
-        Ok(())
+        load.seconds = started.elapsed().as_secs_f64();
+        Ok(load)
     }
 }
 
@@ -228,6 +169,7 @@ impl ViewLoad {
         Self {
             view: view.to_string(),
             files: 0,
+            files_known: 0,
             bytes: 0,
             rows_read: 0,
             rows_written: 0,

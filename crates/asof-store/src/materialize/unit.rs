@@ -205,13 +205,19 @@ impl Target<'_> {
         Ok(self.online.publish(publication).await?)
     }
 
-    /// Marks the range of `note` as completely loaded.
-    pub async fn mark_complete(&self, now: Instant, note: &Note) -> Result<(), StoreError> {
-        // Each load is marked, also one that repeats an older range; the instant makes its name its own.
-        let mark = blake3::hash(format!("{} {}", now.micros(), note.to_text()).as_bytes());
-        let unit = format!("load-{}", &mark.to_hex()[..32]);
+    /// Puts a mark without rows into the journal.
+    pub async fn mark(&self, note: &Note) -> Result<(), StoreError> {
+        // A mark may be made again with the same words; its place in the journal makes its name its own.
+        let place = self.online.statistics(self.handle).await?.units;
+        let hash = blake3::hash(format!("{place} {}", note.to_text()).as_bytes());
+        let unit = format!("mark-{}", &hash.to_hex()[..32]);
         self.fold(&unit, self.table.version(), note, None, Vec::new()).await?;
         Ok(())
+    }
+
+    /// The view's semantic hash, as it is applied.
+    pub fn semantic_hash(&self) -> &str {
+        &self.semantic_hash
     }
 
     /// Copies stamps that are not there yet beside history; see [`copy_stamps`].

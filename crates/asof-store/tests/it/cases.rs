@@ -60,8 +60,8 @@ impl CaseRunner for Training {
 /// Loads every unit of the views that are asked, each at its instant.
 fn load_all(case: &Case, expectation: &Expectation) -> Result<Project, String> {
     let mut project = case_project(case, expectation);
-    // The mark behind a unit takes the microsecond after it, so the last instant of all is out of reach.
-    let reachable = Instant::MAX.minus(Duration::from_micros(1));
+    // The marks behind a unit take the microseconds after it, so the last instants of all are out of reach.
+    let reachable = Instant::MAX.minus(Duration::from_micros(STAMPS_OF_A_LOAD - 1));
     for unit in units(case, expectation) {
         write_unit(&project, case, &unit);
         project.clock.set(before(unit.visible.min(reachable)));
@@ -129,23 +129,24 @@ impl CaseRunner for Serving {
     }
 }
 
-/// Publishes units so that all is readable at their visible instant: a load draws one stamp for its unit and the next
-/// for the mark that it is complete, and the online store answers from the last stamp on.
+/// The stamps that a load of one small file draws: for its unit, for the mark that the file was read, and for the mark
+/// that the range is complete.
+const STAMPS_OF_A_LOAD: i64 = 3;
+
+/// Publishes units so that all is readable at their visible instant: the online store answers from the last stamp on.
 fn publish_by(project: &mut Project, case: &Case, units: &[Unit]) -> Result<(), String> {
     let visible = units[0].visible;
     for (place, unit) in units.iter().enumerate() {
-        let stamps_left = 2 * (units.len() - place) as i64;
+        let stamps_left = STAMPS_OF_A_LOAD * (units.len() - place) as i64;
         let stamp = visible.minus(Duration::from_micros(stamps_left - 1));
         write_unit(project, case, unit);
         project.clock.set(before(stamp));
         let name = &case.views[unit.view].name;
         project.load(&[name]);
         let last = project.journal(name).last_visible;
-        let expected = Some(stamp.plus(Duration::from_micros(1)));
-        if last != expected {
-            return Err(format!(
-                "a unit that is visible at {visible} was complete at {last:?}, not {expected:?}"
-            ));
+        // A file of bad rows alone draws no stamp for a unit, so its marks come a little earlier.
+        if last.is_none_or(|last| last < stamp || last > visible) {
+            return Err(format!("a unit that is visible at {visible} was complete at {last:?}"));
         }
     }
     Ok(())
@@ -232,8 +233,12 @@ fn write_unit(project: &Project, case: &Case, unit: &Unit) {
         let fields = rows().map(|row| field(&row.cells[place].text)).collect();
         columns.push(Column { name: feature.name.clone(), of: feature.value_type, fields });
     }
-    let carrier = if columns.iter().all(Column::fits_csv) { Carrier::Csv } else { Carrier::Text };
     let first = unit.rows[0];
+    // A column that no view reads: it tells files with equal rows apart, which otherwise would be read once.
+    let number = FieldOf::Text(first.to_string());
+    let fields = vec![Some(number); unit.rows.len()];
+    columns.push(Column { name: "unit_number".to_owned(), of: ValueType::Int64, fields });
+    let carrier = if columns.iter().all(Column::fits_csv) { Carrier::Csv } else { Carrier::Text };
     project.write_table(&format!("data/{}/unit-{first}", view.name), &columns, carrier);
 }
 

@@ -1,6 +1,7 @@
 //! `asof init DIR`: a project that works at once.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use asof_model::settings::{LISTEN_DEFAULT, OFFLINE_URL_DEFAULT, ONLINE_URL_DEFAULT, REGISTRY_URL_DEFAULT};
@@ -145,7 +146,11 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// Adds our folder to `.gitignore`, and leaves what stands there.
 fn ignore(path: &Path) -> Result<(), Failure> {
-    let before = fs::read_to_string(path).unwrap_or_default();
+    let before = match fs::read_to_string(path) {
+        Ok(before) => before,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Failure::new(format!("cannot read `{}`: {error}", path.display()))),
+    };
     if before.lines().any(|line| line.trim() == IGNORED) {
         return Ok(());
     }

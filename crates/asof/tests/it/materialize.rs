@@ -8,10 +8,30 @@ use crate::support::{FEATURES, Scene, TRIPS, example};
 #[test]
 fn load_and_load_again() {
     let scene = Scene::applied();
-    assert_snapshot!(scene.run("materialize"), @"");
-    assert_snapshot!(scene.run("materialize trips"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 0
+    --- stdout
+    view     rows read  written  online  bad  errors  units  rows/s  seconds
+    trips@1          3        3       2    0       0      1  [RATE]  [SECONDS]
+    --- stderr
+    ");
+    assert_snapshot!(scene.run("materialize trips"), @r"
+    exit 0
+    --- stdout
+    view     rows read  written  online  bad  errors  units  rows/s  seconds
+    trips@1          0        0       0    0       0      0  [RATE]  [SECONDS]
+
+    `trips@1`: nothing to do, these very files were loaded before
+    --- stderr
+    ");
     scene.write("data/trips.csv", format!("{TRIPS}9,2026-01-05T10:00:00Z,2026-01-05T10:00:00Z,2,3\n"));
-    assert_snapshot!(scene.run("materialize trips@1"), @"");
+    assert_snapshot!(scene.run("materialize trips@1"), @r"
+    exit 0
+    --- stdout
+    view     rows read  written  online  bad  errors  units  rows/s  seconds
+    trips@1          4        4       1    0       0      1  [RATE]  [SECONDS]
+    --- stderr
+    ");
     let loads = scene.json("materialize --format json");
     assert_eq!(loads[0]["unchanged"], true);
 }
@@ -20,19 +40,62 @@ fn load_and_load_again() {
 #[test]
 fn ranges() {
     let scene = Scene::applied();
-    assert_snapshot!(scene.run("materialize --start 2026-01-01T10:00:00Z --end 2026-01-02T10:00:00Z"), @"");
-    assert_snapshot!(scene.run("materialize --start 2026-01-02 --end 2026-01-02"), @"");
+    assert_snapshot!(scene.run("materialize --start 2026-01-01T10:00:00Z --end 2026-01-02T10:00:00Z"), @r"
+    exit 0
+    --- stdout
+    view     rows read  written  online  bad  errors  units  rows/s  seconds
+    trips@1          3        2       2    0       0      1  [RATE]  [SECONDS]
+
+    `trips@1`: 1 row outside the asked range left out
+    --- stderr
+    ");
+    assert_snapshot!(scene.run("materialize --start 2026-01-02 --end 2026-01-02"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: the range is empty: start 2026-01-02T00:00:00Z is not before end 2026-01-02T00:00:00Z
+
+    hint: the end itself is not part of the range
+    ");
 }
 
 /// Goal: nothing can be loaded before it is applied, and nothing that does not exist.
 #[test]
 fn unknown_views() {
     let scene = Scene::project();
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: nothing has been applied to project `fleet` yet
+
+    hint: run `asof apply`
+    ");
     scene.does("apply");
-    assert_snapshot!(scene.run("materialize trip"), @"");
-    assert_snapshot!(scene.run("materialize trips@3"), @"");
-    assert_snapshot!(scene.run("materialize trips@x"), @"");
+    assert_snapshot!(scene.run("materialize trip"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: there is no view `trip`
+
+    hint: did you mean `trips`?
+    ");
+    assert_snapshot!(scene.run("materialize trips@3"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: there is no view `trips@3`
+
+    hint: there is `trips@1`
+    ");
+    assert_snapshot!(scene.run("materialize trips@x"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: `trips@x` is not the name of a view
+
+    hint: write `view` or `view@2`
+    ");
 }
 
 /// Goal: a row that can't be used is set aside and counted, a value that can't be read is ERROR; the rest is loaded.
@@ -49,14 +112,38 @@ fn bad_rows() {
     rows.extend(b",2026-01-01T10:00:00Z,2026-01-01T11:00:00Z,3,4.5\r\n"); // no key
     rows.extend(b"12,2026-01-01T10:00:00Z,2026-01-01T11:00:00Z,99999999999999999999,4.5\r\n"); // past int64
     scene.write("data/trips.csv", rows);
-    assert_snapshot!(scene.run("materialize"), @"");
-    assert_snapshot!(scene.run("get --service ranking driver_id=9"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 0
+    --- stdout
+    view     rows read  written  online  bad  errors  units  rows/s  seconds
+    trips@1          8        3       3    5       2      1  [RATE]  [SECONDS]
+
+    `trips@1`: 5 bad rows set aside in `[DIR]/.asof/quarantine/trips/v1-[HASH]`, with file, row and reason
+    `trips@1`: feature `trip_count` could not be read in 2 rows and is ERROR there; first: [DIR]/data/trips.csv row 4 (line 5): a sequence of 1 bytes is not a whole number
+    --- stderr
+    ");
+    assert_snapshot!(scene.run("get --service ranking driver_id=9"), @r"
+    exit 0
+    --- stdout
+    t = [NOW]
+
+    feature     value  status   event
+    trip_count  null   ERROR    2026-01-01T10:00:00Z
+    rating      4.5    PRESENT  2026-01-01T10:00:00Z
+    --- stderr
+    ");
     let folder = std::fs::read_dir(scene.path().join(".asof/quarantine/trips")).expect("quarantine");
     let version = folder.map(|entry| entry.expect("an entry").path()).next().expect("a version");
     let files: Vec<_> =
         std::fs::read_dir(version).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     assert_eq!(files.len(), 1);
-    assert_snapshot!(std::fs::read_to_string(&files[0]).expect("rows"), @"");
+    assert_snapshot!(std::fs::read_to_string(&files[0]).expect("rows"), @r#"
+    {"file":"[DIR]/data/trips.csv","row":2,"line":3,"reason":"the row has 3 fields, the header has 5","values":{"*":"8,2026-01-01T10:00:00Z,2026-01-01T11:00:00Z"}}
+    {"file":"[DIR]/data/trips.csv","row":3,"line":4,"column":"driver_id","reason":"the join key a sequence of 1 bytes is not a whole number","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"�","event_timestamp":"2026-01-01T10:00:00Z","rating":"4.5","trip_count":"3"}}
+    {"file":"[DIR]/data/trips.csv","row":5,"line":6,"column":"event_timestamp","reason":"the event time \"12026-01-01T10:00:00Z\" is not an instant","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"10","event_timestamp":"12026-01-01T10:00:00Z","rating":"4.5","trip_count":"3"}}
+    {"file":"[DIR]/data/trips.csv","row":6,"line":7,"column":"event_timestamp","reason":"the event time \"yesterday\" is not an instant","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"11","event_timestamp":"yesterday","rating":"4.5","trip_count":"3"}}
+    {"file":"[DIR]/data/trips.csv","row":7,"line":8,"column":"driver_id","reason":"the join key is null","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":null,"event_timestamp":"2026-01-01T10:00:00Z","rating":"4.5","trip_count":"3"}}
+    "#);
 }
 
 /// Goal: line breaks in quotes belong to the value.
@@ -80,12 +167,42 @@ fn quoted_line_breaks() {
 fn bad_files() {
     let scene = Scene::applied();
     scene.write("data/trips.csv", "");
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: `[DIR]/data/trips.csv` is not a readable CSV file: it is empty, and a header line is expected
+
+    hint: was it written to its end? nothing of it was taken
+    ");
     scene.write("data/trips.csv", "driver_id,event_timestamp,created_timestamp,trips,rating\n");
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: source `trips_table`: `[DIR]/data/trips.csv` has no column `trip_count`
+
+    hint: there is `created_timestamp`, `driver_id`, `event_timestamp`, `rating`, `trips`
+    ");
     std::fs::remove_file(scene.path().join("data/trips.csv")).expect("removed");
-    assert_snapshot!(scene.run("materialize"), @"");
-    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: source `trips_table`: there is no file or folder `[DIR]/data/trips.csv`
+
+    hint: relative paths start at the project's folder
+    ");
+    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @r"
+    exit 0
+    --- stdout
+    t = [NOW]
+
+    feature     value  status   event
+    trip_count  null   MISSING  -
+    rating      null   MISSING  -
+    --- stderr
+    ");
 }
 
 /// Goal: a header without rows is a table of no rows.
@@ -93,7 +210,13 @@ fn bad_files() {
 fn no_rows() {
     let scene = Scene::applied();
     scene.write("data/trips.csv", TRIPS.lines().next().expect("a header"));
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 0
+    --- stdout
+    view     rows read  written  online  bad  errors  units  rows/s  seconds
+    trips@1          0        0       0    0       0      0  [RATE]  [SECONDS]
+    --- stderr
+    ");
 }
 
 /// Goal: a Parquet file that was cut off, or is none, is told as such.
@@ -105,11 +228,32 @@ fn damaged_parquet() {
     let whole = std::fs::read(example("credit_scoring/data/zipcode_table.parquet")).expect("an example");
     scene.write("data/trips.parquet", &whole[..whole.len() / 2]);
     scene.does("apply");
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: `[DIR]/data/trips.parquet` is not a readable Parquet file: Parquet error: Invalid Parquet file. Corrupt footer
+
+    hint: was it written to its end? nothing of it was taken
+    ");
     scene.write("data/trips.parquet", TRIPS);
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: `[DIR]/data/trips.parquet` is not a readable Parquet file: Parquet error: Invalid Parquet file. Corrupt footer
+
+    hint: was it written to its end? nothing of it was taken
+    ");
     scene.write("data/trips.parquet", &whole);
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: source `trips_table`: `[DIR]/data/trips.parquet` has no column `driver_id`
+
+    hint: there is `city`, `created_timestamp`, `event_timestamp`, `location_type`, `population`, `state`, `tax_returns_filed`, `total_wages` and 1 more
+    ");
 }
 
 /// Goal: rows in conflict and rows of the future are reported.
@@ -125,5 +269,14 @@ fn conflicts_and_waiting_rows() {
         ),
     );
     scene.does("apply");
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 0
+    --- stdout
+    view     rows read  written  online  bad  errors  units  rows/s  seconds
+    trips@1          5        5       3    0       0      1  [RATE]  [SECONDS]
+
+    `trips@1`: 1 row with the key and event time of another row and other values; name a `created` column to say which is right
+    `trips@1`: 1 row in the future, served from then on
+    --- stderr
+    ");
 }

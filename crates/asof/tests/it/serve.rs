@@ -28,8 +28,22 @@ fn answers_and_stops() {
 fn holds_the_online_store() {
     let scene = Scene::loaded();
     let _server = scene.serve();
-    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @"");
-    assert_snapshot!(scene.run("materialize"), @"");
+    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: the online store in `[DIR]/.asof/online` is in use by `asof serve` (process [PID], since [NOW])
+
+    hint: stop that process, or ask the server over HTTP
+    ");
+    assert_snapshot!(scene.run("materialize"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: the online store in `[DIR]/.asof/online` is in use by `asof serve` (process [PID], since [NOW])
+
+    hint: stop that process, or ask the server over HTTP
+    ");
     scene.does("list");
     scene.does("plan");
     scene.does("train --labels labels.csv --service ranking -o out.csv");
@@ -41,8 +55,22 @@ fn no_listener() {
     let scene = Scene::loaded();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
-    assert_snapshot!(scene.run(&format!("serve --listen {address}")), @"");
-    assert_snapshot!(scene.run("serve --listen nowhere"), @"");
+    assert_snapshot!(scene.run(&format!("serve --listen {address}")), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: cannot listen on `127.0.0.1:[PORT]`: Address already in use (os error 98)
+
+    hint: stop the process that listens there, or choose another with `--listen HOST:PORT`
+    ");
+    assert_snapshot!(scene.run("serve --listen nowhere"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: `nowhere` is not an address to listen on: invalid socket address
+
+    hint: write it as `HOST:PORT`, like `127.0.0.1:[PORT]`
+    ");
 }
 
 /// Goal: a server that starts before anything is applied waits for it, and tells askers so.
@@ -56,6 +84,8 @@ fn nothing_applied() {
     let body = r#"{"service": "ranking", "entities": [{"driver_id": 7}]}"#;
     let mut answer =
         agent.post(&url).header("content-type", "application/json").send(body).expect("an answer");
-    assert_snapshot!(answer.body_mut().read_to_string().expect("a body"), @"");
+    assert_snapshot!(answer.body_mut().read_to_string().expect("a body"), @r#"
+    {"error":{"kind":"not_found","message":"there is no service `ranking`","hint":null}}
+    "#);
     assert_eq!(server.stop(), Some(0));
 }

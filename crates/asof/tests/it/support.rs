@@ -1,5 +1,7 @@
 //! A project in a folder of its own, and the program run in it.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -128,7 +130,8 @@ impl Scene {
         self.write(file, text.replace(from, to));
     }
 
-    fn command(&self, line: &str) -> Command {
+    /// A command in this folder, with an environment of its own.
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_asof"));
         command.args(line.split_whitespace()).current_dir(self.path());
         for variable in ["ASOF_LOG", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {

@@ -8,10 +8,42 @@ use crate::support::{LABELS, Scene};
 #[test]
 fn trains() {
     let scene = Scene::loaded();
-    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @"");
-    assert_snapshot!(scene.read("out.csv"), @"");
-    assert_snapshot!(scene.run("train --labels labels.csv --features trips:* -o out.csv --full-names --status --known-at served"), @"");
-    assert_snapshot!(scene.read("out.csv"), @"");
+    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @r"
+    exit 0
+    --- stdout
+    view     labels  matched  expired  missing  differs from served  of these bulk
+    trips@1       4        2        0        2                    2              2
+
+    `trips@1`: 2 of 4 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of 2026-01-03T00:00:00Z, so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
+
+    `out.csv`: 4 rows, 5 columns, [SIZE] in [SECONDS] (known at: event)
+    recorded in `[DIR]/.asof/training/[NOW]-out.json`
+    --- stderr
+    ");
+    assert_snapshot!(scene.read("out.csv"), @r"
+    driver_id,event_timestamp,tipped,trip_count,rating
+    7,2026-01-01T09:59:59Z,false,,
+    7,2026-01-01T10:00:00Z,true,3,4.5
+    7,2026-01-03T00:00:00Z,true,5,
+    9,2026-01-03T00:00:00Z,false,,
+    ");
+    assert_snapshot!(scene.run("train --labels labels.csv --features trips:* -o out.csv --full-names --status --known-at served"), @r"
+    exit 0
+    --- stdout
+    view     labels  matched  expired  missing  differs from served  of these bulk
+    trips@1       4        0        0        4                    0              0
+
+    `out.csv`: 4 rows, 7 columns, [SIZE] in [SECONDS] (known at: served)
+    recorded in `[DIR]/.asof/training/[NOW]-out.json`
+    --- stderr
+    ");
+    assert_snapshot!(scene.read("out.csv"), @r"
+    driver_id,event_timestamp,tipped,trips__trip_count,trips__trip_count__status,trips__rating,trips__rating__status
+    7,2026-01-01T09:59:59Z,false,,MISSING,,MISSING
+    7,2026-01-01T10:00:00Z,true,,MISSING,,MISSING
+    7,2026-01-03T00:00:00Z,true,,MISSING,,MISSING
+    9,2026-01-03T00:00:00Z,false,,MISSING,,MISSING
+    ");
     let report = scene.json("train --labels labels.csv --service ranking -o out.parquet --format json");
     assert_eq!(report["rows"], 4);
     assert_eq!(report["views"][0]["missing"], 2);
@@ -25,25 +57,75 @@ fn other_columns() {
     let line = "train --labels labels.csv --features trips:trip_count -o out.csv \
                 --timestamp at --key driver_id=who --zone America/New_York";
     scene.does(line);
-    assert_snapshot!(scene.read("out.csv"), @"");
-    assert_snapshot!(scene.run(&format!("{line} --key driver_id=at")), @"");
+    assert_snapshot!(scene.read("out.csv"), @r"
+    who,at,trip_count
+    7,2026-01-01 05:00:00,3
+    7,2026-01-01 04:59:59,
+    ");
+    assert_snapshot!(scene.run(&format!("{line} --key driver_id=at")), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: the join key `driver_id` is mapped twice
+
+    hint: a view that is joined twice stands in a service under two aliases, each with its `keys`
+    ");
 }
 
 /// Goal: a view without rows is told, and gives nulls.
 #[test]
 fn nothing_loaded() {
     let scene = Scene::applied();
-    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @"");
+    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @r"
+    exit 0
+    --- stdout
+    view     labels  matched  expired  missing  differs from served  of these bulk
+    trips@1       4        0        0        4                    0              0
+
+    `trips@1` has no row yet: run `asof materialize trips@1`
+
+    `out.csv`: 4 rows, 5 columns, [SIZE] in [SECONDS] (known at: event)
+    recorded in `[DIR]/.asof/training/[NOW]-out.json`
+    --- stderr
+    ");
 }
 
 /// Goal: a name that does not exist is answered with the nearest one.
 #[test]
 fn unknown_names() {
     let scene = Scene::loaded();
-    assert_snapshot!(scene.run("train --labels labels.csv --service rankings -o out.csv"), @"");
-    assert_snapshot!(scene.run("train --labels labels.csv --features trips:ratng -o out.csv"), @"");
-    assert_snapshot!(scene.run("train --labels labels.csv --features trip:rating -o out.csv"), @"");
-    assert_snapshot!(scene.run("train --labels labels.csv --features rating -o out.csv"), @"");
+    assert_snapshot!(scene.run("train --labels labels.csv --service rankings -o out.csv"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: there is no service `rankings`
+
+    hint: did you mean `ranking`?
+    ");
+    assert_snapshot!(scene.run("train --labels labels.csv --features trips:ratng -o out.csv"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: view `trips@1` has no feature `ratng`
+
+    hint: did you mean `rating`?
+    ");
+    assert_snapshot!(scene.run("train --labels labels.csv --features trip:rating -o out.csv"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: there is no view `trip`
+
+    hint: did you mean `trips`?
+    ");
+    assert_snapshot!(scene.run("train --labels labels.csv --features rating -o out.csv"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: `rating` is not a feature of a view
+
+    hint: write `view:feature`, or `view:*` for all of them
+    ");
 }
 
 /// Goal: labels that can't be used are refused before anything is written.
@@ -51,17 +133,59 @@ fn unknown_names() {
 fn bad_labels() {
     let scene = Scene::loaded();
     let line = "train --labels labels.csv --service ranking -o out.csv";
-    assert_snapshot!(scene.run(&line.replace("labels.csv", "label.csv")), @"");
+    assert_snapshot!(scene.run(&line.replace("labels.csv", "label.csv")), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: labels: there is no file or folder `label.csv`
+
+    hint: relative paths start at the project's folder
+    ");
     scene.write("labels.csv", LABELS.replace("driver_id", "driver"));
-    assert_snapshot!(scene.run(line), @"");
+    assert_snapshot!(scene.run(line), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: labels: `labels.csv` has no column `driver_id`
+
+    hint: did you mean `driver`?
+    ");
     scene.write("labels.csv", LABELS.replace("event_timestamp", "at"));
-    assert_snapshot!(scene.run(line), @"");
+    assert_snapshot!(scene.run(line), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: labels: `labels.csv` has no column `event_timestamp`
+
+    hint: there is `at`, `driver_id`, `tipped`
+    ");
     scene.write("labels.csv", LABELS.replace("2026-01-01T10:00:00Z", "10 o'clock"));
-    assert_snapshot!(scene.run(line), @"");
+    assert_snapshot!(scene.run(line), @r#"
+    exit 1
+    --- stdout
+    --- stderr
+    error: label column `event_timestamp`, row 2: "10 o'clock" is not an instant
+
+    hint: correct the row, or name the right column
+    "#);
     scene.write("labels.csv", LABELS.replace("9,2026", "nine,2026"));
-    assert_snapshot!(scene.run(line), @"");
+    assert_snapshot!(scene.run(line), @r#"
+    exit 1
+    --- stdout
+    --- stderr
+    error: label column `driver_id`, row 4: "nine" is not a whole number
+
+    hint: correct the row, or name the right column
+    "#);
     scene.write("labels.csv", LABELS.replace(",true", ",true,1"));
-    assert_snapshot!(scene.run(line), @"");
+    assert_snapshot!(scene.run(line), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: `labels.csv` is not a readable CSV file: row 2 (line 3): the row has 4 fields, the header has 3
+
+    hint: was it written to its end? nothing of it was taken
+    ");
     assert!(!scene.path().join("out.csv").exists());
 }
 
@@ -70,21 +194,54 @@ fn bad_labels() {
 fn equal_names() {
     let scene = Scene::loaded();
     scene.write("labels.csv", LABELS.replace("tipped", "rating"));
-    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @"");
+    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: the output has two columns named `rating`: the label table and feature `rating` of view `trips@1`
+
+    hint: ask for `--full-names`, or give one of the views an alias with `as:`
+    ");
     scene.write(
         "more.yaml",
         "feature_services:\n  twice:\n    features:\n      - trips: [rating]\n      - trips: [rating]\n        as: other\n        keys: { driver_id: other_id }\n",
     );
     scene.does("apply");
-    assert_snapshot!(scene.run("train --labels labels.csv --service twice -o out.csv"), @"");
+    assert_snapshot!(scene.run("train --labels labels.csv --service twice -o out.csv"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: the answer has two features named `rating`: feature `rating` of view `trips@1` and feature `rating` of view `trips@1` as `other`
+
+    hint: ask for full names, or give one of the views an alias
+    ");
 }
 
 /// Goal: an output that can't be written fails with the reason, and leaves nothing behind.
 #[test]
 fn bad_outputs() {
     let scene = Scene::loaded();
-    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o nowhere/out.csv"), @"");
-    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.xlsx"), @"");
-    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o /proc/out.csv"), @"");
+    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o nowhere/out.csv"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: cannot write `nowhere/out.csv`
+      caused by: No such file or directory (os error 2)
+    ");
+    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.xlsx"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: output: the format of `out.xlsx` is not told by its suffix
+
+    hint: name it with `.parquet` or `.csv`, or set `format:`
+    ");
+    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o /proc/out.csv"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: cannot write `/proc/out.csv`
+      caused by: No such file or directory (os error 2)
+    ");
     assert!(!scene.path().join("nowhere").exists());
 }

@@ -8,8 +8,22 @@ use crate::support::Scene;
 #[test]
 fn no_project() {
     let scene = Scene::empty();
-    assert_snapshot!(scene.run("list"), @"");
-    assert_snapshot!(scene.run("list --project nowhere"), @"");
+    assert_snapshot!(scene.run("list"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: no `asof.toml` in `[DIR]` or any folder above it
+
+    hint: name the project with `--project DIR`, or begin one with `asof init DIR`
+    ");
+    assert_snapshot!(scene.run("list --project nowhere"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: no `asof.toml` in `nowhere` or any folder above it
+
+    hint: name the project with `--project DIR`, or begin one with `asof init DIR`
+    ");
 }
 
 /// Goal: a project is found from a folder inside it, and by name from anywhere.
@@ -31,23 +45,162 @@ fn project_is_found() {
 #[test]
 fn wrong_usage() {
     let scene = Scene::empty();
-    assert_snapshot!(scene.run("aply"), @"");
-    assert_snapshot!(scene.run("get driver_id=7"), @"");
-    assert_snapshot!(scene.run("get --service a --features b:c driver_id=7"), @"");
-    assert_snapshot!(scene.run("get --service a driver_id"), @"");
-    assert_snapshot!(scene.run("materialize --start yesterday"), @"");
-    assert_snapshot!(scene.run("train --labels l.csv --service s -o o.csv --known-at never"), @"");
-    assert_snapshot!(scene.run("train --labels l.csv --service s -o o.csv --zone Mars/Base"), @"");
-    assert_snapshot!(scene.run("verify --sample 0"), @"");
-    assert_snapshot!(scene.run("list --quiet -v"), @"");
+    assert_snapshot!(scene.run("aply"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: unrecognized subcommand 'aply'
+
+      tip: a similar subcommand exists: 'apply'
+
+    Usage: asof [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("get driver_id=7"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the following required arguments were not provided:
+      <--service <SERVICE>|--features <VIEW:FEATURE>>
+
+    Usage: asof get <--service <SERVICE>|--features <VIEW:FEATURE>> <KEY=VALUE>...
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("get --service a --features b:c driver_id=7"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the argument '--service <SERVICE>' cannot be used with '--features <VIEW:FEATURE>'
+
+    Usage: asof get <--service <SERVICE>|--features <VIEW:FEATURE>> <KEY=VALUE>...
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("get --service a driver_id"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: invalid value 'driver_id' for '[KEY=VALUE]...': not of the form `name=value`
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("materialize --start yesterday"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: invalid value 'yesterday' for '--start <T>': not an instant, such as `2026-01-31T12:00:00Z`
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("train --labels l.csv --service s -o o.csv --known-at never"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: invalid value 'never' for '--known-at <WHAT>'
+      [possible values: event, created, served]
+
+      tip: a similar value exists: 'served'
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("train --labels l.csv --service s -o o.csv --zone Mars/Base"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: invalid value 'Mars/Base' for '--zone <ZONE>': not a time zone, such as `Europe/London`
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("verify --sample 0"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: invalid value '0' for '--sample <KEYS>': 0 is not in 1..=10000
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("list --quiet -v"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the argument '--quiet' cannot be used with '--verbose...'
+
+    Usage: asof list --quiet
+
+    For more information, try '--help'.
+    ");
 }
 
 /// Goal: the help lists every command.
 #[test]
 fn help() {
     let scene = Scene::empty();
-    assert_snapshot!(scene.run("--help"), @"");
-    assert_snapshot!(scene.run("train --help"), @"");
+    assert_snapshot!(scene.run("--help"), @r"
+    exit 0
+    --- stdout
+    A feature store: what a model trains on is, byte for byte, what it is served
+
+    Usage: asof [OPTIONS] <COMMAND>
+
+    Commands:
+      init         Begin a project: a folder with settings, a small working example and its data
+      plan         Show what `apply` would do, and do nothing
+      apply        Make the definitions of the files those of the store
+      list         List what was applied
+      show         Show what was applied under a name
+      materialize  Load the rows of sources into history and the online store
+      train        Make a training set: features as of the time of each label
+      get          Get the values of features for one entity key
+      serve        Serve features over HTTP
+      verify       Compare what is served with what history says, byte for byte
+      completions  Print the completions of a shell
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Everywhere:
+          --project <DIR>  The project's folder. By default the nearest one above that holds `asof.toml`
+      -q, --quiet          Say nothing on stderr but errors
+      -v, --verbose...     Say more on stderr; twice for still more
+    --- stderr
+    ");
+    assert_snapshot!(scene.run("train -h"), @r"
+    exit 0
+    --- stdout
+    Make a training set: features as of the time of each label
+
+    Usage: asof train [OPTIONS] --labels <FILE> --output <FILE> <--service <SERVICE>|--features <VIEW:FEATURE>>
+
+    Options:
+          --labels <FILE>            The label table: a Parquet or CSV file, or a folder of them
+          --service <SERVICE>        The features of this service
+          --features <VIEW:FEATURE>  Features, as `view:feature`, `view@2:feature` or `view:*`, with
+                                     commas between them
+      -o, --output <FILE>            Where the training set goes, `.parquet` or `.csv`
+          --timestamp <COLUMN>       The label column with the instants [default: event_timestamp]
+          --key <JOIN_KEY=COLUMN>    The label column that carries a join key, where it is not called
+                                     like it
+          --known-at <WHAT>          What may hide a row at the time of a label: that it had not
+                                     happened, that its source did not know it, or that this store could
+                                     not have served it [default: event] [possible values: event,
+                                     created, served]
+          --full-names               Call features `view__feature` or `alias__feature`
+          --status                   Follow each feature by its status, in a column `<name>__status`
+          --include-expired          Return values past their ttl too
+          --zone <ZONE>              The time zone of label times without offset [default: UTC]
+          --format <FORMAT>          How the answer is written [default: text] [possible values: text,
+                                     json]
+      -h, --help                     Print help (see more with '--help')
+
+    Everywhere:
+          --project <DIR>  The project's folder. By default the nearest one above that holds `asof.toml`
+      -q, --quiet          Say nothing on stderr but errors
+      -v, --verbose...     Say more on stderr; twice for still more
+    --- stderr
+    ");
 }
 
 /// Goal: completions know the commands, for every shell.
@@ -65,7 +218,42 @@ fn completions() {
 fn bad_settings() {
     let scene = Scene::empty();
     scene.write("asof.toml", "projekt = \"x\"\n[online]\ncache = \"much\"\n");
-    assert_snapshot!(scene.run("plan"), @"");
+    assert_snapshot!(scene.run("plan"), @r#"
+    exit 1
+    --- stdout
+    --- stderr
+    error: asof.toml:1:1: unknown key `projekt`
+    hint: did you mean `project`?
+
+    error: asof.toml:3:9: `much` is not a size
+    hint: a size is a whole number and a unit, in quotes: `"64MB"`, `"4GB"`, `"1GiB"`
+    "#);
     scene.write("asof.toml", "project = \n");
-    assert_snapshot!(scene.run("plan"), @"");
+    assert_snapshot!(scene.run("plan"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: asof.toml:1:11: not TOML: string values must be quoted, expected literal string
+    ");
+}
+
+/// Goal: an answer that can't be written is a failure; `-v` tells on stderr what was done.
+#[test]
+#[cfg(target_os = "linux")]
+fn full_disk_and_verbose() {
+    let scene = Scene::applied();
+    assert_snapshot!(scene.run("materialize -v"), @r"
+    exit 0
+    --- stdout
+    view     rows read  written  online  bad  errors  units  rows/s  seconds
+    trips@1          3        3       2    0       0      1  [RATE]  [SECONDS]
+    --- stderr
+    trips@1: 3 rows
+    ");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    let output = scene.command("list").stdout(full).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert_snapshot!(String::from_utf8_lossy(&output.stderr), @r"
+    error: cannot write the answer to stdout: No space left on device (os error 28)
+    ");
 }

@@ -8,8 +8,24 @@ use crate::support::{Scene, TRIPS};
 #[test]
 fn identical() {
     let scene = Scene::loaded();
-    assert_snapshot!(scene.run("verify"), @"");
-    assert_snapshot!(scene.run("verify ranking --oracle --sample 1"), @"");
+    assert_snapshot!(scene.run("verify"), @r"
+    exit 0
+    --- stdout
+    view     keys  values  identical  differing
+    trips@1     2       4          4          0
+
+    4 of 4 values are byte-identical
+    --- stderr
+    ");
+    assert_snapshot!(scene.run("verify ranking --oracle --sample 1"), @r"
+    exit 0
+    --- stdout
+    view     keys  values  identical  differing
+    trips@1     1       2          2          0
+
+    2 of 2 values are byte-identical, checked by the oracle too
+    --- stderr
+    ");
     let report = scene.json("verify trips --format json");
     assert_eq!(report["values"], report["identical"]);
 }
@@ -18,10 +34,32 @@ fn identical() {
 #[test]
 fn nothing() {
     let scene = Scene::project();
-    assert_snapshot!(scene.run("verify"), @"");
+    assert_snapshot!(scene.run("verify"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: nothing has been applied to project `fleet` yet
+
+    hint: run `asof apply`
+    ");
     scene.does("apply");
-    assert_snapshot!(scene.run("verify"), @"");
-    assert_snapshot!(scene.run("verify trpis"), @"");
+    assert_snapshot!(scene.run("verify"), @r"
+    exit 0
+    --- stdout
+    view     keys  values  identical  differing
+    trips@1     0       0          0          0
+
+    nothing to verify: run `asof materialize`
+    --- stderr
+    ");
+    assert_snapshot!(scene.run("verify trpis"), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    error: there is no view or service `trpis`
+
+    hint: did you mean `trips`?
+    ");
 }
 
 /// Goal: a served value that history does not hold is found, shown, and fails the command.
@@ -36,5 +74,14 @@ fn differing() {
     std::fs::remove_dir_all(&ours).expect("removed");
     std::fs::rename(theirs, ours).expect("moved");
     drop(other);
-    assert_snapshot!(scene.run("verify --oracle"), @"");
+    assert_snapshot!(scene.run("verify --oracle"), @r"
+    exit 1
+    --- stdout
+    view     keys  values  identical  differing
+    trips@1     2       4          3          1
+
+    `trips@1` driver_id=8, feature `rating`: 3.25 (PRESENT) of 2026-01-01T10:00:00Z was served, history says 2.25 (PRESENT) of 2026-01-01T10:00:00Z
+    3 of 4 values are byte-identical, checked by the oracle too
+    --- stderr
+    ");
 }
