@@ -137,11 +137,20 @@ impl Explain for EngineError {
 
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::NoSuchPath { .. } => "relative paths start at the project's folder".to_owned(),
+            Self::NoSuchPath { what, .. } if what.starts_with("source") => {
+                "relative paths of definitions start at the project's folder".to_owned()
+            }
+            Self::NoSuchPath { .. } => "relative paths start at the current folder".to_owned(),
             Self::NoFiles { .. } => "files whose name starts with `.` or `_` are skipped".to_owned(),
-            Self::UnknownFormat { .. } => "name it with `.parquet` or `.csv`, or set `format:`".to_owned(),
+            Self::UnknownFormat { what, .. } if what.starts_with("source") => {
+                "name it with `.parquet` or `.csv`, or set `format:`".to_owned()
+            }
+            Self::UnknownFormat { .. } => "name it with `.parquet` or `.csv`".to_owned(),
             Self::Io { source, .. } => return io_hint(source),
-            Self::Damaged { .. } => "was it written to its end? nothing of it was taken".to_owned(),
+            Self::Damaged { format: "Parquet", .. } => {
+                "was it written to its end? put a whole one there".to_owned()
+            }
+            Self::Damaged { .. } => "mend the file at that place and run again".to_owned(),
             Self::NoColumn { hint, .. } => return hint.clone(),
             Self::NotScalar { .. } => "leave the column out of the definition, or flatten it".to_owned(),
             Self::Changed { .. } => "run again when nobody writes to it".to_owned(),
@@ -158,6 +167,7 @@ impl Explain for EngineError {
 fn io_hint(error: &std::io::Error) -> Option<String> {
     match error.kind() {
         std::io::ErrorKind::StorageFull => Some("the disk is full: free some room and run again".to_owned()),
+        std::io::ErrorKind::NotFound => Some("create the folder first".to_owned()),
         std::io::ErrorKind::PermissionDenied => Some("check who may read and write there".to_owned()),
         std::io::ErrorKind::ReadOnlyFilesystem => Some("the disk is mounted read-only".to_owned()),
         _ => None,

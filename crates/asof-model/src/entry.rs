@@ -86,6 +86,9 @@ pub enum EntryError {
         /// The input.
         found: String,
     },
+    /// Text in an encoding that is not UTF-8.
+    #[error("the text is not UTF-8")]
+    NotText,
     /// Longer than [`VALUE_BYTES_MAX`].
     #[error("the value has {bytes} bytes, at most {VALUE_BYTES_MAX} are stored")]
     TooLong {

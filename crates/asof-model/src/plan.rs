@@ -218,7 +218,10 @@ pub fn decide(
         if let Some(before) = old.views.get(id) {
             let (then, now) = (hash::facts(before, old), hash::facts(view, &outcome));
             let differences = Differences::between(&then, &now);
-            if !differences.breaking.is_empty() {
+            // Where what the view reads is being removed, that is what is refused.
+            let reads = view.entities.iter().chain([&view.source]);
+            let uprooted = reads.clone().any(|name| removed.names.contains(name));
+            if !differences.breaking.is_empty() && !uprooted {
                 refusals.push(Refusal::Breaking {
                     view: id.clone(),
                     own: hash::facts(before, &outcome) != now,

@@ -95,6 +95,9 @@ impl Serving {
     /// As [`Store::online_plan`]. Nothing is remembered then.
     pub async fn plan(&self, shape: Shape) -> Result<(Arc<Compiled>, Arc<OnlinePlan>), StoreError> {
         let compiled = self.compiled.read().clone();
+        if compiled.catalog.revision == 0 {
+            return Err(StoreError::NothingApplied { project: self.project().to_owned() });
+        }
         if let Some(plan) = self.kept(&compiled, &shape) {
             return Ok((compiled, plan));
         }

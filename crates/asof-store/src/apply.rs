@@ -86,7 +86,7 @@ impl Store {
             }
         }
         plan::decide(recorded, &read.definitions, remove, &active).map_err(|refusals| {
-            StoreError::Refused(refusals.iter().map(|each| in_words(each, &read.places)).collect())
+            StoreError::Refused(refusals.iter().map(|each| in_words(each, &read.places, recorded)).collect())
         })
     }
 
@@ -142,6 +142,13 @@ impl Store {
     }
 }
 
+/// The names of everything that is recorded; a view's without its version.
+fn recorded_names(catalog: &Catalog) -> Vec<&str> {
+    let all = &catalog.definitions;
+    let plain = all.entities.keys().chain(all.sources.keys()).chain(all.services.keys());
+    plain.chain(all.views.keys().map(|id| &id.name)).map(String::as_str).collect()
+}
+
 fn kind_of(kind: asof_registry::ObjectKind) -> ObjectKind {
     match kind {
         asof_registry::ObjectKind::Entity => ObjectKind::Entity,
@@ -171,7 +178,7 @@ fn listed(step: Step, catalog: &Catalog) -> Listed {
 }
 
 /// A refusal as a sentence with its place in the files, and the line to write instead.
-fn in_words(refusal: &Refusal, places: &Places) -> Refused {
+fn in_words(refusal: &Refusal, places: &Places, recorded: &Catalog) -> Refused {
     match refusal {
         Refusal::Breaking { view, differences, next, own } => {
             let place = places.object(ObjectKind::View, &view.to_string());
@@ -196,10 +203,10 @@ fn in_words(refusal: &Refusal, places: &Places) -> Refused {
         },
         Refusal::NotRecorded(name) => Refused {
             message: format!("there is no object `{name}` to remove"),
-            hint: Some("`asof list` shows what there is".to_owned()),
+            hint: name::suggestion(name, recorded_names(recorded)),
         },
         Refusal::InUse { name, users } => Refused {
-            message: format!("`{name}` can't be removed while {} use it", users.join(", ")),
+            message: format!("`{name}` can't be removed: it is used by {}", users.join(", ")),
             hint: Some("remove those in the same apply, or change them first".to_owned()),
         },
     }

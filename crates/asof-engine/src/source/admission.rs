@@ -12,7 +12,7 @@ use arrow::array::{
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
-use asof_model::entry::{self, EntryError, KEY_BYTES_MAX, Reading, VALUE_BYTES_MAX};
+use asof_model::entry::{self, EntryError, KEY_BYTES_MAX, Raw, Reading, VALUE_BYTES_MAX};
 use asof_model::spec::{Feature, JoinKey, Source};
 use asof_model::value::{canonical_f32, canonical_f64};
 use asof_model::{Instant, ValueType, Zone, time};
@@ -187,7 +187,7 @@ impl Admission {
         let column = &raw.columns[place];
         let (array, failed) = convert(column, raw.rows, declared, &self.reading);
         for (row, error) in failed {
-            verdicts.refuse(row, &column.name, format!("the {role} {error}"));
+            verdicts.refuse(row, &column.name, format!("the {role}: {error}"));
         }
         if array.null_count() > 0 {
             for row in (0..raw.rows).filter(|row| column.array.is_null(*row)) {
@@ -318,6 +318,7 @@ pub fn convert(
             Cow::Text(found) if declared == ValueType::Bytes => {
                 Err(EntryError::NotOfType { found, declared: "bytes" })
             }
+            Cow::Raw(Raw::Bytes(_)) if column.text => Err(EntryError::NotText),
             raw => entry::from_raw(raw.raw(), declared, reading),
         });
         match value {

@@ -45,7 +45,11 @@ pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatc
 }
 
 fn damaged(file: &SourceFile, reason: &str) -> EngineError {
-    EngineError::Damaged { path: file.path.to_path_buf(), format: "Parquet", reason: reason.to_owned() }
+    EngineError::Damaged {
+        path: file.path.to_path_buf(),
+        format: "Parquet",
+        reason: reason.trim_start_matches("Parquet error: ").to_owned(),
+    }
 }
 
 /// The batches of a Parquet file.

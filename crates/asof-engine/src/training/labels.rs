@@ -144,7 +144,11 @@ fn damaged(file: &SourceFile, reason: &str) -> EngineError {
         FileFormat::Parquet => "Parquet",
         FileFormat::Csv => "CSV",
     };
-    EngineError::Damaged { path: file.path.to_path_buf(), format, reason: reason.to_owned() }
+    EngineError::Damaged {
+        path: file.path.to_path_buf(),
+        format,
+        reason: reason.trim_start_matches("Parquet error: ").to_owned(),
+    }
 }
 
 fn read_parquet(file: &SourceFile) -> Result<(SchemaRef, Vec<RecordBatch>), EngineError> {

@@ -187,7 +187,7 @@ fn bad_csv_rows_are_set_aside() {
         outcome.bad(),
         [
             (2, Some(3), Some("id"), "the join key is null"),
-            (3, Some(4), Some("id"), "the join key \"x\" is not a whole number"),
+            (3, Some(4), Some("id"), "the join key: \"x\" is not a whole number"),
             (4, Some(5), Some("at"), "the event time is null"),
             (5, Some(6), Some("seen"), "the created time is null"),
             (6, Some(7), None, "the row has 2 fields, the header has 5"),
@@ -196,10 +196,10 @@ fn bad_csv_rows_are_set_aside() {
                 9,
                 Some(12),
                 Some("seen"),
-                "the created time 1704067200 is an integer, and the source names no `unit` for integer times"
+                "the created time: 1704067200 is an integer, and the source names no `unit` for integer times"
             ),
-            (11, Some(14), Some("id"), "the join key a sequence of 1 bytes is not a whole number"),
-            (12, Some(15), Some("id"), "the join key \"99999999999999999999\" is out of range for int64"),
+            (11, Some(14), Some("id"), "the join key: the text is not UTF-8"),
+            (12, Some(15), Some("id"), "the join key: \"99999999999999999999\" is out of range for int64"),
         ]
     );
     let bad = &outcome.bad[1];
@@ -367,7 +367,7 @@ fn bad_parquet_rows_are_set_aside() {
                 4,
                 None,
                 Some("at"),
-                "the event time 9223372036854000000 microseconds since 1970 is out of range for timestamp"
+                "the event time: 9223372036854000000 microseconds since 1970 is out of range for timestamp"
             ),
         ]
     );

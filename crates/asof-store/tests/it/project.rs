@@ -125,7 +125,7 @@ impl Project {
         self.store = None;
     }
 
-    fn store(&mut self) -> (&Runtime, &Store) {
+    pub fn store(&mut self) -> (&Runtime, &Store) {
         let open = || Store::new(Folder::open(&self.root).unwrap(), self.clock.clone(), "the tests");
         (&self.runtime, self.store.get_or_insert_with(open))
     }

@@ -44,11 +44,16 @@ impl Verify {
 }
 
 fn text(report: &VerifyReport) -> String {
-    let mut table = Table::new(&["view", "#keys", "#values", "#identical", "#differing"]);
+    let mut table = Table::new(&["view", "answers", "#keys", "#values", "#identical", "#differing"]);
     for view in &report.views {
-        let differing = view.values.saturating_sub(view.identical);
-        let numbers = [view.keys, view.values, view.identical, differing].map(count);
-        table.row(std::iter::once(view.view.clone()).chain(numbers));
+        let mut row = |answers: &str, keys: String, values: u64, identical: u64| {
+            let numbers = [count(values), count(identical), count(values.saturating_sub(identical))];
+            table.row([view.view.clone(), answers.to_owned(), keys].into_iter().chain(numbers));
+        };
+        row("asked now", count(view.keys), view.values, view.identical);
+        if view.recorded_values > 0 {
+            row("recorded by the server", "-".to_owned(), view.recorded_values, view.recorded_identical);
+        }
     }
     let mut text = format!("{table}\n");
     for view in &report.views {
@@ -58,8 +63,8 @@ fn text(report: &VerifyReport) -> String {
                 view.view, each.key, each.feature, each.served, each.by, each.computed
             ));
         }
-        let unshown =
-            view.values.saturating_sub(view.identical).saturating_sub(view.differences.len() as u64);
+        let differing = (view.values + view.recorded_values) - (view.identical + view.recorded_identical);
+        let unshown = differing.saturating_sub(view.differences.len() as u64);
         if unshown > 0 {
             text.push_str(&format!("`{}`: {} more\n", view.view, counted(unshown, "difference")));
         }

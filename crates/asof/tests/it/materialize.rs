@@ -112,14 +112,14 @@ fn bad_rows() {
     rows.extend(b",2026-01-01T10:00:00Z,2026-01-01T11:00:00Z,3,4.5\r\n"); // no key
     rows.extend(b"12,2026-01-01T10:00:00Z,2026-01-01T11:00:00Z,99999999999999999999,4.5\r\n"); // past int64
     scene.write("data/trips.csv", rows);
-    assert_snapshot!(scene.run("materialize"), @r"
+    assert_snapshot!(scene.run("materialize"), @"
     exit 0
     --- stdout
     view     rows read  written  online  bad  errors  units  rows/s  seconds
     trips@1          8        3       3    5       2      1  [RATE]  [SECONDS]
 
     `trips@1`: 5 bad rows set aside in `[DIR]/.asof/quarantine/trips/v1-[HASH]`, with file, row and reason
-    `trips@1`: feature `trip_count` could not be read in 2 rows and is ERROR there; first: [DIR]/data/trips.csv row 4 (line 5): a sequence of 1 bytes is not a whole number
+    `trips@1`: feature `trip_count` could not be read in 2 rows and is ERROR there; first: [DIR]/data/trips.csv row 4 (line 5): the text is not UTF-8
     --- stderr
     ");
     assert_snapshot!(scene.run("get --service ranking driver_id=9"), @r"
@@ -139,9 +139,9 @@ fn bad_rows() {
     assert_eq!(files.len(), 1);
     assert_snapshot!(std::fs::read_to_string(&files[0]).expect("rows"), @r#"
     {"file":"[DIR]/data/trips.csv","row":2,"line":3,"reason":"the row has 3 fields, the header has 5","values":{"*":"8,2026-01-01T10:00:00Z,2026-01-01T11:00:00Z"}}
-    {"file":"[DIR]/data/trips.csv","row":3,"line":4,"column":"driver_id","reason":"the join key a sequence of 1 bytes is not a whole number","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"�","event_timestamp":"2026-01-01T10:00:00Z","rating":"4.5","trip_count":"3"}}
-    {"file":"[DIR]/data/trips.csv","row":5,"line":6,"column":"event_timestamp","reason":"the event time \"12026-01-01T10:00:00Z\" is not an instant","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"10","event_timestamp":"12026-01-01T10:00:00Z","rating":"4.5","trip_count":"3"}}
-    {"file":"[DIR]/data/trips.csv","row":6,"line":7,"column":"event_timestamp","reason":"the event time \"yesterday\" is not an instant","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"11","event_timestamp":"yesterday","rating":"4.5","trip_count":"3"}}
+    {"file":"[DIR]/data/trips.csv","row":3,"line":4,"column":"driver_id","reason":"the join key: the text is not UTF-8","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"�","event_timestamp":"2026-01-01T10:00:00Z","rating":"4.5","trip_count":"3"}}
+    {"file":"[DIR]/data/trips.csv","row":5,"line":6,"column":"event_timestamp","reason":"the event time: \"12026-01-01T10:00:00Z\" is not an instant","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"10","event_timestamp":"12026-01-01T10:00:00Z","rating":"4.5","trip_count":"3"}}
+    {"file":"[DIR]/data/trips.csv","row":6,"line":7,"column":"event_timestamp","reason":"the event time: \"yesterday\" is not an instant","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":"11","event_timestamp":"yesterday","rating":"4.5","trip_count":"3"}}
     {"file":"[DIR]/data/trips.csv","row":7,"line":8,"column":"driver_id","reason":"the join key is null","values":{"created_timestamp":"2026-01-01T11:00:00Z","driver_id":null,"event_timestamp":"2026-01-01T10:00:00Z","rating":"4.5","trip_count":"3"}}
     "#);
 }
@@ -167,13 +167,13 @@ fn quoted_line_breaks() {
 fn bad_files() {
     let scene = Scene::applied();
     scene.write("data/trips.csv", "");
-    assert_snapshot!(scene.run("materialize"), @r"
+    assert_snapshot!(scene.run("materialize"), @"
     exit 1
     --- stdout
     --- stderr
     error: `[DIR]/data/trips.csv` is not a readable CSV file: it is empty, and a header line is expected
 
-    hint: was it written to its end? nothing of it was taken
+    hint: mend the file at that place and run again
     ");
     scene.write("data/trips.csv", "driver_id,event_timestamp,created_timestamp,trips,rating\n");
     assert_snapshot!(scene.run("materialize"), @r"
@@ -185,13 +185,13 @@ fn bad_files() {
     hint: there is `created_timestamp`, `driver_id`, `event_timestamp`, `rating`, `trips`
     ");
     std::fs::remove_file(scene.path().join("data/trips.csv")).expect("removed");
-    assert_snapshot!(scene.run("materialize"), @r"
+    assert_snapshot!(scene.run("materialize"), @"
     exit 1
     --- stdout
     --- stderr
     error: source `trips_table`: there is no file or folder `[DIR]/data/trips.csv`
 
-    hint: relative paths start at the project's folder
+    hint: relative paths of definitions start at the project's folder
     ");
     assert_snapshot!(scene.run("get --service ranking driver_id=7"), @r"
     exit 0
@@ -228,22 +228,22 @@ fn damaged_parquet() {
     let whole = std::fs::read(example("credit_scoring/data/zipcode_table.parquet")).expect("an example");
     scene.write("data/trips.parquet", &whole[..whole.len() / 2]);
     scene.does("apply");
-    assert_snapshot!(scene.run("materialize"), @r"
+    assert_snapshot!(scene.run("materialize"), @"
     exit 1
     --- stdout
     --- stderr
-    error: `[DIR]/data/trips.parquet` is not a readable Parquet file: Parquet error: Invalid Parquet file. Corrupt footer
+    error: `[DIR]/data/trips.parquet` is not a readable Parquet file: Invalid Parquet file. Corrupt footer
 
-    hint: was it written to its end? nothing of it was taken
+    hint: was it written to its end? put a whole one there
     ");
     scene.write("data/trips.parquet", TRIPS);
-    assert_snapshot!(scene.run("materialize"), @r"
+    assert_snapshot!(scene.run("materialize"), @"
     exit 1
     --- stdout
     --- stderr
-    error: `[DIR]/data/trips.parquet` is not a readable Parquet file: Parquet error: Invalid Parquet file. Corrupt footer
+    error: `[DIR]/data/trips.parquet` is not a readable Parquet file: Invalid Parquet file. Corrupt footer
 
-    hint: was it written to its end? nothing of it was taken
+    hint: was it written to its end? put a whole one there
     ");
     scene.write("data/trips.parquet", &whole);
     assert_snapshot!(scene.run("materialize"), @r"

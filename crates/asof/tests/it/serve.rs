@@ -28,21 +28,21 @@ fn answers_and_stops() {
 fn holds_the_online_store() {
     let scene = Scene::loaded();
     let _server = scene.serve();
-    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @r"
+    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @"
     exit 1
     --- stdout
     --- stderr
     error: the online store in `[DIR]/.asof/online` is in use by `asof serve` (process [PID], since [NOW])
 
-    hint: stop that process, or ask the server over HTTP
+    hint: stop that process first; while it is a server, it answers over HTTP
     ");
-    assert_snapshot!(scene.run("materialize"), @r"
+    assert_snapshot!(scene.run("materialize"), @"
     exit 1
     --- stdout
     --- stderr
     error: the online store in `[DIR]/.asof/online` is in use by `asof serve` (process [PID], since [NOW])
 
-    hint: stop that process, or ask the server over HTTP
+    hint: stop that process first; while it is a server, it answers over HTTP
     ");
     scene.does("list");
     scene.does("plan");
@@ -84,8 +84,6 @@ fn nothing_applied() {
     let body = r#"{"service": "ranking", "entities": [{"driver_id": 7}]}"#;
     let mut answer =
         agent.post(&url).header("content-type", "application/json").send(body).expect("an answer");
-    assert_snapshot!(answer.body_mut().read_to_string().expect("a body"), @r#"
-    {"error":{"kind":"not_found","message":"there is no service `ranking`","hint":null}}
-    "#);
+    assert_snapshot!(answer.body_mut().read_to_string().expect("a body"), @r#"{"error":{"kind":"conflict","message":"nothing has been applied to project `fleet` yet","hint":"run `asof apply`"}}"#);
     assert_eq!(server.stop(), Some(0));
 }

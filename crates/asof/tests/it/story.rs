@@ -75,11 +75,11 @@ fn init_and_on() {
     9,2026-02-12T00:00:00Z,true,free,1,4.0
     10,2026-03-01T00:00:00Z,false,,,0.0
     ");
-    assert_snapshot!(scene.run("verify --project shop --oracle"), @r"
+    assert_snapshot!(scene.run("verify --project shop --oracle"), @"
     exit 0
     --- stdout
-    view                keys  values  identical  differing
-    customer_profile@1     3       9          9          0
+    view                answers    keys  values  identical  differing
+    customer_profile@1  asked now     3       9          9          0
 
     9 of 9 values are byte-identical, checked by the oracle too
     --- stderr
@@ -195,12 +195,12 @@ fn credit_scoring() {
     bankruptcies        0              PRESENT  [NOW]
     --- stderr
     ");
-    assert_snapshot!(scene.run("verify --oracle"), @r"
+    assert_snapshot!(scene.run("verify --oracle"), @"
     exit 0
     --- stdout
-    view                 keys  values  identical  differing
-    credit_history@1    1,000   9,000      9,000          0
-    zipcode_features@1  1,000   6,000      6,000          0
+    view                answers     keys  values  identical  differing
+    credit_history@1    asked now  1,000   9,000      9,000          0
+    zipcode_features@1  asked now  1,000   6,000      6,000          0
 
     15,000 of 15,000 values are byte-identical, checked by the oracle too
     --- stderr

@@ -8,20 +8,20 @@ use crate::support::{Scene, TRIPS};
 #[test]
 fn identical() {
     let scene = Scene::loaded();
-    assert_snapshot!(scene.run("verify"), @r"
+    assert_snapshot!(scene.run("verify"), @"
     exit 0
     --- stdout
-    view     keys  values  identical  differing
-    trips@1     2       4          4          0
+    view     answers    keys  values  identical  differing
+    trips@1  asked now     2       4          4          0
 
     4 of 4 values are byte-identical
     --- stderr
     ");
-    assert_snapshot!(scene.run("verify ranking --oracle --sample 1"), @r"
+    assert_snapshot!(scene.run("verify ranking --oracle --sample 1"), @"
     exit 0
     --- stdout
-    view     keys  values  identical  differing
-    trips@1     1       2          2          0
+    view     answers    keys  values  identical  differing
+    trips@1  asked now     1       2          2          0
 
     2 of 2 values are byte-identical, checked by the oracle too
     --- stderr
@@ -43,11 +43,11 @@ fn nothing() {
     hint: run `asof apply`
     ");
     scene.does("apply");
-    assert_snapshot!(scene.run("verify"), @r"
+    assert_snapshot!(scene.run("verify"), @"
     exit 0
     --- stdout
-    view     keys  values  identical  differing
-    trips@1     0       0          0          0
+    view     answers    keys  values  identical  differing
+    trips@1  asked now     0       0          0          0
 
     nothing to verify: run `asof materialize`
     --- stderr
@@ -74,11 +74,11 @@ fn differing() {
     std::fs::remove_dir_all(&ours).expect("removed");
     std::fs::rename(theirs, ours).expect("moved");
     drop(other);
-    assert_snapshot!(scene.run("verify --oracle"), @r"
+    assert_snapshot!(scene.run("verify --oracle"), @"
     exit 1
     --- stdout
-    view     keys  values  identical  differing
-    trips@1     2       4          3          1
+    view     answers    keys  values  identical  differing
+    trips@1  asked now     2       4          3          1
 
     `trips@1` driver_id=8, feature `rating`: 3.25 (PRESENT) of 2026-01-01T10:00:00Z was served, history says 2.25 (PRESENT) of 2026-01-01T10:00:00Z
     3 of 4 values are byte-identical, checked by the oracle too
