@@ -162,7 +162,7 @@ impl Explain for OfflineError {
                 ),
             }),
             Self::DamagedLog { path, .. } => {
-                Some(format!("restore `{path}` from a backup, or move it away and materialize again"))
+                Some(format!("restore `{path}` from a backup, or load the view afresh as a new version"))
             }
             Self::DamagedFile { path, .. } => Some(format!(
                 "restore `{path}` from a backup, or move its table's folder away and materialize again"

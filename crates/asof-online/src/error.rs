@@ -190,7 +190,8 @@ impl OnlineError {
     }
 }
 
-const REBUILD: &str = "move the folder away and rebuild the online store from history and its journal";
+const REBUILD: &str =
+    "move the folder away and run `asof materialize`: it rebuilds the online store from history";
 
 impl Explain for OnlineError {
     fn kind(&self) -> Kind {

@@ -62,8 +62,8 @@ impl Store {
         AnswerLog { folder: self.project().answers_path(), state: Mutex::new(state) }
     }
 
-    /// The recorded answers of one view's stored rows, newest first, at most `limit` of them. A last line that a
-    /// crash cut short is left out.
+    /// The recorded answers of one view's stored rows, newest first, at most `limit` of them. A line that a crash
+    /// cut short, or that is no record, is left out.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -80,9 +80,9 @@ impl Store {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(reading(&path, error)),
             };
-            for line in BufReader::new(file).lines() {
+            for line in BufReader::new(file).split(b'\n') {
                 let line = line.map_err(|error| reading(&path, error))?;
-                if let Ok(record) = serde_json::from_str::<RecordedAnswer>(&line)
+                if let Ok(record) = serde_json::from_slice::<RecordedAnswer>(&line)
                     && record.table == table
                 {
                     found.push(record);

@@ -76,6 +76,39 @@ pub enum StoreError {
         /// The feature.
         feature: String,
     },
+    /// A view without any load.
+    #[error("view `{view}` was never loaded")]
+    NotLoaded {
+        /// The view.
+        view: ViewId,
+    },
+    /// Units that were published and are not in history.
+    #[error(
+        "history of view `{view}` is incomplete: {missing} of its {units} published units are not in `{}`",
+        path.display()
+    )]
+    HistoryLost {
+        /// The view.
+        view: ViewId,
+        /// Units that history lacks.
+        missing: usize,
+        /// Units that were published.
+        units: usize,
+        /// The folder of its history.
+        path: PathBuf,
+    },
+    /// An online store that lacks what history says was published.
+    #[error(
+        "the online store lacks units of view `{view}` that were published: it holds {found} of {expected}"
+    )]
+    OnlineLost {
+        /// The view.
+        view: ViewId,
+        /// Units and marks that it holds.
+        found: u64,
+        /// Units and marks in the journal.
+        expected: u64,
+    },
     /// A view past its sunset.
     #[error("view `{view}` passed its sunset on {sunset}")]
     PastSunset {
@@ -190,8 +223,9 @@ impl Explain for StoreError {
             | Self::NothingApplied { .. }
             | Self::NotBackfilled { .. }
             | Self::PastSunset { .. } => Kind::Conflict,
-            Self::Io { .. } => Kind::Unavailable,
-            Self::Corrupt(_) => Kind::Corrupt,
+            Self::NotLoaded { .. } => Kind::Conflict,
+            Self::Io { .. } | Self::OnlineLost { .. } => Kind::Unavailable,
+            Self::Corrupt(_) | Self::HistoryLost { .. } => Kind::Corrupt,
             Self::Engine(error) => error.kind(),
             Self::Offline(error) => error.kind(),
             Self::Online(error) => error.kind(),
@@ -210,7 +244,18 @@ impl Explain for StoreError {
             | Self::UnknownFeature { hint, .. }
             | Self::Request { hint, .. }
             | Self::MissingKey { hint, .. } => hint.clone(),
-            Self::NotBackfilled { view, .. } => Some(format!("run `asof materialize {view}`")),
+            Self::NotBackfilled { view, .. } | Self::NotLoaded { view } => {
+                Some(format!("run `asof materialize {view}`"))
+            }
+            Self::OnlineLost { view, .. } => {
+                Some(format!("run `asof materialize {view}`: it rebuilds the online store from history"))
+            }
+            Self::HistoryLost { view, .. } => Some(format!(
+                "restore the folder from a backup, or load the view afresh as a new version, `{}@{}`; to begin anew \
+                 with every view, remove the folders of history and of the online store both",
+                view.name,
+                view.version + 1
+            )),
             Self::PastSunset { view, .. } => Some(format!("move to a newer version of `{}`", view.name)),
             Self::SameName { .. } => Some("ask for full names, or give one of the views an alias".to_owned()),
             Self::BadKey { .. } => Some("the type of a join key is the one its entity declares".to_owned()),

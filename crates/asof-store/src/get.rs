@@ -85,14 +85,19 @@ impl Store {
         let (mut handles, mut layouts) = (Vec::new(), Vec::new());
         for join in &mut plan.joins {
             let handle = online.find(&join.table).await?;
-            if let Some(handle) = handle {
+            let found = match handle {
+                Some(handle) => online.statistics(handle).await?.units,
+                None => 0,
+            };
+            let expected = join.journal.entries;
+            if found < expected {
+                return Err(StoreError::OnlineLost { view: join.view.id.clone(), found, expected });
+            }
+            if let Some(handle) = handle.filter(|_| found > expected) {
                 // A load that died right behind a unit has left its stamp online alone. What is answered from it must
                 // be in history for whoever looks there.
-                let copied = join.journal.units.len() + join.journal.loads.len();
-                if online.statistics(handle).await?.units > copied as u64 {
-                    copy_stamps(online, handle, self.offline().await?, &join.table).await?;
-                    join.journal = self.view_journal(catalog, &join.view.id).await?;
-                }
+                copy_stamps(online, handle, self.offline().await?, &join.table).await?;
+                join.journal = self.view_journal(catalog, &join.view.id).await?;
             }
             handles.push(handle);
             let types: Vec<ValueType> = join.view.features.iter().map(|feature| feature.value_type).collect();

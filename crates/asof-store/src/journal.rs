@@ -1,6 +1,6 @@
 //! What was published: the notes that units carry in the journal, and what follows from them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use asof_engine::join::{Interval, UnitFacts, Units};
@@ -96,6 +96,10 @@ pub struct ViewJournal {
     pub loads: Vec<Load>,
     /// The last stamp.
     pub last_visible: Option<Instant>,
+    /// Units and marks, all of them.
+    pub entries: u64,
+    /// Units with rows: history must hold each of them.
+    pub row_units: BTreeSet<String>,
     /// By content hash.
     files: HashMap<String, Vec<PublishedFile>>,
 }
@@ -106,9 +110,11 @@ impl ViewJournal {
         let mut units = Units::default();
         let mut loads = Vec::new();
         let mut files: HashMap<String, Vec<PublishedFile>> = HashMap::new();
+        let mut row_units = BTreeSet::new();
         for entry in entries {
             match &entry.note {
                 Note::Rows { features, bulk } => {
+                    row_units.insert(entry.unit.clone());
                     let bulk =
                         bulk.iter().map(|(from, until)| Interval { from: *from, until: *until }).collect();
                     units.add(&entry.unit, UnitFacts { visible: entry.visible, features: *features, bulk });
@@ -126,7 +132,7 @@ impl ViewJournal {
             }
         }
         let last_visible = entries.iter().map(|entry| entry.visible).max();
-        Self { units: Arc::new(units), loads, last_visible, files }
+        Self { units: Arc::new(units), loads, last_visible, entries: entries.len() as u64, row_units, files }
     }
 
     /// Whether every row that a file of this content holds of `range` was published, read as the view reads now.
@@ -159,10 +165,10 @@ impl ViewJournal {
         answering.min(features)
     }
 
-    /// The parts of `range` that no complete load has covered yet.
-    pub fn uncovered(&self, range: Interval) -> Vec<(i64, i64)> {
+    /// The parts of `range` that no complete load with that many features has covered yet.
+    pub fn uncovered(&self, range: Interval, features: usize) -> Vec<(i64, i64)> {
         let mut open = vec![(range.from, range.until)];
-        for load in &self.loads {
+        for load in self.loads.iter().filter(|load| load.features >= features) {
             open = open.into_iter().flat_map(|part| without(part, load.range)).collect();
         }
         open
@@ -223,7 +229,12 @@ mod tests {
     #[test]
     fn uncovered_parts() {
         let journal = ViewJournal { loads: vec![load(1, 0, 10), load(1, 20, 30)], ..ViewJournal::default() };
-        assert_eq!(journal.uncovered(Interval { from: -5, until: 40 }), [(-5, 0), (10, 20), (30, 40)]);
-        assert_eq!(journal.uncovered(Interval { from: 2, until: 9 }), []);
+        assert_eq!(journal.uncovered(Interval { from: -5, until: 40 }, 1), [(-5, 0), (10, 20), (30, 40)]);
+        assert_eq!(journal.uncovered(Interval { from: 2, until: 9 }, 1), []);
+        assert_eq!(
+            journal.uncovered(Interval { from: 2, until: 9 }, 2),
+            [(2, 9)],
+            "an added feature is new there"
+        );
     }
 }

@@ -10,6 +10,9 @@ use crate::StoreError;
 /// The file that marks a project's folder.
 pub const SETTINGS_FILE: &str = "asof.toml";
 
+/// The name of a project that names none. Not the folder's: a folder that is moved must find what was applied in it.
+pub const PROJECT_DEFAULT: &str = "default";
+
 /// A project's folder and settings.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -31,11 +34,9 @@ impl Project {
         }
         let root = folder.canonicalize().map_err(|error| reading(folder, error))?;
         let text = read_text(&path, SETTINGS_FILE)?;
-        let name =
-            root.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
         let environment = |name: &str| std::env::var(name).ok();
-        let settings =
-            Settings::read(SETTINGS_FILE, &text, &name, &environment).map_err(StoreError::Definitions)?;
+        let settings = Settings::read(SETTINGS_FILE, &text, PROJECT_DEFAULT, &environment)
+            .map_err(StoreError::Definitions)?;
         Ok(Self { root, settings })
     }
 
@@ -84,14 +85,21 @@ impl Project {
         self.resolve(".asof/training")
     }
 
-    /// Reads every `*.yaml` and `*.yml` below the folder, except what `.gitignore` and hidden folders hold.
+    /// Reads every `*.yaml` and `*.yml` below the folder, except what `.gitignore`, hidden folders and other
+    /// projects hold.
     ///
     /// # Errors
     /// [`StoreError::Definitions`] with every problem; [`StoreError::NotText`], [`StoreError::Io`].
     pub fn definitions(&self) -> Result<ReadDefinitions, StoreError> {
         let mut texts: Vec<(String, String)> = Vec::new();
-        let walk =
-            ignore::WalkBuilder::new(&self.root).require_git(false).sort_by_file_path(Ord::cmp).build();
+        // A folder below with settings of its own is another project.
+        let nested =
+            |entry: &ignore::DirEntry| entry.depth() > 0 && entry.path().join(SETTINGS_FILE).is_file();
+        let walk = ignore::WalkBuilder::new(&self.root)
+            .require_git(false)
+            .sort_by_file_path(Ord::cmp)
+            .filter_entry(move |entry| !nested(entry))
+            .build();
         for entry in walk {
             let entry = entry.map_err(|error| reading(&self.root, std::io::Error::other(error)))?;
             let path = entry.path();

@@ -148,6 +148,7 @@ impl Store {
             plan.joins.push(planned);
         }
         plan.columns.sort_by_key(|column| turn(&turns, column));
+        check_mapped_keys(&plan, naming)?;
         Ok(plan)
     }
 
@@ -274,6 +275,18 @@ fn turn(turns: &[usize], column: &PlannedColumn) -> Option<usize> {
         turns.iter().enumerate().filter(|(_, join)| **join == column.join).map(|(place, _)| place);
     let first = of_join.next();
     if column.feature == 0 { first } else { of_join.nth(column.feature - 1).or(first) }
+}
+
+/// Refuses a key mapping that no view of the plan has a use for.
+fn check_mapped_keys(plan: &RequestPlan, naming: &Naming) -> Result<(), StoreError> {
+    let known = || plan.joins.iter().flat_map(|join| &join.keys).map(|(key, _)| key.name.as_str());
+    match naming.keys.keys().find(|mapped| !known().any(|key| key == *mapped)) {
+        None => Ok(()),
+        Some(mapped) => {
+            let message = format!("no view of the request has a join key `{mapped}`");
+            Err(StoreError::Request { message, hint: name::suggestion(mapped, known()) })
+        }
+    }
 }
 
 fn service_joins(catalog: &Catalog, wanted: &str) -> Result<Vec<(ViewId, Join)>, StoreError> {

@@ -80,6 +80,8 @@ pub struct JoinReport {
     pub labels: ViewReport,
     /// When the first of its rows became visible in this store; `None` where nothing was loaded.
     pub first_visible: Option<String>,
+    /// Whether a load of the view was ever complete. If not, rows are still to come.
+    pub complete: bool,
     /// The last label time.
     pub last_label: Option<String>,
 }
@@ -98,8 +100,12 @@ impl Store {
         let catalog = self.applied_catalog().await?;
         let plan = self.request(&catalog, &request.wanted, &request.naming).await?;
         plan.check_names()?;
+        if let Some(join) = plan.joins.iter().find(|join| join.journal.entries == 0) {
+            return Err(StoreError::NotLoaded { view: join.view.id.clone() });
+        }
         output::format_of(&request.output)?;
-        let labels = LabelTable::read(&request.labels, &request.zone)?;
+        self.refuse_input_as_output(&catalog, request)?;
+        let labels = LabelTable::read(&request.labels, &request.zone)?.with_time_column(&request.timestamp);
         if labels.len() > LABEL_ROWS_MAX {
             let message = format!(
                 "the label table has {} rows, at most {LABEL_ROWS_MAX} are joined at once",
@@ -124,6 +130,7 @@ impl Store {
                 prefix: join.prefix.clone(),
                 history_rows: *history_rows,
                 labels: answer.report()?,
+                complete: join.journal.is_active(),
                 first_visible: first_visible(join).map(|at| at.to_string()),
                 last_label: times.iter().max().and_then(|t| Instant::from_micros(*t)).map(|t| t.to_string()),
             });
@@ -164,6 +171,25 @@ impl Store {
         report.seconds = started.elapsed().as_secs_f64();
         report.record = self.record_training(&report)?;
         Ok(report)
+    }
+
+    /// Refuses an output that would replace the labels or a source.
+    fn refuse_input_as_output(&self, catalog: &Catalog, request: &TrainRequest) -> Result<(), StoreError> {
+        let Ok(output) = request.output.canonicalize() else { return Ok(()) };
+        let sources = catalog.definitions.sources.values();
+        let sources =
+            sources.map(|each| (format!("source `{}`", each.name), self.project().resolve(&each.path)));
+        for (what, path) in
+            std::iter::once(("the label table".to_owned(), request.labels.clone())).chain(sources)
+        {
+            if path.canonicalize().is_ok_and(|path| output.starts_with(path)) {
+                let message =
+                    format!("the output `{}` would replace a file of {what}", request.output.display());
+                let hint = Some("write the training set somewhere else".to_owned());
+                return Err(StoreError::Request { message, hint });
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what is known of a training set.
@@ -260,11 +286,22 @@ impl Store {
             return Ok(0);
         }
         let Some(table) = self.offline().await?.existing_table(&join.table).await? else {
-            return Err(StoreError::Corrupt(format!(
-                "history table `{}` is gone, and its journal is not",
-                join.table
-            )));
+            let path = self.project().history_path().join(&join.table);
+            let units = join.journal.row_units.len();
+            return Err(StoreError::HistoryLost { view: join.view.id.clone(), missing: units, units, path });
         };
+        let there: HashSet<String> = table.units().await?.into_iter().map(|unit| unit.unit).collect();
+        let published = &join.journal.row_units;
+        let missing = published.iter().filter(|unit| !there.contains(*unit)).count();
+        if missing > 0 {
+            let path = self.project().history_path().join(&join.table);
+            return Err(StoreError::HistoryLost {
+                view: join.view.id.clone(),
+                missing,
+                units: published.len(),
+                path,
+            });
+        }
         'again: loop {
             let mut columns: Vec<String> = places.iter().flat_map(|place| joins[*place].columns()).collect();
             columns.sort();

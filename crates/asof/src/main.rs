@@ -26,7 +26,7 @@ use progress::Bars;
 
 /// A feature store: what a model trains on is, byte for byte, what it is served
 #[derive(Debug, Parser)]
-#[command(name = "asof", version, disable_help_subcommand = true)]
+#[command(name = "asof", version)]
 struct Cli {
     #[command(flatten)]
     everywhere: Everywhere,

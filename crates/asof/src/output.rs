@@ -59,8 +59,9 @@ pub(crate) fn start_log(everywhere: &Everywhere, serving: bool) {
         (_, 0, true) | (_, 1, false) => "info",
         _ => "debug",
     };
-    let default = format!("warn,asof={ours},asof_server={ours},asof_store={ours}");
-    let default = if everywhere.quiet { "error".to_owned() } else { default };
+    // What libraries log is for us, not for users: our own errors say what matters of it.
+    let theirs = if everywhere.verbose > 1 { "warn" } else { "off" };
+    let default = format!("{theirs},asof={ours}");
     let filter = EnvFilter::try_from_env("ASOF_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let ansi = Paint::stderr().is_colored() && std::io::stderr().is_terminal();
     tracing_subscriber::fmt()

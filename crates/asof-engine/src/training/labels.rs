@@ -31,6 +31,8 @@ pub struct LabelTable {
     /// Whether every column is text, as in a CSV file.
     text: bool,
     reading: Reading,
+    /// The column with the label times, where it is known.
+    time_column: Option<String>,
 }
 
 impl LabelTable {
@@ -58,12 +60,35 @@ impl LabelTable {
         }
         let schema = schema.unwrap_or_else(|| Arc::new(Schema::empty()));
         let rows = concat_batches(&schema, &batches)?;
-        Ok(Self { rows, path: path.into(), text, reading: Reading { zone: zone.clone(), unit: None } })
+        Ok(Self {
+            rows,
+            path: path.into(),
+            text,
+            reading: Reading { zone: zone.clone(), unit: None },
+            time_column: None,
+        })
     }
 
     /// A label table made in memory.
     pub fn from_rows(rows: RecordBatch) -> Self {
-        Self { rows, path: Path::new("request").into(), text: false, reading: Reading::default() }
+        Self {
+            rows,
+            path: Path::new("request").into(),
+            text: false,
+            reading: Reading::default(),
+            time_column: None,
+        }
+    }
+
+    /// Names the column with the label times; in a typed output it is an instant, also where it was text.
+    pub fn with_time_column(mut self, column: &str) -> Self {
+        self.time_column = Some(column.to_owned());
+        self
+    }
+
+    /// The column with the label times, where it was named.
+    pub fn time_column(&self) -> Option<&str> {
+        self.time_column.as_deref()
     }
 
     /// The number of label rows.

@@ -126,7 +126,11 @@ fn write_parquet(
     let mut fields: Vec<Arc<Field>> = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
     for (field, array) in rows.schema().fields().iter().zip(rows.columns()) {
-        let array = if labels.is_text() { infer::typed(array) } else { array.clone() };
+        let array = match labels.time_column() {
+            _ if !labels.is_text() => array.clone(),
+            Some(column) if column == field.name() => labels.values(column, ValueType::Timestamp)?,
+            _ => infer::typed(array),
+        };
         fields.push(Arc::new(Field::new(field.name(), array.data_type().clone(), true)));
         arrays.push(array);
     }

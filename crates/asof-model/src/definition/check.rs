@@ -44,7 +44,15 @@ fn check_view(definitions: &Definitions, view: &View, out: &mut Collector) {
     if !view.source.is_empty() && !definitions.sources.contains_key(&view.source) {
         missing(&object, "source", "source", &view.source, definitions.sources.keys(), out);
     }
+    let mut folded: BTreeMap<String, &str> = owners.keys().map(|key| (key.to_lowercase(), *key)).collect();
     for feature in &view.features {
+        let twin = folded.insert(feature.name.to_lowercase(), &feature.name);
+        if let Some(twin) = twin.filter(|twin| *twin != feature.name) {
+            let (one, other) = (quoted(twin), quoted(&feature.name));
+            let message = format!("columns {one} and {other} differ in letter case alone");
+            let hint = "tables that other engines read tell no letter case apart; rename one".to_owned();
+            out.problem_in(&object, &format!("features.{}", feature.name), message, Some(hint));
+        }
         if let Some(entity) = owners.get(feature.name.as_str()) {
             let message = format!("feature {} is a join key of the view", quoted(&feature.name));
             let hint = format!("it comes from entity {}; remove the feature", quoted(entity));

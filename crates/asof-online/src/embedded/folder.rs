@@ -1,11 +1,11 @@
 //! The folder of a store: opening it, who holds it, its format.
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use asof_model::Instant;
-use fjall::{Database, Keyspace, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::{Deserialize, Serialize};
 
 use super::{failure, records};
@@ -13,11 +13,58 @@ use crate::error::OnlineError;
 use crate::fields::Fields;
 
 const HOLDER_FILE: &str = "holder.json";
+/// Memory for blocks while a store is created, which reads none.
+const CACHE_BYTES_CREATING: u64 = 1 << 20;
 /// Written by the engine when a store has been created in full.
 const VERSION_FILE: &str = "version";
 
 pub(super) fn exists(path: &Path) -> bool {
     path.join(VERSION_FILE).is_file()
+}
+
+/// Creates a store where there is none, whole or not at all: it is made in a folder beside, which then takes the name.
+/// A kill on the way leaves a folder that nobody opens and the next creation removes.
+pub(super) fn create_whole(path: &Path) -> Result<(), OnlineError> {
+    let failed = |source| failure::explain_io(path, source);
+    match fs::read_dir(path) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Ok(());
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let prefix = format!(".{}.creating-", name.to_string_lossy());
+    fs::create_dir_all(parent).map_err(failed)?;
+    for entry in fs::read_dir(parent).map_err(failed)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            // Left by a killed creation; one that another process is at loses its race, and says so.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let staging = parent.join(format!("{prefix}{}", std::process::id()));
+    {
+        let database = open_database(&staging, CACHE_BYTES_CREATING)?;
+        let [_, _, _, meta] = open_keyspaces(&staging, &database)?;
+        check_format(&staging, &database, &meta)?;
+    }
+    match fs::rename(&staging, path) {
+        Ok(()) => fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed),
+        // Somebody else was first; theirs is as good.
+        Err(_) if exists(path) => fs::remove_dir_all(&staging).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The keyspaces of a store: rows, rows that wait, journal, meta. Created where they are missing.
+pub(super) fn open_keyspaces(path: &Path, database: &Database) -> Result<[Keyspace; 4], OnlineError> {
+    let open = |name: &str| {
+        let opened = database.keyspace(name, KeyspaceCreateOptions::default);
+        opened.map_err(|error| failure::explain(path, error))
+    };
+    Ok([open("rows")?, open("waiting")?, open("journal")?, open("meta")?])
 }
 
 /// Opens or creates the database in `path`.

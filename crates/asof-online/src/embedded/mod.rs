@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use asof_model::Instant;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use fjall::{Database, Keyspace, PersistMode, Readable, Snapshot};
 use parking_lot::{Mutex, RwLock};
 
 use crate::error::OnlineError;
@@ -76,14 +76,9 @@ impl EmbeddedStore {
         clock: Arc<dyn Clock>,
         holder: &str,
     ) -> Result<Self, OnlineError> {
+        folder::create_whole(path)?;
         let database = folder::open_database(path, cache_bytes.max(CACHE_BYTES_MIN))?;
-        let keyspace = |name: &str| {
-            database
-                .keyspace(name, KeyspaceCreateOptions::default)
-                .map_err(|error| failure::explain(path, error))
-        };
-        let (rows, waiting) = (keyspace("rows")?, keyspace("waiting")?);
-        let (journal, meta) = (keyspace("journal")?, keyspace("meta")?);
+        let [rows, waiting, journal, meta] = folder::open_keyspaces(path, &database)?;
         let snapshot = database.snapshot();
         folder::check_format(path, &database, &meta)?;
         let loaded = records::load(&snapshot, &meta, |error| failure::explain(path, error))?;

@@ -146,7 +146,7 @@ impl Store {
         } else {
             progress.begin(&view.id.to_string(), "bytes", Some(load.bytes));
             let admission = Admission::new(source, &keys, &view.features, instant(range.from), request.end);
-            let note = Note::Rows { features, bulk: journal.uncovered(range) };
+            let note = Note::Rows { features, bulk: journal.uncovered(range, features) };
             let folder = self.project().quarantine_path().join(target.table_name());
             let mut loading =
                 Loading::new(&mut target, what, admission, range, note, folder, &mut load, progress);

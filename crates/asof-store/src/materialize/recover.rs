@@ -20,6 +20,7 @@ use crate::{Store, StoreError};
 pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64, StoreError> {
     let folded: HashSet<String> =
         target.online.journal(target.handle).await?.into_iter().map(|stamp| stamp.unit).collect();
+    check_history(target).await?;
     let mut recovered = 0;
     // In order of their stamps, as they were folded the first time.
     let kept: Vec<JournalEntry> = store.offline().await?.journal(target.table_name()).await?;
@@ -53,6 +54,21 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
     }
     target.copy_journal().await?;
     Ok(recovered)
+}
+
+/// Refuses a history that lacks units which were published, by the online store or by the journal beside history:
+/// loading on would answer as if those rows had never been.
+async fn check_history(target: &Target<'_>) -> Result<(), StoreError> {
+    let units = target.table.units().await?;
+    let there: HashSet<&str> = units.iter().map(|unit| unit.unit.as_str()).collect();
+    let mut published = target.journal().await?.row_units;
+    for entry in target.offline.journal(target.table_name()).await? {
+        if matches!(Note::read(&entry.note)?, Note::Rows { .. }) {
+            published.insert(entry.unit);
+        }
+    }
+    target
+        .refuse_lost(published.iter().filter(|unit| !there.contains(unit.as_str())).count(), published.len())
 }
 
 fn note_of(inputs: asof_offline::UnitInputs) -> Option<(String, Note)> {

@@ -1,5 +1,6 @@
 //! One publication unit: history first, then the online store, then the copy of its stamp.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
@@ -88,6 +89,7 @@ pub struct Target<'a> {
     view: &'a View,
     keys: Vec<JoinKey>,
     table_name: String,
+    history_path: PathBuf,
     semantic_hash: String,
     created_declared: bool,
     schema: SchemaRef,
@@ -121,6 +123,7 @@ impl Store {
             view,
             keys,
             table_name,
+            history_path: self.project().history_path(),
             semantic_hash: record.semantic_hash.clone(),
             created_declared: source.is_some_and(|source| source.created.is_some()),
             schema,
@@ -213,6 +216,15 @@ impl Target<'_> {
         let unit = format!("mark-{}", &hash.to_hex()[..32]);
         self.fold(&unit, self.table.version(), note, None, Vec::new()).await?;
         Ok(())
+    }
+
+    /// Refuses a history that lacks published units.
+    pub fn refuse_lost(&self, missing: usize, units: usize) -> Result<(), StoreError> {
+        if missing == 0 {
+            return Ok(());
+        }
+        let path = self.history_path.join(&self.table_name);
+        Err(StoreError::HistoryLost { view: self.view.id.clone(), missing, units, path })
     }
 
     /// The view's semantic hash, as it is applied.

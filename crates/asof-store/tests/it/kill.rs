@@ -57,9 +57,7 @@ fn killed_loads_end_in_the_same_state() {
         let _ = child.kill();
         if child.wait().unwrap().success() {
             // It was through before: the next one begins anew.
-            std::fs::remove_dir_all(killed.root.join(".asof")).unwrap();
-            killed.apply();
-            killed.close();
+            killed = prepared();
             continue;
         }
         kills += 1;
@@ -226,6 +224,10 @@ fn train(
 fn same_as_history(project: &mut Project) -> bool {
     let keys: Vec<i64> = (0..KEYS).step_by(11).collect();
     let (online, t) = get_now(project, "trips:*", &keys);
+    if project.journal("trips").entries == 0 {
+        // Nothing was published yet; training refuses that.
+        return false;
+    }
     let history = train(project, "trips:*", &keys, &[t], KnownAt::Served);
     let differing = online.iter().zip(&history).filter(|(online, history)| online != history).count();
     assert_eq!(differing, 0, "of {} answers at {t}", keys.len());

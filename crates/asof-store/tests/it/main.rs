@@ -9,6 +9,7 @@ mod cases;
 mod definitions;
 mod driver_stats;
 mod kill;
+mod lost;
 mod parity;
 mod project;
 mod sources;

@@ -122,7 +122,18 @@ impl Project {
 
     /// Lets go of everything that is open, as the end of a command does.
     pub fn close(&mut self) {
-        self.store = None;
+        if self.store.take().is_none() {
+            return;
+        }
+        // The registry lets go of its file in a thread of its own, and removes its log then: by name, so a folder must
+        // not be removed and made anew before.
+        let log = self.root.join(".asof/registry.db-wal");
+        for _ in 0..CLOSE_MILLISECONDS_MAX {
+            if !log.exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 
     pub fn store(&mut self) -> (&Runtime, &Store) {
@@ -247,14 +258,6 @@ impl Project {
     /// A project that continues from a copy of this one's folder.
     pub fn copy(&mut self) -> Self {
         self.close();
-        // The registry lets go of its file in a thread of its own.
-        let log = self.root.join(".asof/registry.db-wal");
-        for _ in 0..CLOSE_MILLISECONDS_MAX {
-            if !log.exists() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
         let copy = Self::new("");
         copy_folder(&self.root, &copy.root);
         copy.clock.set(asof_store::Clock::now(self.clock.as_ref()));

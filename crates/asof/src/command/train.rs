@@ -134,6 +134,13 @@ fn remarks(view: &JoinReport) -> Vec<String> {
         all.push(format!("`{name}` has no row yet: run `asof materialize {}`", view.view));
         return all;
     };
+    if !view.complete {
+        all.push(format!(
+            "`{name}`: its first load is not complete, so rows that are still to come are missing here. Run \
+             `asof materialize {}` to its end and train again.",
+            view.view
+        ));
+    }
     if labels.of_these_bulk > 0 {
         let last_label = view.last_label.as_deref().unwrap_or("none");
         all.push(format!(

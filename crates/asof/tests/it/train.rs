@@ -76,17 +76,13 @@ fn other_columns() {
 #[test]
 fn nothing_loaded() {
     let scene = Scene::applied();
-    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @r"
-    exit 0
+    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @"
+    exit 1
     --- stdout
-    view     labels  matched  expired  missing  differs from served  of these bulk
-    trips@1       4        0        0        4                    0              0
-
-    `trips@1` has no row yet: run `asof materialize trips@1`
-
-    `out.csv`: 4 rows, 5 columns, [SIZE] in [SECONDS] (known at: event)
-    recorded in `[DIR]/.asof/training/[NOW]-out.json`
     --- stderr
+    error: view `trips@1` was never loaded
+
+    hint: run `asof materialize trips@1`
     ");
 }
 

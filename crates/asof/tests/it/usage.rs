@@ -137,7 +137,7 @@ fn wrong_usage() {
 #[test]
 fn help() {
     let scene = Scene::empty();
-    assert_snapshot!(scene.run("--help"), @r"
+    assert_snapshot!(scene.run("--help"), @"
     exit 0
     --- stdout
     A feature store: what a model trains on is, byte for byte, what it is served
@@ -156,6 +156,7 @@ fn help() {
       serve        Serve features over HTTP
       verify       Compare what is served with what history says, byte for byte
       completions  Print the completions of a shell
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help
