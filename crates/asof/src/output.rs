@@ -28,6 +28,18 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`print`].
+/// Says on stderr what a reader should know beyond the data; nothing with `--quiet`.
+pub(crate) fn remark(texts: impl IntoIterator<Item = String>, everywhere: &Everywhere) {
+    if everywhere.quiet {
+        return;
+    }
+    let mut out = std::io::stderr().lock();
+    for text in texts {
+        // Talk that nobody can read is no failure.
+        let _ = writeln!(out, "{text}");
+    }
+}
+
 pub(crate) fn print_json(answer: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(answer)
         .map_err(|error| Failure::new(format!("the answer has no JSON form: {error}")))?;

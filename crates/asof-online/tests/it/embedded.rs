@@ -250,3 +250,24 @@ fn a_row_newer_than_its_layout() {
     assert_eq!(refused.kind(), Kind::Conflict);
     assert!(refused.hint().unwrap().contains("added features"));
 }
+
+/// Goal: a creation that was cut short leaves nothing that is taken for a store, and nothing that stays.
+#[test]
+fn creation_is_whole() {
+    let folder = Folder::new();
+    let left = folder.keep.path().join(".online.creating-4194305");
+    // What a killed creation leaves: some of the engine's files.
+    fs::create_dir_all(left.join("keyspaces")).unwrap();
+    fs::write(left.join("0.jnl"), b"").unwrap();
+    assert!(!EmbeddedStore::exists(&folder.path()));
+    drop(open(&folder.path()).unwrap());
+    assert!(EmbeddedStore::exists(&folder.path()));
+    let names: Vec<_> =
+        fs::read_dir(folder.keep.path()).unwrap().map(|each| each.unwrap().file_name()).collect();
+    assert_eq!(names, ["online"]);
+    // An empty folder becomes a store too.
+    let empty = Folder::new();
+    fs::create_dir_all(empty.path()).unwrap();
+    drop(open(&empty.path()).unwrap());
+    drop(open(&empty.path()).unwrap());
+}

@@ -34,6 +34,7 @@ impl Materialize {
             Format::Json => output::print_json(&loads)?,
             Format::Text => output::print(&text(&loads))?,
         }
+        output::remark(loads.iter().flat_map(remarks), everywhere);
         Ok(Outcome::Done)
     }
 }
@@ -58,8 +59,7 @@ fn text(loads: &[ViewLoad]) -> String {
         cells.extend([count(rate as u64), format!("{:.1}", load.seconds)]);
         table.row(cells);
     }
-    let remarks: Vec<String> = loads.iter().flat_map(remarks).collect();
-    if remarks.is_empty() { table.to_string() } else { format!("{table}\n{}\n", remarks.join("\n")) }
+    table.to_string()
 }
 
 /// What a reader should know beyond the counts, a sentence each.
@@ -68,6 +68,9 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
     let mut say = |text: String| all.push(format!("`{}`: {text}", load.view));
     if load.unchanged {
         say("nothing to do, these very files were loaded before".to_owned());
+    }
+    if load.files_known > 0 && !load.unchanged {
+        say(format!("{} loaded before and not read again", counted(load.files_known, "file")));
     }
     if load.units_recovered > 0 {
         say(format!("finished {} that an earlier run left half done", counted(load.units_recovered, "unit")));

@@ -78,6 +78,7 @@ impl Train {
             Format::Json => output::print_json(&report)?,
             Format::Text => output::print(&text(&report))?,
         }
+        output::remark(report.views.iter().flat_map(remarks), everywhere);
         Ok(Outcome::Done)
     }
 }
@@ -104,21 +105,16 @@ fn text(report: &TrainReport) -> String {
         ];
         table.row(std::iter::once(title(view)).chain(numbers.map(count)));
     }
-    let mut text = format!("{table}\n");
-    for remark in report.views.iter().flat_map(remarks) {
-        text.push_str(&format!("{remark}\n\n"));
-    }
-    text.push_str(&format!(
-        "`{}`: {}, {}, {} in {} (known at: {})\n",
+    format!(
+        "{table}\n`{}`: {}, {}, {} in {} (known at: {}), recorded in `{}`\n",
         report.output.display(),
         counted(report.rows, "row"),
         counted(report.columns, "column"),
         output::size(report.bytes),
         output::seconds(report.seconds),
-        report.known_at
-    ));
-    text.push_str(&format!("recorded in `{}`\n", report.record.display()));
-    text
+        report.known_at,
+        report.record.display()
+    )
 }
 
 fn title(view: &JoinReport) -> String {

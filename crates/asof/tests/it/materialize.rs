@@ -15,14 +15,13 @@ fn load_and_load_again() {
     trips@1          3        3       2    0       0      1  [RATE]  [SECONDS]
     --- stderr
     ");
-    assert_snapshot!(scene.run("materialize trips"), @r"
+    assert_snapshot!(scene.run("materialize trips"), @"
     exit 0
     --- stdout
     view     rows read  written  online  bad  errors  units  rows/s  seconds
     trips@1          0        0       0    0       0      0  [RATE]  [SECONDS]
-
-    `trips@1`: nothing to do, these very files were loaded before
     --- stderr
+    `trips@1`: nothing to do, these very files were loaded before
     ");
     scene.write("data/trips.csv", format!("{TRIPS}9,2026-01-05T10:00:00Z,2026-01-05T10:00:00Z,2,3\n"));
     assert_snapshot!(scene.run("materialize trips@1"), @r"
@@ -40,14 +39,13 @@ fn load_and_load_again() {
 #[test]
 fn ranges() {
     let scene = Scene::applied();
-    assert_snapshot!(scene.run("materialize --start 2026-01-01T10:00:00Z --end 2026-01-02T10:00:00Z"), @r"
+    assert_snapshot!(scene.run("materialize --start 2026-01-01T10:00:00Z --end 2026-01-02T10:00:00Z"), @"
     exit 0
     --- stdout
     view     rows read  written  online  bad  errors  units  rows/s  seconds
     trips@1          3        2       2    0       0      1  [RATE]  [SECONDS]
-
-    `trips@1`: 1 row outside the asked range left out
     --- stderr
+    `trips@1`: 1 row outside the asked range left out
     ");
     assert_snapshot!(scene.run("materialize --start 2026-01-02 --end 2026-01-02"), @r"
     exit 1
@@ -117,10 +115,9 @@ fn bad_rows() {
     --- stdout
     view     rows read  written  online  bad  errors  units  rows/s  seconds
     trips@1          8        3       3    5       2      1  [RATE]  [SECONDS]
-
+    --- stderr
     `trips@1`: 5 bad rows set aside in `[DIR]/.asof/quarantine/trips/v1-[HASH]`, with file, row and reason
     `trips@1`: feature `trip_count` could not be read in 2 rows and is ERROR there; first: [DIR]/data/trips.csv row 4 (line 5): the text is not UTF-8
-    --- stderr
     ");
     assert_snapshot!(scene.run("get --service ranking driver_id=9"), @r"
     exit 0
@@ -269,14 +266,13 @@ fn conflicts_and_waiting_rows() {
         ),
     );
     scene.does("apply");
-    assert_snapshot!(scene.run("materialize"), @r"
+    assert_snapshot!(scene.run("materialize"), @"
     exit 0
     --- stdout
     view     rows read  written  online  bad  errors  units  rows/s  seconds
     trips@1          5        5       3    0       0      1  [RATE]  [SECONDS]
-
+    --- stderr
     `trips@1`: 1 row with the key and event time of another row and other values; name a `created` column to say which is right
     `trips@1`: 1 row in the future, served from then on
-    --- stderr
     ");
 }

@@ -53,17 +53,15 @@ fn init_and_on() {
     ");
     assert_snapshot!(
         scene.run("train --project shop --labels shop/data/labels.csv --service churn -o training.csv"),
-        @r"
+        @"
     exit 0
     --- stdout
     view                labels  matched  expired  missing  differs from served  of these bulk
     customer_profile@1       6        5        0        1                    5              5
 
-    `customer_profile@1`: 5 of 6 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of 2026-04-01T00:00:00Z, so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
-
-    `training.csv`: 6 rows, 6 columns, [SIZE] in [SECONDS] (known at: event)
-    recorded in `[DIR]/shop/.asof/training/[NOW]-training.json`
+    `training.csv`: 6 rows, 6 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/shop/.asof/training/[NOW]-training.json`
     --- stderr
+    `customer_profile@1`: 5 of 6 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of 2026-04-01T00:00:00Z, so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
     "
     );
     assert_snapshot!(scene.read("training.csv"), @r"
@@ -159,20 +157,17 @@ fn credit_scoring() {
     zipcode_features@1     28,844   28,844  28,844    0       0      1  [RATE]  [SECONDS]
     --- stderr
     ");
-    assert_snapshot!(scene.run("train --labels data/loan_table.parquet --service credit_risk -o training.parquet"), @r"
+    assert_snapshot!(scene.run("train --labels data/loan_table.parquet --service credit_risk -o training.parquet"), @"
     exit 0
     --- stdout
     view                labels  matched  expired  missing  differs from served  of these bulk
     zipcode_features@1  28,638   28,638        0        0               28,638         28,638
     credit_history@1    28,638    1,000        0   27,638                1,000          1,000
 
-    `zipcode_features@1`: 28,638 of 28,638 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of [NOW], so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
-
-    `credit_history@1`: 1,000 of 28,638 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of [NOW], so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
-
-    `training.parquet`: 28,638 rows, 26 columns, [SIZE] in [SECONDS] (known at: event)
-    recorded in `[DIR]/.asof/training/[NOW]-training.json`
+    `training.parquet`: 28,638 rows, 26 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-training.json`
     --- stderr
+    `zipcode_features@1`: 28,638 of 28,638 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of [NOW], so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
+    `credit_history@1`: 1,000 of 28,638 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of [NOW], so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
     ");
     assert_snapshot!(scene.run("get --service credit_risk zipcode=94109 dob_ssn=19530219_5179"), @r"
     exit 0

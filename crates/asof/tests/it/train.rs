@@ -8,17 +8,15 @@ use crate::support::{LABELS, Scene};
 #[test]
 fn trains() {
     let scene = Scene::loaded();
-    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @r"
+    assert_snapshot!(scene.run("train --labels labels.csv --service ranking -o out.csv"), @"
     exit 0
     --- stdout
     view     labels  matched  expired  missing  differs from served  of these bulk
     trips@1       4        2        0        2                    2              2
 
-    `trips@1`: 2 of 4 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of 2026-01-03T00:00:00Z, so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
-
-    `out.csv`: 4 rows, 5 columns, [SIZE] in [SECONDS] (known at: event)
-    recorded in `[DIR]/.asof/training/[NOW]-out.json`
+    `out.csv`: 4 rows, 5 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-out.json`
     --- stderr
+    `trips@1`: 2 of 4 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of 2026-01-03T00:00:00Z, so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
     ");
     assert_snapshot!(scene.read("out.csv"), @r"
     driver_id,event_timestamp,tipped,trip_count,rating
@@ -27,14 +25,13 @@ fn trains() {
     7,2026-01-03T00:00:00Z,true,5,
     9,2026-01-03T00:00:00Z,false,,
     ");
-    assert_snapshot!(scene.run("train --labels labels.csv --features trips:* -o out.csv --full-names --status --known-at served"), @r"
+    assert_snapshot!(scene.run("train --labels labels.csv --features trips:* -o out.csv --full-names --status --known-at served"), @"
     exit 0
     --- stdout
     view     labels  matched  expired  missing  differs from served  of these bulk
     trips@1       4        0        0        4                    0              0
 
-    `out.csv`: 4 rows, 7 columns, [SIZE] in [SECONDS] (known at: served)
-    recorded in `[DIR]/.asof/training/[NOW]-out.json`
+    `out.csv`: 4 rows, 7 columns, [SIZE] in [SECONDS] (known at: served), recorded in `[DIR]/.asof/training/[NOW]-out.json`
     --- stderr
     ");
     assert_snapshot!(scene.read("out.csv"), @r"
