@@ -27,8 +27,8 @@ pub struct Catalog {
 pub struct ViewRecord {
     /// The semantic hash as of the last apply.
     pub semantic_hash: String,
-    /// Names the view's stored rows: taken from the hash at creation, and never changed afterwards. A view that is
-    /// removed and created again with another meaning so never meets the rows of the old one.
+    /// Names the view's stored rows: drawn from the hash and the revision at creation, and never changed afterwards.
+    /// A view that is removed and created again so never meets the rows of the old one.
     pub identity: String,
 }
 
@@ -211,7 +211,7 @@ pub fn decide(
         let semantic_hash = hash::semantic_hash(view, &outcome);
         let record = match recorded.views.get(id) {
             Some(before) => ViewRecord { semantic_hash, identity: before.identity.clone() },
-            None => ViewRecord { identity: semantic_hash[..16].to_owned(), semantic_hash },
+            None => ViewRecord { identity: identity(&semantic_hash, recorded.revision), semantic_hash },
         };
         records.insert(id.clone(), record);
         let mut words = vec![view_in_words(view)];
@@ -259,6 +259,12 @@ pub fn decide(
     } else {
         Err(refusals)
     }
+}
+
+/// The name of a new view's stored rows. `revision` is the one that it is created after: no two creations share it.
+fn identity(semantic_hash: &str, revision: u64) -> String {
+    let hash = blake3::hash(format!("{semantic_hash} {revision}").as_bytes());
+    hash.to_hex()[..16].to_owned()
 }
 
 /// What was named for removal, sorted out.

@@ -28,5 +28,6 @@ pub use error::OnlineError;
 pub use layout::RowLayout;
 pub use store::{
     AnswerRow, BoxFuture, Clock, Frontier, IncomingRow, KEY_BYTES_MAX, OnlineAnswer, OnlineStore,
-    PUBLICATION_ROWS_MAX, Publication, Published, UnitStamp, ViewHandle, ViewStatistics,
+    PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Published, UnitStamp, ViewHandle,
+    ViewStatistics,
 };

@@ -133,7 +133,7 @@ impl Serving {
 
     /// Keeps the answer for `verify`, as far as the bounds of the record allow. The answer is as good without.
     fn record(&self, plan: &OnlinePlan, request: &GetRequest, answer: &Answer) {
-        let failed = self.answers.record(plan, request, answer).err();
+        let failed = self.answers.record(self.store.now(), plan, request, answer).err();
         if let (Some(error), false) = (&failed, self.unrecorded.swap(failed.is_some(), Ordering::Relaxed)) {
             tracing::warn!(%error, "answers can't be recorded for `asof verify`; serving goes on");
         }

@@ -96,14 +96,20 @@ impl Store {
 }
 
 impl AnswerLog {
-    /// Records rows of an answer, as many as the bounds allow. Never waits: where another thread is recording, or the
+    /// Records rows of an answer given at `now`, as many as the bounds allow. Never waits: where another thread is recording, or the
     /// second's share is used up, nothing is recorded.
     ///
     /// # Errors
     /// [`StoreError::Io`]. The answer is as good without its record.
-    pub fn record(&self, plan: &OnlinePlan, request: &GetRequest, answer: &Answer) -> Result<(), StoreError> {
+    pub fn record(
+        &self,
+        now: Instant,
+        plan: &OnlinePlan,
+        request: &GetRequest,
+        answer: &Answer,
+    ) -> Result<(), StoreError> {
         let Some(mut state) = self.state.try_lock() else { return Ok(()) };
-        let second = answer.t.micros().div_euclid(1_000_000);
+        let second = now.micros().div_euclid(1_000_000);
         if state.second != second {
             (state.second, state.rows) = (second, 0);
         }

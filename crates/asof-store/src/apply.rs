@@ -79,9 +79,9 @@ impl Store {
         let mut active: BTreeSet<ViewId> = BTreeSet::new();
         for id in recorded.definitions.views.keys() {
             // Only where a name could mean several versions does it matter which of them is complete.
-            let versions =
-                |id: &ViewId| read.definitions.views.keys().filter(|each| each.name == id.name).count();
-            if versions(id) > 1 && self.view_journal(recorded, id).await?.is_active() {
+            let all = recorded.definitions.views.keys().chain(read.definitions.views.keys());
+            let several = all.filter(|each| each.name == id.name).any(|each| each != id);
+            if several && self.view_journal(recorded, id).await?.is_active() {
                 active.insert(id.clone());
             }
         }

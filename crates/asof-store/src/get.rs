@@ -237,6 +237,14 @@ fn check_entities(plan: &RequestPlan, request: &GetRequest) -> Result<(), StoreE
             format!("the request has {} entity rows, at most {ENTITY_ROWS_MAX} are answered", request.rows);
         return Err(StoreError::Request { message, hint: Some("cut it into several".to_owned()) });
     }
+    if let Some((column, values)) = request.entities.iter().find(|(_, values)| values.len() != request.rows) {
+        let message =
+            format!("column `{column}` has {} values for {} entity rows", values.len(), request.rows);
+        return Err(StoreError::Request {
+            message,
+            hint: Some("give each column one value for each row".to_owned()),
+        });
+    }
     for join in &plan.joins {
         if let Some((_, column)) = join.keys.iter().find(|(_, column)| !request.entities.contains_key(column))
         {

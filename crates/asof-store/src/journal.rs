@@ -155,23 +155,22 @@ impl ViewJournal {
     /// carries it has covered everything that was loaded before. Before the first load all of them do.
     pub fn answering(&self, features: usize) -> usize {
         let Some(first) = self.loads.first() else { return features };
-        let (mut answering, mut hull) = (first.features, first.range);
-        for load in &self.loads[1..] {
-            if covers(load.range, hull) && load.features > answering {
+        let mut answering = first.features;
+        for (place, load) in self.loads.iter().enumerate() {
+            let (with, without): (Vec<&Load>, Vec<&Load>) =
+                self.loads[..=place].iter().partition(|each| each.features >= load.features);
+            let open = without.iter().flat_map(|each| left((each.range.from, each.range.until), &with));
+            if load.features > answering && open.count() == 0 {
                 answering = load.features;
             }
-            hull = Interval { from: hull.from.min(load.range.from), until: hull.until.max(load.range.until) };
         }
         answering.min(features)
     }
 
     /// The parts of `range` that no complete load with that many features has covered yet.
     pub fn uncovered(&self, range: Interval, features: usize) -> Vec<(i64, i64)> {
-        let mut open = vec![(range.from, range.until)];
-        for load in self.loads.iter().filter(|load| load.features >= features) {
-            open = open.into_iter().flat_map(|part| without(part, load.range)).collect();
-        }
-        open
+        let loads: Vec<&Load> = self.loads.iter().filter(|load| load.features >= features).collect();
+        left((range.from, range.until), &loads)
     }
 }
 
@@ -196,6 +195,14 @@ impl Store {
 
 fn covers(outer: Interval, inner: Interval) -> bool {
     outer.from <= inner.from && outer.until >= inner.until
+}
+
+/// What is left of a half-open part when the ranges of loads are taken out.
+fn left(part: (i64, i64), loads: &[&Load]) -> Vec<(i64, i64)> {
+    let take = |open: Vec<(i64, i64)>, load: &&Load| {
+        open.into_iter().flat_map(|part| without(part, load.range)).collect()
+    };
+    loads.iter().fold(vec![part], take)
 }
 
 /// What is left of a half-open part when a range is taken out.
@@ -223,6 +230,11 @@ mod tests {
         assert_eq!(journal(&[load(2, 0, 10), load(3, 0, 10)]).answering(3), 3);
         assert_eq!(journal(&[load(2, 0, 10), load(2, 10, 20), load(3, 0, 10)]).answering(3), 2);
         assert_eq!(journal(&[load(2, 0, 10), load(2, 10, 20), load(3, 0, 20)]).answering(3), 3);
+        assert_eq!(journal(&[load(2, 0, 10), load(3, 5, 10), load(3, 0, 5)]).answering(3), 3, "in parts");
+        assert_eq!(
+            journal(&[load(2, 0, 10), load(2, 20, 30), load(3, 0, 10), load(3, 20, 30)]).answering(3),
+            3
+        );
     }
 
     /// Goal: bulk is what no complete load has covered.

@@ -173,9 +173,13 @@ impl Store {
         Ok(report)
     }
 
-    /// Refuses an output that would replace the labels or a source.
+    /// Refuses an output that would replace the labels or a source, or be read as one later.
     fn refuse_input_as_output(&self, catalog: &Catalog, request: &TrainRequest) -> Result<(), StoreError> {
-        let Ok(output) = request.output.canonicalize() else { return Ok(()) };
+        let folder = request.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(std::path::Path::new(".")).canonicalize();
+        // A folder that is not there holds no input; writing will say so.
+        let (Ok(folder), Some(name)) = (folder, request.output.file_name()) else { return Ok(()) };
+        let output = folder.join(name).canonicalize().unwrap_or(folder.join(name));
         let sources = catalog.definitions.sources.values();
         let sources =
             sources.map(|each| (format!("source `{}`", each.name), self.project().resolve(&each.path)));
@@ -183,8 +187,10 @@ impl Store {
             std::iter::once(("the label table".to_owned(), request.labels.clone())).chain(sources)
         {
             if path.canonicalize().is_ok_and(|path| output.starts_with(path)) {
-                let message =
-                    format!("the output `{}` would replace a file of {what}", request.output.display());
+                let message = format!(
+                    "the output `{}` would stand among the files of {what}",
+                    request.output.display()
+                );
                 let hint = Some("write the training set somewhere else".to_owned());
                 return Err(StoreError::Request { message, hint });
             }

@@ -5,10 +5,14 @@ use std::fs::File;
 use asof_model::name;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::ParquetMetaData;
 
 use super::raw::{Places, RawBatch, RawColumn, normalise};
 use super::{RAW_BATCH_ROWS, RawBatches, SourceFile};
 use crate::EngineError;
+
+/// Bytes of a batch that are aimed at, decoded.
+const BATCH_BYTES: usize = 64 * 1024 * 1024;
 
 /// Opens a Parquet file; see [`super::open`].
 pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatches, EngineError> {
@@ -32,8 +36,9 @@ pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatc
         }
     }
     let roots = schema.fields().iter().enumerate().filter(|(_, field)| columns.contains(field.name()));
+    let batch_rows = batch_rows(builder.metadata());
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(index, _)| index));
-    let reader = builder.with_projection(mask).with_batch_size(RAW_BATCH_ROWS).build();
+    let reader = builder.with_projection(mask).with_batch_size(batch_rows).build();
     Ok(Box::new(ParquetBatches {
         reader: reader.map_err(|error| damaged(file, &error.to_string()))?,
         what: what.to_owned(),
@@ -42,6 +47,14 @@ pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatc
         row: 1,
         done: false,
     }))
+}
+
+/// Rows in a batch: fewer where rows are wide, so that a batch stays within [`BATCH_BYTES`] as far as the file tells.
+fn batch_rows(metadata: &ParquetMetaData) -> usize {
+    let bytes: i64 = metadata.row_groups().iter().map(|group| group.total_byte_size()).sum();
+    let rows = metadata.file_metadata().num_rows().max(1);
+    let row_bytes = usize::try_from(bytes / rows).unwrap_or(0).max(1);
+    (BATCH_BYTES / row_bytes).clamp(1, RAW_BATCH_ROWS)
 }
 
 fn damaged(file: &SourceFile, reason: &str) -> EngineError {

@@ -69,6 +69,8 @@ impl<'a, 't> Loading<'a, 't> {
                 self.load.count(&raw, &admitted);
                 rows.add(&raw, admitted);
                 if rows.is_full() {
+                    // A unit is named by the content that was identified: it must be what was read.
+                    file.check_unchanged(fingerprint)?;
                     self.publish(pack, ordinal, std::mem::take(&mut rows)).await?;
                     ordinal += 1;
                 }

@@ -69,7 +69,7 @@ pub struct ViewLoad {
     pub feature_errors: BTreeMap<String, FeatureErrors>,
     /// Rows with equal instants and other values, where the source names no created column.
     pub conflicts: u64,
-    /// Rows that wait for their instant, under the keys that were touched.
+    /// Rows that wait for their instant: the most that one unit left waiting under the keys that it touched.
     pub waiting: u64,
     /// Of those, rows in overflow records.
     pub waiting_overflowed: u64,

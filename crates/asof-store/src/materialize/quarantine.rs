@@ -47,7 +47,8 @@ impl Quarantine {
             let mut file = std::fs::File::create(&partial)?;
             file.write_all(&text)?;
             file.sync_all()?;
-            std::fs::rename(&partial, &path)
+            std::fs::rename(&partial, &path)?;
+            std::fs::File::open(&self.folder)?.sync_all()
         };
         write().map_err(|error| writing(&path, error))
     }

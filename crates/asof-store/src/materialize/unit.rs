@@ -7,13 +7,14 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
 use asof_engine::join::Interval;
-use asof_engine::source::{Admitted, BadRow, RawBatch};
+use asof_engine::source::{Admitted, BadRow, RAW_BATCH_ROWS, RawBatch};
 use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
 use asof_model::{Instant, ValueType};
 use asof_offline::{JournalEntry, OfflineStore, Table, TableSpec};
 use asof_online::{
-    IncomingRow, OnlineStore, PUBLICATION_ROWS_MAX, Publication, RowLayout, UnitStamp, ViewHandle,
+    IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, RowLayout, UnitStamp,
+    ViewHandle,
 };
 use serde_json::json;
 
@@ -27,8 +28,12 @@ const UNIT_ROWS: usize = 100_000;
 /// A unit is cut once its columns take this many bytes of memory.
 const UNIT_BYTES: usize = 128 * 1024 * 1024;
 
+/// The version of the program, which may cut the same files elsewhere than another one does: a unit's name says it, so
+/// that units of two versions are never taken for each other.
+const CUT_REVISION: &str = env!("CARGO_PKG_VERSION");
+
 // A cut comes after a whole batch, and a publication must still hold it.
-const _: () = assert!(UNIT_ROWS + asof_engine::source::RAW_BATCH_ROWS <= PUBLICATION_ROWS_MAX);
+const _: () = assert!(UNIT_ROWS + RAW_BATCH_ROWS <= PUBLICATION_ROWS_MAX);
 
 /// The rows of a unit as they are gathered.
 #[derive(Default)]
@@ -145,7 +150,7 @@ impl Target<'_> {
     /// The scope of a load of `range`.
     pub fn scope(&self, range: Interval) -> Scope {
         Scope(format!(
-            "{} {} {} {} {UNIT_ROWS} {UNIT_BYTES}",
+            "{} {} {} {} {UNIT_ROWS} {UNIT_BYTES} {RAW_BATCH_ROWS} {CUT_REVISION}",
             self.table_name, self.semantic_hash, range.from, range.until
         ))
     }
@@ -169,11 +174,20 @@ impl Target<'_> {
     ) -> Result<Outcome, StoreError> {
         let batches =
             rows.batches.iter().map(|batch| self.history_rows(batch, unit)).collect::<Result<Vec<_>, _>>()?;
-        let record = json!({ "note": note, "files": inputs });
-        let appended = self.table.append(unit, &batches, record).await?;
         let mut incoming = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for batch in &batches {
             self.incoming_rows(batch, self.view.features.len(), &mut incoming)?;
+        }
+        // Before history is written: a unit there that the online store can't take would block the view for ever.
+        refuse_large(&incoming)?;
+        let record = json!({ "note": note, "files": inputs });
+        let appended = self.table.append(unit, &batches, record).await?;
+        if appended.rows != incoming.len() as u64 {
+            let (there, here) = (appended.rows, incoming.len());
+            return Err(StoreError::Corrupt(format!(
+                "unit `{unit}` of `{}` has {there} rows in history, and {here} were read for it",
+                self.table_name
+            )));
         }
         let published = self.fold(unit, appended.version, note, None, incoming).await?;
         Ok(Outcome {
@@ -195,17 +209,32 @@ impl Target<'_> {
         visible: Option<Instant>,
         rows: Vec<IncomingRow>,
     ) -> Result<asof_online::Published, StoreError> {
+        let note_text = note.to_text();
         let publication = Publication {
             view: self.handle,
             layout: &self.layout,
             unit,
             position,
-            note: &note.to_text(),
+            note: &note_text,
             created_declared: self.created_declared,
             visible,
             rows,
         };
-        Ok(self.online.publish(publication).await?)
+        let rows = publication.rows.len() as u64;
+        let note = publication.note;
+        let published = self.online.publish(publication).await?;
+        // At once: what serving answers from must be in history for whoever looks there, and the stamp of a unit must
+        // outlive a lost online store.
+        let entry = JournalEntry {
+            table: self.table_name.clone(),
+            unit: unit.to_owned(),
+            visible: published.visible,
+            position,
+            rows,
+            note: note.to_owned(),
+        };
+        self.offline.append_journal(&[entry]).await?;
+        Ok(published)
     }
 
     /// Puts a mark without rows into the journal.
@@ -303,6 +332,21 @@ pub(crate) async fn copy_stamps(
     };
     let entries: Vec<JournalEntry> = online.journal(view).await?.into_iter().map(entry).collect();
     Ok(offline.append_journal(&entries).await?)
+}
+
+/// Refuses rows that one publication can't hold.
+fn refuse_large(rows: &[IncomingRow]) -> Result<(), StoreError> {
+    let bytes: usize = rows.iter().map(|row| row.key.len() + row.row.len()).sum();
+    if bytes <= PUBLICATION_BYTES_MAX {
+        return Ok(());
+    }
+    Err(StoreError::Request {
+        message: format!(
+            "{} rows take {bytes} bytes, at most {PUBLICATION_BYTES_MAX} are published together",
+            rows.len()
+        ),
+        hint: Some("cut the source into files of fewer rows".to_owned()),
+    })
 }
 
 fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, StoreError> {

@@ -72,6 +72,9 @@ fn text(report: &VerifyReport) -> String {
             text.push_str(&format!("`{0}` has no row yet: run `asof materialize {0}`\n", view.view));
         }
     }
+    for view in &report.past_sunset {
+        text.push_str(&format!("`{view}` is past its sunset and answers nobody: left out\n"));
+    }
     if report.values == 0 {
         text.push_str("nothing to verify: run `asof materialize`\n");
         return text;
