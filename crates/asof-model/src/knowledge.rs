@@ -27,8 +27,9 @@ impl KnownAt {
         }
     }
 
-    /// The first instant from which a row with these instants may be seen.
-    pub fn from_instant(self, event: Instant, created: Instant, visible: Instant) -> Instant {
+    /// The first instant from which a row with these instants may be seen: as [`Instant`]s, or as the microseconds that
+    /// columns hold.
+    pub fn from_instant<T: Ord>(self, event: T, created: T, visible: T) -> T {
         match self {
             Self::Event => event,
             Self::Created => event.max(created),

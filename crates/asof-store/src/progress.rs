@@ -8,8 +8,6 @@ pub trait Progress: Send + Sync {
     fn advance(&self, amount: u64);
     /// It is done; `summary` says in a few words with what result.
     fn finish(&self, summary: &str);
-    /// A remark that does not wait for the end.
-    fn note(&self, text: &str);
 }
 
 /// Nobody listens.
@@ -19,5 +17,4 @@ impl Progress for NoProgress {
     fn begin(&self, _what: &str, _unit: &'static str, _total: Option<u64>) {}
     fn advance(&self, _amount: u64) {}
     fn finish(&self, _summary: &str) {}
-    fn note(&self, _text: &str) {}
 }

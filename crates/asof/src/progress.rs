@@ -86,12 +86,6 @@ impl Progress for Bars {
             self.say(&format!("{}: {summary}", work.what));
         }
     }
-
-    fn note(&self, text: &str) {
-        if !self.quiet {
-            self.say(text);
-        }
-    }
 }
 
 impl Drop for Bars {

@@ -169,11 +169,7 @@ impl ViewJoin {
             let candidate =
                 Candidate { event, created, address: Address { batch: current, row: row as u32 } };
             for (set, candidates) in self.candidates.iter_mut().enumerate() {
-                let from = match candidates.known_at {
-                    KnownAt::Event => event,
-                    KnownAt::Created => event.max(created),
-                    KnownAt::Served => event.max(created).max(visible),
-                };
+                let from = candidates.known_at.from_instant(event, created, visible);
                 let Some(slot) = self.labels.first_slot(group, from) else { continue };
                 match candidates.offer(slot, candidate, |a, b| ties.rank(a, b)) {
                     Ok(true) => touched.push((set, slot)),

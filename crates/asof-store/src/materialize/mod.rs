@@ -156,7 +156,6 @@ impl Store {
             load.quarantine = loading.quarantined();
             let note = Note::Load { features, from: range.from, until: range.until };
             target.mark(&note).await?;
-            target.copy_journal().await?;
             progress.finish(&format!("{} rows", load.rows_read));
         }
         load.seconds = started.elapsed().as_secs_f64();

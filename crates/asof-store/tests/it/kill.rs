@@ -135,7 +135,6 @@ impl Progress for DeathAfter {
         }
     }
     fn finish(&self, _: &str) {}
-    fn note(&self, _: &str) {}
 }
 
 fn run(project: &Project) -> Child {
