@@ -27,4 +27,20 @@ pub trait Explain: std::error::Error {
     fn hint(&self) -> Option<String> {
         None
     }
+
+    /// What is behind the error, the nearest cause first; a cause that its text tells already is left out.
+    fn causes(&self) -> Vec<String> {
+        let message = self.to_string();
+        let mut causes: Vec<String> = Vec::new();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            // Some errors carry the text of their cause in their own.
+            if !message.contains(&text) && !causes.iter().any(|known| known.contains(&text)) {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        causes
+    }
 }

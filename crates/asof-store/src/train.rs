@@ -317,7 +317,8 @@ impl Store {
             scan.event_from = oldest_of_use(join.view.keep, times);
             scan.batch_rows = SCAN_ROWS;
             let total: u64 = table.files_to_read(&scan)?.iter().map(|file| file.rows).sum();
-            progress.begin(&format!("join {}", join.view.id), "rows", Some(total));
+            let what = format!("join {}", join.view.id);
+            progress.begin(&what, "rows", Some(total));
             let mut rows = 0;
             let mut batches = table.scan(scan);
             while let Some(batch) = batches.try_next().await? {
@@ -330,9 +331,9 @@ impl Store {
                         continue 'again;
                     }
                 }
-                progress.advance(batch.num_rows() as u64);
+                progress.advance(&what, batch.num_rows() as u64);
             }
-            progress.finish(&format!("{rows} rows"));
+            progress.finish(&what, &format!("{rows} rows"));
             return Ok(rows);
         }
     }

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use asof_model::Explain;
 use asof_server::ServerError;
 use asof_store::StoreError;
+use asof_store::materialize::ViewFailure;
 
 /// What a command failed of: one error, or every problem of the files.
 #[derive(Debug)]
@@ -34,18 +35,21 @@ impl Failure {
     }
 
     fn explained(error: &dyn Explain) -> Self {
-        let message = error.to_string();
-        let mut causes: Vec<String> = Vec::new();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            let text = cause.to_string();
-            // Some errors carry the text of their cause in their own.
-            if !message.contains(&text) && !causes.iter().any(|known| known.contains(&text)) {
-                causes.push(text);
-            }
-            next = cause.source();
-        }
+        let (message, causes) = (error.to_string(), error.causes());
         Self { parts: vec![Part { message, causes, hint: error.hint() }] }
+    }
+
+    /// Views that could not be loaded, each in its own words; where there were others beside, each is named.
+    pub(crate) fn of_views(failures: &[ViewFailure], alone: bool) -> Self {
+        let part = |failure: &ViewFailure| Part {
+            message: match alone {
+                true => failure.message.clone(),
+                false => format!("view `{}`: {}", failure.view, failure.message),
+            },
+            causes: failure.causes.clone(),
+            hint: failure.hint.clone(),
+        };
+        Self { parts: failures.iter().map(part).collect() }
     }
 
     /// Prints it to stderr. Nothing can be done where that fails.

@@ -16,7 +16,7 @@ use asof_model::entry::{self, EntryError, KEY_BYTES_MAX, Raw, Reading, VALUE_BYT
 use asof_model::spec::{Feature, JoinKey, Source};
 use asof_model::value::{canonical_f32, canonical_f64};
 use asof_model::{Instant, ValueType, Zone, time};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::raw::{Cow, RawBatch, RawColumn};
 use crate::EngineError;
@@ -59,7 +59,7 @@ pub struct Admitted {
 }
 
 /// Errors of one feature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureErrors {
     /// Rows.
     pub count: u64,

@@ -54,20 +54,31 @@ impl<'a, 't> Loading<'a, 't> {
         }
     }
 
-    /// Publishes the rows of a pack, then marks its files as read.
+    /// Publishes the rows of the packs, one pack after the other.
     ///
     /// # Errors
     /// The first failure of reading or publishing; a file that changed meanwhile.
-    pub async fn read_pack(&mut self, pack: &Pack) -> Result<(), StoreError> {
+    pub async fn read(&mut self, packs: &[Pack]) -> Result<(), StoreError> {
+        for pack in packs {
+            self.read_pack(pack).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes the rows of a pack, then marks its files as read.
+    async fn read_pack(&mut self, pack: &Pack) -> Result<(), StoreError> {
         let mut rows = UnitRows::default();
         let mut ordinal = 0;
         for (file, fingerprint) in &pack.files {
+            // A row is set aside with its file, which is read again unless the whole of it was published.
+            let mut bad = self.quarantine.of_file(&fingerprint.hash);
             let mut left = fingerprint.size;
             for batch in source::open(&self.what, file, self.admission.columns())? {
                 let raw = batch?;
                 let admitted = self.admission.admit(&raw)?;
-                self.load.count(&raw, &admitted);
-                rows.add(&raw, admitted);
+                self.load.count_rows(&raw, &admitted);
+                bad.add(&admitted.bad)?;
+                rows.add(&raw, admitted.rows);
                 if rows.is_full() {
                     // A unit is named by the content that was identified: it must be what was read.
                     file.check_unchanged(fingerprint)?;
@@ -77,10 +88,11 @@ impl<'a, 't> Loading<'a, 't> {
                 // The reader does not say where in the file it is; rows say it well enough.
                 let step = raw.approximate_bytes().min(left);
                 left -= step;
-                self.progress.advance(step);
+                self.progress.advance(self.target.name(), step);
             }
-            self.progress.advance(left);
+            self.progress.advance(self.target.name(), left);
             file.check_unchanged(fingerprint)?;
+            self.quarantine.keep(bad)?;
         }
         self.publish(pack, ordinal, rows).await?;
         let Interval { from, until } = self.range;
@@ -95,23 +107,11 @@ impl<'a, 't> Loading<'a, 't> {
 
     async fn publish(&mut self, pack: &Pack, ordinal: u64, rows: UnitRows) -> Result<(), StoreError> {
         let unit = pack.unit_name(&self.scope, ordinal);
-        // First, so that a crash can't lose them: a row is set aside before the rows around it are published.
-        self.quarantine.write(&unit, rows.bad())?;
         if rows.is_empty() {
             return Ok(());
         }
         let outcome = self.target.publish_unit(&unit, rows, &self.note, pack.record()).await?;
-        let load = &mut *self.load;
-        load.rows_written += outcome.rows_written;
-        load.rows_online += outcome.rows_online;
-        load.conflicts += outcome.conflicts;
-        load.waiting = load.waiting.max(outcome.waiting);
-        load.waiting_overflowed = load.waiting_overflowed.max(outcome.waiting_overflowed);
-        if outcome.already {
-            load.units_already += 1;
-        } else {
-            load.units_published += 1;
-        }
+        self.load.count_unit(&outcome);
         Ok(())
     }
 }

@@ -4,35 +4,39 @@
 //! stamp enter the online store in one atomic batch; then the stamp is copied beside history. A unit's name is drawn
 //! from what it was made of, so a run that was killed at any point and is run again finds what is done and goes on.
 //!
-//! [`inputs`] says what is read and names the units, [`loading`] reads and cuts, [`unit`] publishes one unit, [`recover`] finishes what a killed run
-//! left half done and rebuilds a lost online store, [`quarantine`] keeps the rows set aside.
+//! Several views are loaded at a time. One that fails does not hold up the others: each is reported.
+//!
+//! [`inputs`] says what is read and names the units, [`loading`] reads and cuts, [`unit`] publishes one unit,
+//! [`recover`] finishes what a killed run left half done and rebuilds a lost online store, [`quarantine`] keeps the rows
+//! set aside, [`jobs`] does several views at a time, [`report`] says what came of it.
 
 mod inputs;
+mod jobs;
 mod loading;
 mod quarantine;
 mod recover;
+mod report;
 mod unit;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 
 use asof_engine::join::Interval;
-use asof_engine::source::admission::FeatureErrors;
-use asof_engine::source::{self, Admission};
+use asof_engine::source::Admission;
+use asof_model::Instant;
 use asof_model::name::ViewRef;
 use asof_model::plan::Catalog;
 use asof_model::spec::View;
-use asof_model::{Instant, ViewId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::journal::Note;
 use crate::{Progress, Store, StoreError, catalog};
 use inputs::Inputs;
 use loading::Loading;
+pub use report::{MaterializeReport, Totals, ViewFailure, ViewLoad};
 pub(crate) use unit::copy_stamps;
 
 /// What to materialise.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaterializeRequest {
     /// Views by name with or without version; empty: every version of every view.
     pub views: Vec<String>,
@@ -40,49 +44,9 @@ pub struct MaterializeRequest {
     pub start: Option<Instant>,
     /// Events before this instant. `None`: to the end.
     pub end: Option<Instant>,
-}
-
-/// What came of one view.
-#[derive(Debug, Clone, Serialize)]
-pub struct ViewLoad {
-    /// The view.
-    pub view: String,
-    /// Files of the source.
-    pub files: u64,
-    /// Of those, files whose rows were all published before and that were not read again.
-    pub files_known: u64,
-    /// Bytes read.
-    pub bytes: u64,
-    /// Rows read.
-    pub rows_read: u64,
-    /// Rows written to history in this run.
-    pub rows_written: u64,
-    /// Rows that became the latest of their key, or wait to.
-    pub rows_online: u64,
-    /// Rows whose event lies outside the asked range.
-    pub rows_outside: u64,
-    /// Rows set aside.
-    pub rows_bad: u64,
-    /// Where they are.
-    pub quarantine: Option<PathBuf>,
-    /// Features that could not be read, with a count and the first reason each.
-    pub feature_errors: BTreeMap<String, FeatureErrors>,
-    /// Rows with equal instants and other values, where the source names no created column.
-    pub conflicts: u64,
-    /// Rows that wait for their instant: the most that one unit left waiting under the keys that it touched.
-    pub waiting: u64,
-    /// Of those, rows in overflow records.
-    pub waiting_overflowed: u64,
-    /// Units of an earlier run that were found half done and finished.
-    pub units_recovered: u64,
-    /// Units that were there already.
-    pub units_already: u64,
-    /// Units published in this run.
-    pub units_published: u64,
-    /// Whether every file was published before, so that there was nothing to do.
-    pub unchanged: bool,
-    /// Seconds it took.
-    pub seconds: f64,
+    /// How many views are loaded at a time. `None`: one for each core.
+    #[serde(default)]
+    pub jobs: Option<NonZeroUsize>,
 }
 
 impl Store {
@@ -90,14 +54,18 @@ impl Store {
     ///
     /// Safe to kill at any point and to run again: it ends in the same state.
     ///
+    /// A view that fails is in the report; the others are loaded all the same. Rows that can't be read are no failure:
+    /// they are set aside and counted.
+    ///
     /// # Errors
-    /// The first failure; what was published until then stays, and a run after it goes on from there. Rows that can't
-    /// be read are no failure: they are set aside and counted.
+    /// What keeps every view from being loaded: [`StoreError::NothingApplied`], [`StoreError::Unknown`], an empty range; those of opening
+    /// history and the online store.
     pub async fn materialize(
         &self,
         request: &MaterializeRequest,
         progress: &dyn Progress,
-    ) -> Result<Vec<ViewLoad>, StoreError> {
+    ) -> Result<MaterializeReport, StoreError> {
+        let started = std::time::Instant::now();
         if let (Some(start), Some(end)) = (request.start, request.end)
             && start >= end
         {
@@ -108,11 +76,16 @@ impl Store {
             });
         }
         let catalog = self.applied_catalog().await?;
-        let mut loads = Vec::new();
-        for view in selected(&catalog, &request.views)? {
-            loads.push(self.load_view(&catalog, view, request, progress).await?);
-        }
-        Ok(loads)
+        let views = selected(&catalog, &request.views)?;
+        // What no view can do without fails once, and not once for each.
+        self.online().await?;
+        self.offline().await?;
+        let at_a_time = jobs::count(request.jobs, views.len());
+        let outcomes =
+            jobs::each(&views, at_a_time, |view| Box::pin(self.load_view(&catalog, view, request, progress)));
+        let outcomes = outcomes.await;
+        let outcomes = views.iter().map(|view| view.id.clone()).zip(outcomes).collect();
+        Ok(MaterializeReport::new(outcomes, started.elapsed().as_secs_f64()))
     }
 
     async fn load_view(
@@ -144,58 +117,22 @@ impl Store {
         if inputs.packs.is_empty() && journal.has_loaded(features, range) {
             load.unchanged = true;
         } else {
-            progress.begin(&view.id.to_string(), "bytes", Some(load.bytes));
+            let work = view.id.to_string();
+            progress.begin(&work, "bytes", Some(load.bytes));
             let admission = Admission::new(source, &keys, &view.features, instant(range.from), request.end);
             let note = Note::Rows { features, bulk: journal.uncovered(range, features) };
             let folder = self.project().quarantine_path().join(target.table_name());
             let mut loading =
                 Loading::new(&mut target, what, admission, range, note, folder, &mut load, progress);
-            for pack in &inputs.packs {
-                loading.read_pack(pack).await?;
-            }
+            let loaded = loading.read(&inputs.packs).await;
             load.quarantine = loading.quarantined();
+            progress.finish(&work, &format!("{} rows", load.rows_read));
+            loaded?;
             let note = Note::Load { features, from: range.from, until: range.until };
             target.mark(&note).await?;
-            progress.finish(&format!("{} rows", load.rows_read));
         }
         load.seconds = started.elapsed().as_secs_f64();
         Ok(load)
-    }
-}
-
-impl ViewLoad {
-    fn new(view: &ViewId) -> Self {
-        Self {
-            view: view.to_string(),
-            files: 0,
-            files_known: 0,
-            bytes: 0,
-            rows_read: 0,
-            rows_written: 0,
-            rows_online: 0,
-            rows_outside: 0,
-            rows_bad: 0,
-            quarantine: None,
-            feature_errors: BTreeMap::new(),
-            conflicts: 0,
-            waiting: 0,
-            waiting_overflowed: 0,
-            units_recovered: 0,
-            units_already: 0,
-            units_published: 0,
-            unchanged: false,
-            seconds: 0.0,
-        }
-    }
-
-    fn count(&mut self, raw: &source::RawBatch, admitted: &source::Admitted) {
-        self.rows_read += (raw.rows + raw.broken.len()) as u64;
-        self.rows_bad += admitted.bad.len() as u64;
-        self.rows_outside += admitted.outside;
-        for (feature, errors) in &admitted.feature_errors {
-            let sum = self.feature_errors.entry(feature.clone());
-            sum.and_modify(|sum| sum.count += errors.count).or_insert_with(|| errors.clone());
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
 use asof_engine::join::Interval;
-use asof_engine::source::{Admitted, BadRow, RAW_BATCH_ROWS, RawBatch};
+use asof_engine::source::{RAW_BATCH_ROWS, RawBatch};
 use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
 use asof_model::{Instant, ValueType};
@@ -39,19 +39,17 @@ const _: () = assert!(UNIT_ROWS + RAW_BATCH_ROWS <= PUBLICATION_ROWS_MAX);
 #[derive(Default)]
 pub struct UnitRows {
     batches: Vec<RecordBatch>,
-    bad: Vec<BadRow>,
     raw_rows: usize,
     bytes: usize,
 }
 
 impl UnitRows {
-    /// Adds what came of a raw batch.
-    pub fn add(&mut self, raw: &RawBatch, admitted: Admitted) {
+    /// Adds the rows that came of a raw batch.
+    pub fn add(&mut self, raw: &RawBatch, admitted: RecordBatch) {
         self.raw_rows += raw.rows + raw.broken.len();
         self.bytes += raw.approximate_bytes() as usize;
-        self.bad.extend(admitted.bad);
-        if admitted.rows.num_rows() > 0 {
-            self.batches.push(admitted.rows);
+        if admitted.num_rows() > 0 {
+            self.batches.push(admitted);
         }
     }
 
@@ -65,11 +63,6 @@ impl UnitRows {
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()
     }
-
-    /// The rows set aside.
-    pub fn bad(&self) -> &[BadRow] {
-        &self.bad
-    }
 }
 
 /// What a publication came to.
@@ -77,6 +70,8 @@ impl UnitRows {
 pub struct Outcome {
     /// Rows written to history now.
     pub rows_written: u64,
+    /// Rows that were there already, or twice in the unit.
+    pub rows_repeated: u64,
     /// Rows that became the latest of their key, or wait to.
     pub rows_online: u64,
     /// Conflicts found.
@@ -92,6 +87,7 @@ pub struct Outcome {
 /// Where the rows of one view version go.
 pub struct Target<'a> {
     view: &'a View,
+    name: String,
     keys: Vec<JoinKey>,
     table_name: String,
     history_path: PathBuf,
@@ -126,6 +122,7 @@ impl Store {
         let types: Vec<ValueType> = view.features.iter().map(|feature| feature.value_type).collect();
         Ok(Target {
             view,
+            name: view.id.to_string(),
             keys,
             table_name,
             history_path: self.project().history_path(),
@@ -142,6 +139,11 @@ impl Store {
 }
 
 impl Target<'_> {
+    /// The view in words: what its load is called in progress.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The history table's name.
     pub fn table_name(&self) -> &str {
         &self.table_name
@@ -192,6 +194,7 @@ impl Target<'_> {
         let published = self.fold(unit, appended.version, note, None, incoming).await?;
         Ok(Outcome {
             rows_written: if appended.already_there { 0 } else { appended.rows },
+            rows_repeated: published.rows_repeated,
             rows_online: published.rows_added,
             conflicts: published.conflicts,
             waiting: published.waiting,

@@ -119,9 +119,9 @@ impl Store {
             report.values += verified.values + verified.recorded_values;
             report.identical += verified.identical + verified.recorded_identical;
             report.views.push(verified);
-            progress.advance(1);
+            progress.advance("verify", 1);
         }
-        progress.finish("verified");
+        progress.finish("verify", "verified");
         Ok(report)
     }
 

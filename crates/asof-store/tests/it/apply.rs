@@ -150,7 +150,7 @@ fn added_feature() {
         start: Some(at("2029-12-31T11:00:00Z")),
         ..Default::default()
     };
-    project.try_materialize(&part).unwrap();
+    assert_eq!(project.try_materialize(&part).unwrap().failures, []);
     let refused = project.try_get(&ask(&["trips:rating"]), &keys, 2, None, false).err().unwrap();
     assert!(matches!(refused, StoreError::NotBackfilled { .. }), "{refused}");
 

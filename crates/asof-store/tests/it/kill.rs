@@ -121,7 +121,9 @@ fn child_that_may_be_killed() {
     let store = asof_store::Store::new(project, Arc::new(asof_store::SystemClock), "a child");
     let views = if batches == i64::MAX { Vec::new() } else { vec!["trips".to_owned()] };
     let request = MaterializeRequest { views, ..MaterializeRequest::default() };
-    runtime.block_on(Box::pin(store.materialize(&request, &DeathAfter(AtomicI64::new(batches))))).unwrap();
+    let death = DeathAfter(AtomicI64::new(batches));
+    let report = runtime.block_on(Box::pin(store.materialize(&request, &death))).unwrap();
+    assert_eq!(report.failures, []);
 }
 
 /// Ends the process, as a kill does, once so many batches were read and, where they filled a unit, published.
@@ -129,12 +131,12 @@ struct DeathAfter(AtomicI64);
 
 impl Progress for DeathAfter {
     fn begin(&self, _: &str, _: &'static str, _: Option<u64>) {}
-    fn advance(&self, _: u64) {
+    fn advance(&self, _: &str, _: u64) {
         if self.0.fetch_sub(1, Ordering::SeqCst) == 1 {
             std::process::abort();
         }
     }
-    fn finish(&self, _: &str) {}
+    fn finish(&self, _: &str, _: &str) {}
 }
 
 fn run(project: &Project) -> Child {

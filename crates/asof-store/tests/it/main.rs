@@ -14,3 +14,4 @@ mod parity;
 mod project;
 mod sources;
 mod tables;
+mod views;

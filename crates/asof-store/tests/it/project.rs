@@ -12,7 +12,7 @@ use asof_oracle::OracleValue;
 use asof_store::apply::Applied;
 use asof_store::get::{Answer, GetRequest, OnlinePlan};
 use asof_store::journal::ViewJournal;
-use asof_store::materialize::{MaterializeRequest, ViewLoad};
+use asof_store::materialize::{MaterializeReport, MaterializeRequest, ViewLoad};
 use asof_store::request::{Naming, Wanted};
 use asof_store::train::TrainRequest;
 use asof_store::{NoProgress, Project as Folder, Store, StoreError};
@@ -151,7 +151,7 @@ impl Project {
         self.try_apply(&[]).unwrap()
     }
 
-    pub fn try_materialize(&mut self, request: &MaterializeRequest) -> Result<Vec<ViewLoad>, StoreError> {
+    pub fn try_materialize(&mut self, request: &MaterializeRequest) -> Result<MaterializeReport, StoreError> {
         let (runtime, store) = self.store();
         runtime.block_on(Box::pin(store.materialize(request, &NoProgress)))
     }
@@ -159,7 +159,10 @@ impl Project {
     /// Loads these views, or all where none is named.
     pub fn materialize(&mut self, views: &[&str]) -> Vec<ViewLoad> {
         let views = views.iter().map(|&view| view.to_owned()).collect();
-        self.try_materialize(&MaterializeRequest { views, ..MaterializeRequest::default() }).unwrap()
+        let request = MaterializeRequest { views, ..MaterializeRequest::default() };
+        let report = self.try_materialize(&request).unwrap();
+        assert_eq!(report.failures, []);
+        report.views
     }
 
     /// Loads the one view that there is, or that is named.

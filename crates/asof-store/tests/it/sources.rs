@@ -319,7 +319,7 @@ fn ranges() {
     let (ten, eleven, noon) = ("2024-01-01T10:00:00Z", "2024-01-01T11:00:00Z", "2024-01-01T12:00:00Z");
     assert!(project.try_materialize(&range(Some(noon), Some(noon))).is_err());
     let mut n = |start: Option<&str>, end: Option<&str>| {
-        let load = project.try_materialize(&range(start, end)).unwrap().remove(0);
+        let load = project.try_materialize(&range(start, end)).unwrap().views.remove(0);
         let found = project.get(&["v:n"], &int_keys("id", &[1])).remove(0).remove(0);
         (load.rows_written, load.rows_outside, found.cell)
     };

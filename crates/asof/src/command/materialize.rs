@@ -1,7 +1,9 @@
 //! `asof materialize`.
 
+use std::num::NonZeroUsize;
+
 use asof_model::Instant;
-use asof_store::materialize::{MaterializeRequest, ViewLoad};
+use asof_store::materialize::{MaterializeReport, MaterializeRequest, Totals, ViewLoad};
 use clap::Args;
 
 use crate::arguments::{Format, FormatOption, instant};
@@ -21,45 +23,86 @@ pub(crate) struct Materialize {
     /// Only rows whose event is before this instant
     #[arg(long, value_name = "T", value_parser = instant)]
     end: Option<Instant>,
+    /// How many views to load at a time. By default one for each core
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
     #[command(flatten)]
     format: FormatOption,
 }
 
 impl Materialize {
     pub(crate) async fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
-        let request = MaterializeRequest { views: self.views.clone(), start: self.start, end: self.end };
+        let request = MaterializeRequest {
+            views: self.views.clone(),
+            start: self.start,
+            end: self.end,
+            jobs: self.jobs,
+        };
         let store = everywhere.store("asof materialize")?;
-        let loads = store.materialize(&request, &everywhere.progress()).await?;
+        let progress = everywhere.progress();
+        let report = store.materialize(&request, &progress).await?;
+        drop(progress);
         match self.format.format {
-            Format::Json => output::print_json(&loads)?,
-            Format::Text => output::print(&text(&loads))?,
+            Format::Json => output::print_json(&report)?,
+            Format::Text if report.views.is_empty() => {}
+            Format::Text => output::print(&text(&report))?,
         }
-        output::remark(loads.iter().flat_map(remarks), everywhere);
-        Ok(Outcome::Done)
+        output::remark(report.views.iter().flat_map(remarks), everywhere);
+        if report.failures.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let alone = report.views.len() + report.failures.len() == 1;
+        Err(Failure::of_views(&report.failures, alone))
     }
 }
 
-fn text(loads: &[ViewLoad]) -> String {
-    let columns =
-        ["view", "#rows read", "#written", "#online", "#bad", "#errors", "#units", "#rows/s", "#seconds"];
+/// A line for each view, and where there are several, one for all.
+fn text(report: &MaterializeReport) -> String {
+    let columns = [
+        "view",
+        "state",
+        "#rows read",
+        "#added",
+        "#already there",
+        "#bad",
+        "#errors",
+        "#conflicts",
+        "#bytes",
+        "#units",
+        "#rows/s",
+        "#seconds",
+    ];
     let mut table = Table::new(&columns);
-    for load in loads {
-        let errors = load.feature_errors.values().map(|errors| errors.count).sum();
-        let rate = if load.seconds > 0.0 { load.rows_read as f64 / load.seconds } else { 0.0 };
-        let mut cells = vec![load.view.clone()];
-        let counts = [
-            load.rows_read,
-            load.rows_written,
-            load.rows_online,
-            load.rows_bad,
-            errors,
-            load.units_published,
-        ];
-        cells.extend(counts.map(count));
-        cells.extend([count(rate as u64), format!("{:.1}", load.seconds)]);
+    for load in &report.views {
+        let state = if load.unchanged { "unchanged" } else { "loaded" };
+        table.row(cells(&load.view, state, &Totals::of(load)));
+    }
+    for failure in &report.failures {
+        let mut cells = vec![failure.view.clone(), "failed".to_owned()];
+        cells.resize(columns.len(), "-".to_owned());
         table.row(cells);
     }
+    if report.views.len() + report.failures.len() > 1 {
+        table.row(cells("total", "", &report.totals));
+    }
     table.to_string()
+}
+
+fn cells(name: &str, state: &str, sums: &Totals) -> Vec<String> {
+    let rate = if sums.seconds > 0.0 { sums.rows_read as f64 / sums.seconds } else { 0.0 };
+    let counts = [
+        sums.rows_read,
+        sums.rows_added,
+        sums.rows_repeated,
+        sums.rows_bad,
+        sums.value_errors,
+        sums.conflicts,
+    ];
+    let mut cells = vec![name.to_owned(), state.to_owned()];
+    cells.extend(counts.map(count));
+    cells.extend([output::size(sums.bytes), count(sums.units_published), count(rate as u64)]);
+    cells.push(format!("{:.1}", sums.seconds));
+    cells
 }
 
 /// What a reader should know beyond the counts, a sentence each.

@@ -11,15 +11,15 @@ fn load_and_load_again() {
     assert_snapshot!(scene.run("materialize"), @r"
     exit 0
     --- stdout
-    view     rows read  written  online  bad  errors  units  rows/s  seconds
-    trips@1          3        3       2    0       0      1  [RATE]  [SECONDS]
+    view     state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  loaded          3      3              0    0       0          0  210 B      1  [RATE]  [SECONDS]
     --- stderr
     ");
-    assert_snapshot!(scene.run("materialize trips"), @"
+    assert_snapshot!(scene.run("materialize trips"), @r"
     exit 0
     --- stdout
-    view     rows read  written  online  bad  errors  units  rows/s  seconds
-    trips@1          0        0       0    0       0      0  [RATE]  [SECONDS]
+    view     state      rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  unchanged          0      0              0    0       0          0    0 B      0  [RATE]  [SECONDS]
     --- stderr
     `trips@1`: nothing to do, these very files were loaded before
     ");
@@ -27,23 +27,24 @@ fn load_and_load_again() {
     assert_snapshot!(scene.run("materialize trips@1"), @r"
     exit 0
     --- stdout
-    view     rows read  written  online  bad  errors  units  rows/s  seconds
-    trips@1          4        4       1    0       0      1  [RATE]  [SECONDS]
+    view     state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  loaded          4      2              2    0       0          0  258 B      1  [RATE]  [SECONDS]
     --- stderr
     ");
-    let loads = scene.json("materialize --format json");
-    assert_eq!(loads[0]["unchanged"], true);
+    let report = scene.json("materialize --format json");
+    assert_eq!(report["views"][0]["unchanged"], true);
+    assert_eq!(report["totals"]["rows_added"], 0);
 }
 
 /// Goal: a range takes its start and leaves its end; an empty one is refused.
 #[test]
 fn ranges() {
     let scene = Scene::applied();
-    assert_snapshot!(scene.run("materialize --start 2026-01-01T10:00:00Z --end 2026-01-02T10:00:00Z"), @"
+    assert_snapshot!(scene.run("materialize --start 2026-01-01T10:00:00Z --end 2026-01-02T10:00:00Z"), @r"
     exit 0
     --- stdout
-    view     rows read  written  online  bad  errors  units  rows/s  seconds
-    trips@1          3        2       2    0       0      1  [RATE]  [SECONDS]
+    view     state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  loaded          3      2              0    0       0          0  210 B      1  [RATE]  [SECONDS]
     --- stderr
     `trips@1`: 1 row outside the asked range left out
     ");
@@ -110,11 +111,11 @@ fn bad_rows() {
     rows.extend(b",2026-01-01T10:00:00Z,2026-01-01T11:00:00Z,3,4.5\r\n"); // no key
     rows.extend(b"12,2026-01-01T10:00:00Z,2026-01-01T11:00:00Z,99999999999999999999,4.5\r\n"); // past int64
     scene.write("data/trips.csv", rows);
-    assert_snapshot!(scene.run("materialize"), @"
+    assert_snapshot!(scene.run("materialize"), @r"
     exit 0
     --- stdout
-    view     rows read  written  online  bad  errors  units  rows/s  seconds
-    trips@1          8        3       3    5       2      1  [RATE]  [SECONDS]
+    view     state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  loaded          8      3              0    5       2          0  479 B      1  [RATE]  [SECONDS]
     --- stderr
     `trips@1`: 5 bad rows set aside in `[DIR]/.asof/quarantine/trips/v1-[HASH]`, with file, row and reason
     `trips@1`: feature `trip_count` could not be read in 2 rows and is ERROR there; first: [DIR]/data/trips.csv row 4 (line 5): the text is not UTF-8
@@ -210,8 +211,8 @@ fn no_rows() {
     assert_snapshot!(scene.run("materialize"), @r"
     exit 0
     --- stdout
-    view     rows read  written  online  bad  errors  units  rows/s  seconds
-    trips@1          0        0       0    0       0      0  [RATE]  [SECONDS]
+    view     state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  loaded          0      0              0    0       0          0   61 B      0  [RATE]  [SECONDS]
     --- stderr
     ");
 }
@@ -266,11 +267,11 @@ fn conflicts_and_waiting_rows() {
         ),
     );
     scene.does("apply");
-    assert_snapshot!(scene.run("materialize"), @"
+    assert_snapshot!(scene.run("materialize"), @r"
     exit 0
     --- stdout
-    view     rows read  written  online  bad  errors  units  rows/s  seconds
-    trips@1          5        5       3    0       0      1  [RATE]  [SECONDS]
+    view     state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  loaded          5      5              0    0       0          1  312 B      1  [RATE]  [SECONDS]
     --- stderr
     `trips@1`: 1 row with the key and event time of another row and other values; name a `created` column to say which is right
     `trips@1`: 1 row in the future, served from then on

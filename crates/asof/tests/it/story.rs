@@ -36,8 +36,8 @@ fn init_and_on() {
     assert_snapshot!(scene.run("materialize --project shop"), @r"
     exit 0
     --- stdout
-    view                rows read  written  online  bad  errors  units  rows/s  seconds
-    customer_profile@1          5        5       3    0       0      1  [RATE]  [SECONDS]
+    view                state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    customer_profile@1  loaded          5      5              0    0       0          0  341 B      1  [RATE]  [SECONDS]
     --- stderr
     ");
     assert_snapshot!(scene.run("get --project shop --service churn customer_id=7"), @r"
@@ -152,9 +152,10 @@ fn credit_scoring() {
     assert_snapshot!(scene.run("materialize"), @r"
     exit 0
     --- stdout
-    view                rows read  written  online  bad  errors  units  rows/s  seconds
-    credit_history@1        1,000    1,000   1,000    0       0      1  [RATE]  [SECONDS]
-    zipcode_features@1     28,844   28,844  28,844    0       0      1  [RATE]  [SECONDS]
+    view                state   rows read   added  already there  bad  errors  conflicts     bytes  units  rows/s  seconds
+    credit_history@1    loaded      1,000   1,000              0    0       0          0  101.9 KB      1  [RATE]  [SECONDS]
+    zipcode_features@1  loaded     28,844  28,844              0    0       0          0  548.3 KB      1  [RATE]  [SECONDS]
+    total                          29,844  29,844              0    0       0          0  650.3 KB      2  [RATE]  [SECONDS]
     --- stderr
     ");
     assert_snapshot!(scene.run("train --labels data/loan_table.parquet --service credit_risk -o training.parquet"), @"

@@ -246,8 +246,8 @@ fn full_disk_and_verbose() {
     assert_snapshot!(scene.run("materialize -v"), @r"
     exit 0
     --- stdout
-    view     rows read  written  online  bad  errors  units  rows/s  seconds
-    trips@1          3        3       2    0       0      1  [RATE]  [SECONDS]
+    view     state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  loaded          3      3              0    0       0          0  210 B      1  [RATE]  [SECONDS]
     --- stderr
     trips@1: 3 rows
     ");
