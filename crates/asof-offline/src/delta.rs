@@ -23,6 +23,9 @@ const CHECKPOINT_INTERVAL_COMMITS: u32 = 100;
 /// Log entries say what a unit has consumed, so they are kept: some thousand years.
 const LOG_RETENTION: &str = "interval 52000 weeks";
 
+/// How long the log remembers when a file was replaced, in days: the longest that a vacuum can spare one.
+pub(crate) const REMOVED_FILES_REMEMBERED_DAYS: i64 = 30;
+
 /// The table in the folder `name`, at its newest version. `None` where there is none.
 ///
 /// # Errors
@@ -68,6 +71,10 @@ pub(crate) async fn create(
             )
             .with_configuration_property(TableProperty::EnableExpiredLogCleanup, Some("false"))
             .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
+            .with_configuration_property(
+                TableProperty::DeletedFileRetentionDuration,
+                Some(format!("interval {REMOVED_FILES_REMEMBERED_DAYS} days")),
+            )
             .with_configuration_property(TableProperty::DataSkippingStatsColumns, Some(statistics))
             .with_save_mode(SaveMode::Ignore)
             .with_commit_properties(properties())
@@ -81,6 +88,15 @@ pub(crate) async fn create(
     Err(OfflineError::Contended { table: name.to_owned(), attempts: COMMIT_ATTEMPTS_MAX })
 }
 
+/// What a commit that only adds rows says of itself.
+pub(crate) fn appending(partition: &str) -> DeltaOperation {
+    DeltaOperation::Write {
+        mode: SaveMode::Append,
+        partition_by: Some(vec![partition.to_owned()]),
+        predicate: None,
+    }
+}
+
 /// Commits `actions` as the version after the one that `table` holds. `false` where that version exists by now;
 /// nothing is written then.
 ///
@@ -88,15 +104,10 @@ pub(crate) async fn create(
 pub(crate) async fn commit_next(
     table: &mut DeltaTable,
     actions: Vec<Action>,
-    partition: &str,
+    operation: DeltaOperation,
     metadata: Map<String, Value>,
     identity: Option<String>,
 ) -> Result<bool, DeltaTableError> {
-    let operation = DeltaOperation::Write {
-        mode: SaveMode::Append,
-        partition_by: Some(vec![partition.to_owned()]),
-        predicate: None,
-    };
     let mut properties = properties().with_metadata(metadata);
     if let Some(identity) = identity {
         properties = properties.with_application_transaction(Transaction::new(identity, 0));

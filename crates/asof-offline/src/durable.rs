@@ -77,6 +77,35 @@ fn write_durably(path: &LocalPath, payload: &PutPayload, create: bool) -> io::Re
     sync_folder(parent)
 }
 
+/// The files below `folder` that are writes which have not finished, with their sizes and modification times. They
+/// are under way, or were left by a crash; listings leave them out.
+pub(crate) fn staged_files(folder: &LocalPath) -> io::Result<Vec<(PathBuf, fs::Metadata)>> {
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            found.extend(staged_files(&path)?);
+            continue;
+        }
+        let name = entry.file_name();
+        let staged = name.to_str().and_then(|name| name.rsplit_once('#'));
+        if staged.is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit())) {
+            match entry.metadata() {
+                Ok(metadata) => found.push((path, metadata)),
+                // It was finished meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn write_file(path: &LocalPath, payload: &PutPayload) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     for part in payload {

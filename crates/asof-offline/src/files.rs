@@ -1,6 +1,6 @@
 //! Data files: what their names and statistics say, and which of them a scan has to read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use asof_model::time::parse_day;
 use asof_model::{Duration, Instant, Zone};
@@ -21,8 +21,10 @@ const BATCH_ROWS: usize = 8_192;
 pub struct DataFile {
     /// Relative to the table's folder.
     pub path: String,
-    /// The unit that brought it. Empty for a file that this crate did not write.
-    pub unit: String,
+    /// The units that its rows are of, in order of their names: one for a file as a unit brought it, any number for a
+    /// compacted one. Also units whose rows are gone: folded into others, cut or erased. None for a file that this
+    /// crate did not write.
+    pub units: Vec<String>,
     /// In bytes.
     pub size: u64,
     /// How many rows it holds.
@@ -35,13 +37,11 @@ pub struct DataFile {
     pub event_max: Option<Instant>,
 }
 
-/// The files of one unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitFiles {
-    /// The unit's name.
-    pub unit: String,
-    /// In order of their paths.
-    pub files: Vec<DataFile>,
+impl DataFile {
+    /// Whether it is a file as a unit brought it.
+    pub(crate) fn is_of_one_unit(&self) -> bool {
+        unit_of(&self.path).is_some()
+    }
 }
 
 /// What to read of a table.
@@ -74,14 +74,14 @@ impl Scan {
 
     /// Whether `file` may hold a row that this scan wants.
     pub(crate) fn wants(&self, file: &DataFile) -> bool {
-        let unit = self.units.as_ref().is_none_or(|units| units.contains(&file.unit));
+        let unit = self.units.as_ref().is_none_or(|units| file.units.iter().any(|unit| units.contains(unit)));
         let from = self
             .event_from
             .is_none_or(|from| from.day() <= file.day && file.event_max.is_none_or(|max| from <= max));
         let until = self
             .event_until
             .is_none_or(|until| file.day <= until.day() && file.event_min.is_none_or(|min| min <= until));
-        unit && from && until
+        unit && from && until && file.rows > 0
     }
 }
 
@@ -107,6 +107,28 @@ pub(crate) fn unit_of(path: &str) -> Option<&str> {
     (is_unit(unit) && number.parse::<usize>().is_ok()).then_some(unit)
 }
 
+/// The path of a file that a rewrite makes. It names no unit: which ones it holds is in the log.
+pub(crate) fn compacted_path(date: &str, number: usize, attempt: &str) -> String {
+    format!("{EVENT_DATE}={date}/compacted-{number}-{attempt}.parquet")
+}
+
+/// What a log entry says of the units in a file whose name does not: their names, with commas between them.
+const UNITS_TAG: &str = "asof.units";
+
+/// The log entry's tags for a file with rows of these units.
+pub(crate) fn unit_tags(units: &BTreeSet<String>) -> HashMap<String, Option<String>> {
+    let names: Vec<&str> = units.iter().map(String::as_str).collect();
+    HashMap::from([(UNITS_TAG.to_owned(), Some(names.join(",")))])
+}
+
+/// The units that a log entry says are in its file.
+fn tagged_units(view: &LogicalFileView) -> Vec<String> {
+    #[expect(deprecated, reason = "the one way to the tags of a log entry")]
+    let mut tags = view.add_action().tags.unwrap_or_default();
+    let names = tags.remove(UNITS_TAG).flatten().unwrap_or_default();
+    names.split(',').filter(|name| is_unit(name)).map(str::to_owned).collect()
+}
+
 /// The files of the version that `table` holds, in no order.
 ///
 /// # Errors
@@ -127,7 +149,7 @@ fn data_file(view: &LogicalFileView) -> Result<DataFile, (String, &'static str)>
     let Ok(size) = u64::try_from(view.size()) else { return Err((path, "its size is not a size")) };
     let event = |bound: &str| stats[bound][EVENT_TIMESTAMP].as_str().and_then(parse_instant);
     Ok(DataFile {
-        unit: unit_of(&path).unwrap_or_default().to_owned(),
+        units: unit_of(&path).map_or_else(|| tagged_units(view), |unit| vec![unit.to_owned()]),
         size,
         rows,
         day,
@@ -143,19 +165,6 @@ const MILLISECOND: Duration = Duration::from_micros(1_000);
 
 fn parse_instant(text: &str) -> Option<Instant> {
     Instant::parse(text, &Zone::utc())
-}
-
-/// Files by unit; files without a unit stand under the empty name.
-pub(crate) fn by_unit(files: Vec<DataFile>) -> Vec<UnitFiles> {
-    let mut units: BTreeMap<String, Vec<DataFile>> = BTreeMap::new();
-    for file in files {
-        units.entry(file.unit.clone()).or_default().push(file);
-    }
-    let sorted = |(unit, mut files): (String, Vec<DataFile>)| {
-        files.sort_by(|one, other| one.path.cmp(&other.path));
-        UnitFiles { unit, files }
-    };
-    units.into_iter().map(sorted).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampM
 use asof_model::Instant;
 use bytes::Bytes;
 use deltalake_core::DeltaTable;
-use deltalake_core::kernel::{Action, Add, DataType as DeltaType, StructField};
+use deltalake_core::kernel::{Action, Add, DataType as DeltaType, LogicalFileView, Remove, StructField};
+use deltalake_core::protocol::DeltaOperation;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
@@ -26,12 +27,13 @@ use crate::columns::{instant_type, to_delta_field};
 use crate::delta::{self, COMMIT_ATTEMPTS_MAX};
 use crate::error::{OfflineError, data_file, storage};
 use crate::store::Root;
+use crate::table::discard;
 use crate::write::modified_now;
 
 /// The journal's folder. Names that start with two underscores are no view's.
-pub(crate) const JOURNAL: &str = "__journal";
+pub const JOURNAL: &str = "__journal";
 /// Its partition column: the history table.
-const TABLE: &str = "table";
+pub(crate) const TABLE: &str = "table";
 /// Journal files that are read at a time.
 const FILES_READING_MAX: usize = 16;
 
@@ -73,9 +75,7 @@ impl Journal {
         async move {
             self.refresh().await?;
             let mut entries = self.read(table).await?;
-            entries.sort_by(|one, other| {
-                (one.visible, one.position, &one.unit).cmp(&(other.visible, other.position, &other.unit))
-            });
+            sort(&mut entries);
             Ok(entries)
         }
         .boxed()
@@ -102,8 +102,48 @@ impl Journal {
                     // Another process may have made it, and have written.
                     continue;
                 }
-                if self.commit(&fresh).await? {
+                if self.commit(&fresh, Vec::new(), delta::appending(TABLE)).await? {
                     return Ok(());
+                }
+            }
+            Err(OfflineError::Contended { table: JOURNAL.to_owned(), attempts: COMMIT_ATTEMPTS_MAX })
+        }
+        .boxed()
+    }
+
+    /// Brings the files of each table together: every unit brings one, and readers open them all. Returns how many
+    /// files were replaced. Doing it again does nothing.
+    pub(crate) fn compact(&mut self) -> BoxFuture<'_, Result<u64, OfflineError>> {
+        async move {
+            for _ in 0..COMMIT_ATTEMPTS_MAX {
+                self.refresh().await?;
+                let mut files: BTreeMap<String, Vec<JournalFile>> = BTreeMap::new();
+                for file in self.log_files()? {
+                    files.entry(file.table.clone()).or_default().push(file);
+                }
+                files.retain(|_, files| files.len() > 1);
+                let removes: Vec<Action> =
+                    files.values().flatten().map(|file| Action::Remove(removal(file))).collect();
+                if removes.is_empty() {
+                    return Ok(0);
+                }
+                let mut entries: BTreeMap<String, Vec<JournalEntry>> = BTreeMap::new();
+                for table in files.keys() {
+                    let mut of_table = self.read(table).await?;
+                    sort(&mut of_table);
+                    entries.insert(table.clone(), of_table);
+                }
+                let adds: BTreeMap<&str, Vec<&JournalEntry>> = entries
+                    .iter()
+                    .map(|(table, entries)| (table.as_str(), entries.iter().collect()))
+                    .collect();
+                let replaced = removes.len() as u64;
+                let operation = DeltaOperation::Optimize { predicate: None, target_size: 0 };
+                if self.commit(&adds, removes, operation).await? {
+                    let paths: HashSet<String> =
+                        self.log_files()?.into_iter().map(|file| file.path).collect();
+                    self.files.retain(|path, _| paths.contains(path));
+                    return Ok(replaced);
                 }
             }
             Err(OfflineError::Contended { table: JOURNAL.to_owned(), attempts: COMMIT_ATTEMPTS_MAX })
@@ -142,11 +182,17 @@ impl Journal {
         Ok(fresh)
     }
 
-    /// Writes one file per table and commits them. `false` where another writer was faster.
-    async fn commit(&mut self, fresh: &BTreeMap<&str, Vec<&JournalEntry>>) -> Result<bool, OfflineError> {
+    /// Writes one file per table and commits them, with the files that they replace. `false` where another writer was
+    /// faster.
+    async fn commit(
+        &mut self,
+        entries: &BTreeMap<&str, Vec<&JournalEntry>>,
+        removes: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<bool, OfflineError> {
         let Some(delta) = &mut self.delta else { return Ok(false) };
-        let mut actions = Vec::new();
-        for (table, entries) in fresh {
+        let (data_change, mut actions, mut written) = (removes.is_empty(), removes, Vec::new());
+        for (table, entries) in entries {
             let path =
                 format!("{TABLE}={}/part-{}.parquet", table.replace('/', "."), uuid::Uuid::new_v4().simple());
             let location = || self.root.file_location(JOURNAL, &path);
@@ -154,29 +200,42 @@ impl Journal {
             let size = bytes.len() as i64;
             let put = delta.object_store().put(&Path::from(path.as_str()), bytes.into()).await;
             put.map_err(|error| storage(location(), error))?;
-            actions.push(Action::Add(Add {
+            let add = Add {
                 path,
                 partition_values: [(TABLE.to_owned(), Some((*table).to_owned()))].into(),
                 size,
                 modification_time: modified_now(),
-                data_change: true,
+                data_change,
                 stats: Some(json!({ "numRecords": entries.len() }).to_string()),
                 ..Add::default()
-            }));
+            };
+            written.push(add.clone());
+            actions.push(Action::Add(add));
         }
-        let landed = delta::commit_next(delta, actions, TABLE, Map::new(), None).await;
-        landed.map_err(|error| delta::explain(&self.root, JOURNAL, error))
+        let landed = delta::commit_next(delta, actions, operation, Map::new(), None).await;
+        let landed = landed.map_err(|error| delta::explain(&self.root, JOURNAL, error))?;
+        if !landed {
+            discard(delta.object_store().as_ref(), &written).await;
+        }
+        Ok(landed)
+    }
+
+    /// The files of the version at hand.
+    fn log_files(&self) -> Result<Vec<JournalFile>, OfflineError> {
+        let Some(delta) = &self.delta else { return Ok(Vec::new()) };
+        let state = delta.snapshot().map_err(|error| delta::explain(&self.root, JOURNAL, error))?;
+        let file = |view: LogicalFileView| {
+            let table = view.partition_values_map().remove(TABLE).flatten().unwrap_or_default();
+            JournalFile { path: view.path().into_owned(), table, size: view.size() }
+        };
+        Ok(state.log_data().iter().map(file).collect())
     }
 
     /// The entries of one table in the version at hand, in no order.
     async fn read(&mut self, table: &str) -> Result<Vec<JournalEntry>, OfflineError> {
         let Some(delta) = &self.delta else { return Ok(Vec::new()) };
-        let state = delta.snapshot().map_err(|error| delta::explain(&self.root, JOURNAL, error))?;
-        let log = state.log_data();
-        let of_table = log.iter().filter(|view| {
-            view.partition_values_map().get(TABLE).is_some_and(|value| value.as_deref() == Some(table))
-        });
-        let paths: Vec<String> = of_table.map(|view| view.path().into_owned()).collect();
+        let of_table = self.log_files()?.into_iter().filter(|file| file.table == table);
+        let paths: Vec<String> = of_table.map(|file| file.path).collect();
         let missing: Vec<String> =
             paths.iter().filter(|path| !self.files.contains_key(*path)).cloned().collect();
         let reads = missing.into_iter().map(|path| read_file(&self.root, delta, table, path));
@@ -188,6 +247,31 @@ impl Journal {
             .flat_map(|file| file.iter().cloned())
             .collect())
     }
+}
+
+/// One file of the journal.
+struct JournalFile {
+    path: String,
+    table: String,
+    size: i64,
+}
+
+fn removal(file: &JournalFile) -> Remove {
+    Remove {
+        path: file.path.clone(),
+        data_change: false,
+        deletion_timestamp: Some(modified_now()),
+        extended_file_metadata: Some(true),
+        partition_values: Some([(TABLE.to_owned(), Some(file.table.clone()))].into()),
+        size: Some(file.size),
+        ..Remove::default()
+    }
+}
+
+fn sort(entries: &mut [JournalEntry]) {
+    entries.sort_by(|one, other| {
+        (one.visible, one.position, &one.unit).cmp(&(other.visible, other.position, &other.unit))
+    });
 }
 
 async fn read_file(

@@ -8,6 +8,8 @@
 //!   they are never read.
 //! - **May repeat**: appending a unit or a journal entry that is there already writes nothing.
 //! - **Concurrent**: any number of processes read while others append. A reader sees the version that it opened.
+//! - **Cared for**: small files are brought together ([`rewrite`]), and what no reader needs any more is removed
+//!   ([`vacuum`]). Rows keep their units, and other engines read the table at every moment.
 //! - **Not done here**: choosing rows. A scan leaves out files and row groups by their statistics and returns a
 //!   superset; rows are picked by the caller.
 //!
@@ -15,7 +17,7 @@
 //!
 //! Reading order: [`error`], what a table's columns are ([`columns`]), the folder and how bytes reach the disk
 //! ([`store`], `durable`), how data files are named, pruned ([`files`]), written (`write`) and read (`read`),
-//! then the two kinds of tables ([`table`], [`journal`]).
+//! then the two kinds of tables ([`table`], [`journal`]), and their care ([`rewrite`], [`vacuum`]).
 
 pub mod columns;
 mod delta;
@@ -24,12 +26,16 @@ pub mod error;
 pub mod files;
 pub mod journal;
 mod read;
+pub mod rewrite;
 pub mod store;
 pub mod table;
+pub mod vacuum;
 mod write;
 
 pub use error::OfflineError;
-pub use files::{DataFile, Scan, UnitFiles};
-pub use journal::JournalEntry;
+pub use files::{DataFile, Scan};
+pub use journal::{JOURNAL, JournalEntry};
+pub use rewrite::{Rewritten, RowChoice, UnitRank, UnitRanks};
 pub use store::OfflineStore;
 pub use table::{Appended, Table, TableSpec, UnitInputs};
+pub use vacuum::{Vacuum, Vacuumed};

@@ -1,12 +1,13 @@
 //! Data files to rows: a few files at a time, one worker each, only the wanted columns, a bounded number of batches
 //! in flight.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::cast;
+use arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use asof_model::Instant;
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use parquet::file::statistics::Statistics;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-use crate::columns::{EVENT_TIMESTAMP, same_type};
+use crate::columns::{EVENT_TIMESTAMP, UNIT, same_type};
 use crate::error::{OfflineError, data_file};
 use crate::files::DataFile;
 use crate::store::Root;
@@ -46,6 +47,8 @@ pub(crate) struct ScanJob {
     pub(crate) schema: SchemaRef,
     pub(crate) event_from: Option<Instant>,
     pub(crate) event_until: Option<Instant>,
+    /// Only rows of these units. `None`: of all.
+    pub(crate) units: Option<Arc<HashSet<String>>>,
     pub(crate) batch_rows: usize,
 }
 
@@ -111,7 +114,11 @@ async fn read_file(job: &ScanJob, file: &DataFile, sender: &mpsc::Sender<Item>) 
     let builder =
         ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(unreadable)?;
 
-    let wanted = job.schema.fields().iter().filter_map(|field| builder.schema().index_of(field.name()).ok());
+    // A file of wanted units alone needs no look at its rows.
+    let others = |units: &&Arc<HashSet<String>>| !file.units.iter().all(|unit| units.contains(unit));
+    let units = job.units.as_ref().filter(others);
+    let names = job.schema.fields().iter().map(|field| field.name().as_str());
+    let wanted = names.chain(units.map(|_| UNIT)).filter_map(|name| builder.schema().index_of(name).ok());
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.collect::<Vec<_>>());
     let metadata = builder.metadata().clone();
     let groups = (0..metadata.num_row_groups()).filter(|at| job.wants(metadata.row_group(*at))).collect();
@@ -122,14 +129,30 @@ async fn read_file(job: &ScanJob, file: &DataFile, sender: &mpsc::Sender<Item>) 
         .build()
         .map_err(unreadable)?;
     while let Some(batch) = batches.next().await {
-        let batch = conform(&batch.map_err(unreadable)?, &job.schema).map_err(|reason| {
-            OfflineError::DamagedFile { table: job.table.clone(), path: location(), reason }
-        })?;
+        let mut batch = batch.map_err(unreadable)?;
+        let damaged =
+            |reason| OfflineError::DamagedFile { table: job.table.clone(), path: location(), reason };
+        if let Some(units) = units {
+            batch = of_units(&batch, units).map_err(damaged)?;
+        }
+        let batch = conform(&batch, &job.schema).map_err(damaged)?;
         if sender.send(Ok(batch)).await.is_err() {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// The rows of these units.
+fn of_units(batch: &RecordBatch, units: &HashSet<String>) -> Result<RecordBatch, String> {
+    let names = batch.column_by_name(UNIT).map(|column| cast(column, &arrow::datatypes::DataType::Utf8));
+    let Some(Ok(names)) = names else { return Err(format!("column `{UNIT}` is missing")) };
+    let chosen: BooleanArray = names
+        .as_string::<i32>()
+        .iter()
+        .map(|name| Some(name.is_some_and(|name| units.contains(name))))
+        .collect();
+    filter_record_batch(batch, &chosen).map_err(|error| error.to_string())
 }
 
 /// The batch in the columns of `schema`; those that the file does not have are null.

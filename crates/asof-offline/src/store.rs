@@ -4,14 +4,17 @@ use std::path::{Path as LocalPath, PathBuf};
 use std::sync::Arc;
 
 use deltalake_core::logstore::{LogStoreRef, ObjectStoreRef, StorageConfig, logstore_with};
+use object_store::ObjectStore;
+use object_store::path::Path;
 use tokio::sync::Mutex;
 use url::Url;
 
 use crate::delta::explain;
 use crate::durable::DurableLocal;
-use crate::error::OfflineError;
+use crate::error::{OfflineError, storage};
 use crate::journal::{JOURNAL, Journal, JournalEntry};
 use crate::table::{self, Table, TableSpec};
+use crate::vacuum::{self, Vacuum, Vacuumed};
 
 /// History: the tables in one folder and their journal. Cheap to clone; clones share what they have read of the
 /// journal.
@@ -23,7 +26,7 @@ pub struct OfflineStore {
 
 /// Where tables are, and the object store that holds them. The only place that knows it is a local folder.
 pub(crate) struct Root {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     url: Url,
     objects: ObjectStoreRef,
 }
@@ -59,6 +62,31 @@ impl OfflineStore {
         table::existing(self.root.clone(), name).await
     }
 
+    /// The names of all history tables that are there, in order.
+    ///
+    /// # Errors
+    /// [`OfflineError::Storage`].
+    pub async fn tables(&self) -> Result<Vec<String>, OfflineError> {
+        let root = &self.root;
+        let base = Path::from_url_path(root.url.path())
+            .map_err(|_| OfflineError::InvalidName { name: root.folder.display().to_string() })?;
+        let (mut folders, mut found) = (vec![base.clone()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            let listed = root.objects.list_with_delimiter(Some(&folder)).await;
+            let listed = listed.map_err(|error| storage(root.folder.display().to_string(), error))?;
+            let below = |each: &Path| each.filename().map(str::to_owned).unwrap_or_default();
+            if listed.common_prefixes.iter().any(|each| below(each) == "_delta_log") {
+                let parts = folder.prefix_match(&base).into_iter().flatten();
+                found.push(parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"));
+                continue;
+            }
+            folders.extend(listed.common_prefixes);
+        }
+        found.retain(|name| check_name(name).is_ok());
+        found.sort();
+        Ok(found)
+    }
+
     /// Adds entries to the journal, in one commit. An entry whose table and unit are there already is skipped: the
     /// first one stands, and its `visible` is never redrawn (SEMANTICS 1).
     ///
@@ -66,6 +94,24 @@ impl OfflineStore {
     /// [`OfflineError::InvalidRows`] for a position or a count beyond `i64`, then what storage and log say.
     pub async fn append_journal(&self, entries: &[JournalEntry]) -> Result<(), OfflineError> {
         self.journal.lock().await.append(entries).await
+    }
+
+    /// Brings the small files of the journal together. Returns how many were replaced; doing it again does nothing.
+    /// Others may read and append meanwhile.
+    ///
+    /// # Errors
+    /// What storage, log and data files say. The journal is as good as before then.
+    pub async fn compact_journal(&self) -> Result<u64, OfflineError> {
+        self.journal.lock().await.compact().await
+    }
+
+    /// Removes files of the table in the folder `name`, or of the journal, that its newest version does not need. Does
+    /// nothing where there is no table.
+    ///
+    /// # Errors
+    /// What storage and log say. What was removed until then is gone, and nothing else is lost.
+    pub async fn vacuum(&self, name: &str, vacuum: &Vacuum) -> Result<Vacuumed, OfflineError> {
+        vacuum::run(&self.root, name, vacuum).await
     }
 
     /// The journal of one table, in order of `visible`, then `position`, then `unit`. Empty for a table unknown to it.

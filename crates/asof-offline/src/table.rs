@@ -1,5 +1,6 @@
 //! One history table: a view identity's rows, unit by unit.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::columns::{self, CREATED_TIMESTAMP, EVENT_DATE, EVENT_TIMESTAMP};
 use crate::delta::{self, COMMIT_ATTEMPTS_MAX};
 use crate::error::OfflineError;
-use crate::files::{self, DataFile, Scan, UnitFiles, is_unit};
+use crate::files::{self, DataFile, Scan, is_unit};
 use crate::read::{self, ScanJob};
 use crate::store::{Root, check_name};
 use crate::write::UnitWrite;
@@ -41,8 +42,9 @@ pub struct Appended {
     pub version: u64,
     /// The unit's files.
     pub files: u64,
-    /// The unit's rows.
-    pub rows: u64,
+    /// The unit's rows. `None` for a unit of before whose files were rewritten: its rows stand among others now, and
+    /// some may be folded into equal ones.
+    pub rows: Option<u64>,
     /// The bytes of its files.
     pub bytes: u64,
     /// The unit was in the table before; nothing was written.
@@ -62,10 +64,10 @@ pub struct UnitInputs {
 /// [`Table::refresh`] move on.
 #[derive(Clone)]
 pub struct Table {
-    root: Arc<Root>,
-    name: String,
-    schema: SchemaRef,
-    delta: DeltaTable,
+    pub(crate) root: Arc<Root>,
+    pub(crate) name: String,
+    pub(crate) schema: SchemaRef,
+    pub(crate) delta: DeltaTable,
 }
 
 impl Table {
@@ -115,12 +117,12 @@ impl Table {
         append(self, unit, batches, inputs).await
     }
 
-    /// The units of this version with their files, in order of their names.
+    /// The names of the units in this version. A unit that came stays, also where none of its rows does.
     ///
     /// # Errors
     /// [`OfflineError::DamagedFile`] for a log entry that is not understood.
-    pub async fn units(&self) -> Result<Vec<UnitFiles>, OfflineError> {
-        Ok(files::by_unit(self.files()?))
+    pub fn units(&self) -> Result<BTreeSet<String>, OfflineError> {
+        Ok(self.files()?.into_iter().flat_map(|file| file.units).collect())
     }
 
     /// What the units have consumed, newest first.
@@ -172,12 +174,17 @@ impl Table {
             schema: Arc::new(Schema::new(fields)),
             event_from: scan.event_from,
             event_until: scan.event_until,
+            units: scan.units.clone().map(Arc::new),
             batch_rows: scan.batch_rows,
         };
         Ok((job, self.files_to_read(scan)?))
     }
 
-    fn files(&self) -> Result<Vec<DataFile>, OfflineError> {
+    /// Every file of this version, in no order.
+    ///
+    /// # Errors
+    /// [`OfflineError::DamagedFile`] for a log entry that is not understood.
+    pub fn files(&self) -> Result<Vec<DataFile>, OfflineError> {
         files::data_files(&self.delta).map_err(|(path, reason)| OfflineError::DamagedFile {
             table: self.name.clone(),
             path: self.root.file_location(&self.name, &path),
@@ -192,17 +199,24 @@ impl Table {
 
     /// Where the unit is in this version, as an answer to an append.
     async fn found(&self, unit: &str) -> Result<Option<Appended>, OfflineError> {
-        let mut found =
-            Appended { version: self.version(), files: 0, rows: 0, bytes: 0, already_there: true };
-        for file in self.files()?.iter().filter(|file| file.unit == unit) {
-            found.files += 1;
-            found.rows += file.rows;
-            found.bytes += file.size;
+        let (mut files, mut rows, mut bytes, mut alone) = (0, 0, 0, true);
+        for file in self.files()?.iter().filter(|file| file.units.iter().any(|each| each == unit)) {
+            files += 1;
+            rows += file.rows;
+            bytes += file.size;
+            alone &= file.is_of_one_unit();
         }
-        if found.files > 0 {
+        let found = Appended {
+            version: self.version(),
+            files,
+            rows: (alone && files > 0).then_some(rows),
+            bytes,
+            already_there: true,
+        };
+        if files > 0 {
             return Ok(Some(found));
         }
-        // Files come and go with compaction; what the log says of the unit stays.
+        // What the log says of a unit stays, whatever becomes of its files.
         let explain = |error| delta::explain(&self.root, &self.name, error);
         let state = self.delta.snapshot().map_err(explain)?;
         let log_store = self.delta.log_store();
@@ -286,25 +300,27 @@ fn append<'a>(
             objects: objects.clone(),
         };
         let adds = write.write(batches).await?;
-        let mut done =
-            Appended { version: table.version(), files: 0, rows: 0, bytes: 0, already_there: false };
+        let version = table.version();
+        let mut done = Appended { version, files: 0, rows: Some(0), bytes: 0, already_there: false };
         if adds.is_empty() {
             return Ok(done);
         }
         done.files = adds.len() as u64;
-        done.rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        done.rows = Some(batches.iter().map(|batch| batch.num_rows() as u64).sum());
         done.bytes = adds.iter().map(|add| u64::try_from(add.size).unwrap_or(0)).sum();
 
         let metadata = Map::from_iter([(COMMIT_KEY.to_owned(), json!({ "unit": unit, "inputs": inputs }))]);
         for _ in 0..COMMIT_ATTEMPTS_MAX {
             let actions = adds.iter().cloned().map(Action::Add).collect();
             let identity = Some(identity(unit));
+            let operation = delta::appending(EVENT_DATE);
             let landed =
-                delta::commit_next(&mut table.delta, actions, EVENT_DATE, metadata.clone(), identity).await;
+                delta::commit_next(&mut table.delta, actions, operation, metadata.clone(), identity).await;
             if landed.map_err(|error| delta::explain(&table.root, &table.name, error))? {
                 return Ok(Appended { version: table.version(), ..done });
             }
-            // Others only add units and nullable columns, so the files stay good; but one may have added this unit.
+            // Others only add units and nullable columns or rewrite files, so these stay good; but one may have added
+            // this unit.
             table.refresh().await?;
             if let Some(found) = table.found(unit).await? {
                 discard(objects.as_ref(), &adds).await;
@@ -317,7 +333,7 @@ fn append<'a>(
 }
 
 /// Removes files that no commit names. What is left of them does no harm.
-async fn discard(objects: &dyn object_store::ObjectStore, adds: &[Add]) {
+pub(crate) async fn discard(objects: &dyn object_store::ObjectStore, adds: &[Add]) {
     for add in adds {
         let _ = objects.delete(&Path::from(add.path.as_str())).await;
     }

@@ -27,7 +27,7 @@ use crate::store::Root;
 /// The most rows of a row group: the smallest part of a file that statistics can leave out.
 const ROW_GROUP_ROWS_MAX: usize = 1_048_576;
 /// The most rows of a file. A file is in memory, compressed, until it is written.
-const FILE_ROWS_MAX: usize = 4 * ROW_GROUP_ROWS_MAX;
+pub(crate) const FILE_ROWS_MAX: usize = 4 * ROW_GROUP_ROWS_MAX;
 /// Files that are encoded and written at a time.
 const FILES_WRITING_MAX: usize = 4;
 
@@ -84,27 +84,12 @@ impl UnitWrite<'_> {
         job: FileJob,
         batches: Arc<[RecordBatch]>,
     ) -> Result<Add, OfflineError> {
-        let location = || self.root.file_location(self.table, &path);
+        let location = self.root.file_location(self.table, &path);
         let day = job.day;
         let encoded = tokio::task::spawn_blocking(move || encode(&job, &batches)).await;
-        let encoded = encoded.map_err(|error| OfflineError::Interrupted {
-            table: self.table.to_owned(),
-            work: "writing a data file",
-            reason: error.to_string(),
-        })?;
-        let (bytes, statistics) = encoded.map_err(|error| storage(location(), error))?;
-        let size = bytes.len() as i64;
-        let put = self.objects.put(&Path::from(path.as_str()), bytes.into()).await;
-        put.map_err(|error| storage(location(), error))?;
-        Ok(Add {
-            path,
-            partition_values: [(EVENT_DATE.to_owned(), Some(format_day(day)))].into(),
-            size,
-            modification_time: modified_now(),
-            data_change: true,
-            stats: Some(statistics.to_string()),
-            ..Add::default()
-        })
+        let encoded = encoded.map_err(|error| interrupted(self.table, "writing a data file", &error))?;
+        let encoded = encoded.map_err(|error| storage(location.clone(), error))?;
+        put_file(self.objects.as_ref(), location, path, day, encoded).await
     }
 
     /// The table's columns, in its order, that a batch of schema `given` has.
@@ -188,6 +173,38 @@ impl UnitWrite<'_> {
     fn invalid(&self, reason: String) -> OfflineError {
         OfflineError::InvalidRows { table: self.table.to_owned(), unit: self.unit.to_owned(), reason }
     }
+}
+
+/// Writes an encoded file under its path and returns its log entry.
+pub(crate) async fn put_file(
+    objects: &dyn ObjectStore,
+    location: String,
+    path: String,
+    day: i32,
+    (bytes, statistics): (Vec<u8>, Value),
+) -> Result<Add, OfflineError> {
+    let size = bytes.len() as i64;
+    let put = objects.put(&Path::from(path.as_str()), bytes.into()).await;
+    put.map_err(|error| storage(location, error))?;
+    Ok(Add {
+        path,
+        partition_values: [(EVENT_DATE.to_owned(), Some(format_day(day)))].into(),
+        size,
+        modification_time: modified_now(),
+        data_change: true,
+        stats: Some(statistics.to_string()),
+        ..Add::default()
+    })
+}
+
+/// The error for a worker that ended without an answer.
+pub(crate) fn interrupted(table: &str, work: &'static str, error: &tokio::task::JoinError) -> OfflineError {
+    OfflineError::Interrupted { table: table.to_owned(), work, reason: error.to_string() }
+}
+
+/// The bytes of a file with all rows of `batch`, and its statistics.
+pub(crate) fn encode_whole(day: i32, batch: RecordBatch) -> Result<(Vec<u8>, Value), ParquetError> {
+    encode(&FileJob { day, pieces: vec![Piece::Whole { batch: 0 }] }, &[batch])
 }
 
 /// Cuts one day's pieces into files of at most [`FILE_ROWS_MAX`] rows; no piece has more.

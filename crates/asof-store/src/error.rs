@@ -161,6 +161,9 @@ pub enum StoreError {
         /// The last stamp.
         last: Instant,
     },
+    /// Another command rewrites or removes files of history.
+    #[error("another command compacts, vacuums or forgets in this project now")]
+    CareHeld,
     /// A store that is inconsistent in itself.
     #[error("{0}")]
     Corrupt(String),
@@ -224,7 +227,7 @@ impl Explain for StoreError {
             | Self::NotBackfilled { .. }
             | Self::PastSunset { .. } => Kind::Conflict,
             Self::NotLoaded { .. } => Kind::Conflict,
-            Self::Io { .. } | Self::OnlineLost { .. } => Kind::Unavailable,
+            Self::Io { .. } | Self::OnlineLost { .. } | Self::CareHeld => Kind::Unavailable,
             Self::Corrupt(_) | Self::HistoryLost { .. } => Kind::Corrupt,
             Self::Engine(error) => error.kind(),
             Self::Offline(error) => error.kind(),
@@ -262,6 +265,7 @@ impl Explain for StoreError {
             Self::NowBehind { .. } => {
                 Some("ask on the command line (`asof get --now`), which answers from history".to_owned())
             }
+            Self::CareHeld => Some("wait until it is through".to_owned()),
             Self::Engine(error) => error.hint(),
             Self::Offline(error) => error.hint(),
             Self::Online(error) => error.hint(),

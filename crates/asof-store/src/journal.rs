@@ -6,6 +6,7 @@ use std::sync::Arc;
 use asof_engine::join::{Interval, UnitFacts, Units};
 use asof_model::plan::Catalog;
 use asof_model::{Instant, ViewId};
+use asof_offline::{UnitRank, UnitRanks};
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError};
@@ -133,6 +134,17 @@ impl ViewJournal {
         }
         let last_visible = entries.iter().map(|entry| entry.visible).max();
         Self { units: Arc::new(units), loads, last_visible, entries: entries.len() as u64, row_units, files }
+    }
+
+    /// The units with rows, as a rewrite of history must know them: rows with other numbers of features are never the
+    /// same row, and of the same ones that of the earliest stamp stays (SEMANTICS 3).
+    pub fn ranks(&self) -> UnitRanks {
+        let rank = |unit: &String| {
+            let number = self.units.number(unit)?;
+            let kind = self.units.facts(number).features as u64;
+            Some((unit.clone(), UnitRank { place: u64::from(number), kind }))
+        };
+        self.row_units.iter().filter_map(rank).collect()
     }
 
     /// Whether every row that a file of this content holds of `range` was published, read as the view reads now.

@@ -1,16 +1,19 @@
-//! The feature store: the verbs `plan`, `apply`, `materialize`, `train`, `get` and `verify`, each in its own file,
-//! wired from the rooms below. Configuration and the clock are injected here.
+//! The feature store: the verbs `plan`, `apply`, `materialize`, `train`, `get`, `verify` and those that care for what
+//! is kept, each in its own file, wired from the rooms below. Configuration and the clock are injected here.
 //!
 //! The crate **must not know** a wire format, a terminal, or Python: it takes plain requests and returns plain
 //! answers, and reports progress to whoever listens.
 //!
 //! Reading order: [`project`] (the folder), [`store`] (what is open), [`catalog`] (definitions as recorded),
 //! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`request`] (what a request means),
-//! [`train`], [`get`] and [`answers`] (a sample of them, kept), [`verify`].
+//! [`train`], [`get`] and [`answers`] (a sample of them, kept), [`verify`]; and the care of what is kept: [`compact`],
+//! [`vacuum`].
 
 pub mod answers;
 pub mod apply;
+mod care;
 pub mod catalog;
+pub mod compact;
 mod error;
 pub mod get;
 pub mod journal;
@@ -20,6 +23,7 @@ pub mod project;
 pub mod request;
 pub mod store;
 pub mod train;
+pub mod vacuum;
 pub mod verify;
 
 pub use error::StoreError;

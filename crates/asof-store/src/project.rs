@@ -85,6 +85,11 @@ impl Project {
         self.resolve(".asof/training")
     }
 
+    /// The file that is held by whoever rewrites or removes files of history.
+    pub fn care_path(&self) -> PathBuf {
+        self.resolve(".asof/care.lock")
+    }
+
     /// Reads every `*.yaml` and `*.yml` below the folder, except what `.gitignore`, hidden folders and other
     /// projects hold.
     ///

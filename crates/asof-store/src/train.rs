@@ -296,7 +296,7 @@ impl Store {
             let units = join.journal.row_units.len();
             return Err(StoreError::HistoryLost { view: join.view.id.clone(), missing: units, units, path });
         };
-        let there: HashSet<String> = table.units().await?.into_iter().map(|unit| unit.unit).collect();
+        let there = table.units()?;
         let published = &join.journal.row_units;
         let missing = published.iter().filter(|unit| !there.contains(*unit)).count();
         if missing > 0 {

@@ -1,6 +1,6 @@
 //! What several commands take, and how it is read. What cannot be read is wrong usage.
 
-use asof_model::{Instant, Zone};
+use asof_model::{Duration, Instant, Zone};
 use asof_store::request::Wanted;
 use clap::{Args, ValueEnum};
 
@@ -48,6 +48,11 @@ impl WantedOptions {
 pub(crate) fn instant(text: &str) -> Result<Instant, String> {
     Instant::parse(text, &Zone::utc())
         .ok_or_else(|| "not an instant, such as `2026-01-31T12:00:00Z`".to_owned())
+}
+
+/// Reads a duration.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    Duration::parse(text).ok_or_else(|| "not a duration, such as `7d` or `12h`".to_owned())
 }
 
 /// Reads the name of a time zone.

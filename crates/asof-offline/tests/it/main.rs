@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod append;
+mod compact;
 mod damage;
 mod evolve;
 mod journal;

@@ -137,7 +137,7 @@ impl Store {
 }
 
 /// The views that names mean: each version of a bare name, or all.
-fn selected<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a View>, StoreError> {
+pub(crate) fn selected<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a View>, StoreError> {
     let views = &catalog.definitions.views;
     if names.is_empty() {
         return Ok(views.values().collect());

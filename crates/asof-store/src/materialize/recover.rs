@@ -5,13 +5,20 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use arrow::array::{Array, AsArray, UInt32Array};
+use arrow::compute::take_record_batch;
+use asof_engine::columns::UNIT;
 use asof_offline::{JournalEntry, Scan};
 use asof_online::IncomingRow;
 use futures::TryStreamExt;
 
-use super::unit::Target;
+use super::unit::{Target, column};
 use crate::journal::Note;
 use crate::{Store, StoreError};
+
+/// Rows of lost units that are read back together, at most, unless one unit has more: they are in memory until they are
+/// folded.
+const ROWS_TOGETHER_MAX: u64 = 500_000;
 
 /// Finishes the units of one view. Returns how many had to be folded.
 ///
@@ -24,17 +31,25 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
     let mut recovered = 0;
     // In order of their stamps, as they were folded the first time.
     let kept: Vec<JournalEntry> = store.offline().await?.journal(target.table_name()).await?;
-    for entry in kept.iter().filter(|entry| !folded.contains(&entry.unit)) {
-        let note = Note::read(&entry.note)?;
-        let rows = unit_rows(target, &entry.unit, &note).await?;
-        target.fold(&entry.unit, entry.position, &note, Some(entry.visible), rows).await?;
-        recovered += 1;
+    let lost: Vec<(&JournalEntry, Note)> = kept
+        .iter()
+        .filter(|entry| !folded.contains(&entry.unit))
+        .map(|entry| Ok((entry, Note::read(&entry.note)?)))
+        .collect::<Result<_, StoreError>>()?;
+    for some in read_together(&lost) {
+        let units: HashMap<&str, &Note> = some.iter().map(|(entry, note)| (&*entry.unit, note)).collect();
+        let mut rows = rows_of(target, &units).await?;
+        for (entry, note) in some {
+            let rows = rows.remove(entry.unit.as_str()).unwrap_or_default();
+            target.fold(&entry.unit, entry.position, note, Some(entry.visible), rows).await?;
+            recovered += 1;
+        }
     }
     let stamped: HashSet<&str> = kept.iter().map(|entry| entry.unit.as_str()).collect();
-    let units = target.table.units().await?;
+    let units = target.table.units()?;
     let pending: BTreeSet<&str> = units
         .iter()
-        .map(|unit| unit.unit.as_str())
+        .map(String::as_str)
         .filter(|unit| !folded.contains(*unit) && !stamped.contains(unit))
         .collect();
     if !pending.is_empty() {
@@ -47,7 +62,8 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
                     "the commit of unit `{unit}` in history table `{table}` says nothing of it"
                 ))
             })?;
-            let rows = unit_rows(target, unit, note).await?;
+            let mut rows = rows_of(target, &HashMap::from([(unit, note)])).await?;
+            let rows = rows.remove(unit).unwrap_or_default();
             target.fold(unit, target.table.version(), note, None, rows).await?;
             recovered += 1;
         }
@@ -59,16 +75,14 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
 /// Refuses a history that lacks units which were published, by the online store or by the journal beside history:
 /// loading on would answer as if those rows had never been.
 async fn check_history(target: &Target<'_>) -> Result<(), StoreError> {
-    let units = target.table.units().await?;
-    let there: HashSet<&str> = units.iter().map(|unit| unit.unit.as_str()).collect();
+    let there = target.table.units()?;
     let mut published = target.journal().await?.row_units;
     for entry in target.offline.journal(target.table_name()).await? {
         if matches!(Note::read(&entry.note)?, Note::Rows { .. }) {
             published.insert(entry.unit);
         }
     }
-    target
-        .refuse_lost(published.iter().filter(|unit| !there.contains(unit.as_str())).count(), published.len())
+    target.refuse_lost(published.iter().filter(|unit| !there.contains(*unit)).count(), published.len())
 }
 
 fn note_of(inputs: asof_offline::UnitInputs) -> Option<(String, Note)> {
@@ -76,15 +90,47 @@ fn note_of(inputs: asof_offline::UnitInputs) -> Option<(String, Note)> {
     Some((inputs.unit, note))
 }
 
-/// The rows of a unit, read back from history.
-async fn unit_rows(target: &Target<'_>, unit: &str, note: &Note) -> Result<Vec<IncomingRow>, StoreError> {
-    let Note::Rows { features, .. } = note else { return Ok(Vec::new()) };
+/// Cuts lost units into runs whose rows are read back in one scan: the files of history may hold many units each.
+fn read_together<'a, 'e>(lost: &'a [(&'e JournalEntry, Note)]) -> Vec<&'a [(&'e JournalEntry, Note)]> {
+    let (mut runs, mut from, mut rows) = (Vec::new(), 0, 0);
+    for (place, (entry, _)) in lost.iter().enumerate() {
+        if place > from && rows + entry.rows > ROWS_TOGETHER_MAX {
+            runs.push(&lost[from..place]);
+            (from, rows) = (place, 0);
+        }
+        rows += entry.rows;
+    }
+    runs.push(&lost[from..]);
+    runs
+}
+
+/// The rows of units, read back from history.
+async fn rows_of<'u>(
+    target: &Target<'_>,
+    units: &HashMap<&'u str, &Note>,
+) -> Result<HashMap<&'u str, Vec<IncomingRow>>, StoreError> {
+    let carried = |(unit, note): (&&'u str, &&Note)| match note {
+        Note::Rows { features, .. } => Some((*unit, *features)),
+        _ => None,
+    };
+    let features: HashMap<&str, usize> = units.iter().filter_map(carried).collect();
+    let mut rows: HashMap<&str, Vec<IncomingRow>> = HashMap::new();
+    if features.is_empty() {
+        return Ok(rows);
+    }
     let mut scan = Scan::of(target.history_columns());
-    scan.units = Some(HashSet::from([unit.to_owned()]));
-    let mut rows = Vec::new();
+    scan.units = Some(features.keys().map(|unit| (*unit).to_owned()).collect());
     let mut batches = target.table.scan(scan);
     while let Some(batch) = batches.try_next().await? {
-        target.incoming_rows(&batch, *features, &mut rows)?;
+        let names = column(&batch, UNIT)?.as_string::<i32>();
+        let mut places: HashMap<&str, Vec<u32>> = HashMap::new();
+        (0..names.len()).for_each(|row| places.entry(names.value(row)).or_default().push(row as u32));
+        for (unit, places) in places {
+            let Some((unit, features)) = features.get_key_value(unit) else { continue };
+            let of_unit = take_record_batch(&batch, &UInt32Array::from(places))
+                .map_err(asof_engine::EngineError::from)?;
+            target.incoming_rows(&of_unit, *features, rows.entry(*unit).or_default())?;
+        }
     }
     Ok(rows)
 }

@@ -5,6 +5,7 @@
 
 mod answers;
 mod apply;
+mod care;
 mod cases;
 mod definitions;
 mod driver_stats;

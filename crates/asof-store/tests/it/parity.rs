@@ -1,5 +1,5 @@
 //! The parity law (SEMANTICS 7): what `get` answered at `t` equals `train` under `served` at `t`, and both equal the
-//! naive rule, in canonical bytes and status, whatever happened on the way.
+//! naive rule, in canonical bytes and status, whatever happened on the way: compaction, kills, lost state.
 
 use std::collections::BTreeMap;
 
@@ -276,8 +276,17 @@ impl Run {
 
     /// Something that must change no answer.
     fn disturb(&mut self) -> Result<(), TestCaseError> {
-        match self.choices.below(4) {
+        match self.choices.below(6) {
             0 => return Ok(()),
+            4 => {
+                self.project.compact();
+                prop_assert!(self.project.compact().views.iter().all(|view| view.files_before == 0));
+                self.project.vacuum(asof_model::Duration::ZERO);
+            }
+            5 => {
+                let polls = 1 + 3 * self.choices.below(40);
+                self.project.compact_killed_after(polls);
+            }
             1 => {
                 let load = self.project.load(&[]);
                 prop_assert!(load.unchanged && load.units_published == 0, "{:?}", load);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::Poll;
 
 use arrow::array::{AsArray, RecordBatch};
 use asof_engine::columns::value_at;
@@ -10,11 +11,13 @@ use asof_model::plan::Catalog;
 use asof_model::{Cell, Instant, KnownAt, Status, Value, ValueType, Zone};
 use asof_oracle::OracleValue;
 use asof_store::apply::Applied;
+use asof_store::compact::CompactReport;
 use asof_store::get::{Answer, GetRequest, OnlinePlan};
 use asof_store::journal::ViewJournal;
 use asof_store::materialize::{MaterializeReport, MaterializeRequest, ViewLoad};
 use asof_store::request::{Naming, Wanted};
 use asof_store::train::TrainRequest;
+use asof_store::vacuum::{VacuumReport, VacuumRequest};
 use asof_store::{NoProgress, Project as Folder, Store, StoreError};
 use asof_testkit::clock::SteppedClock;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -265,6 +268,37 @@ impl Project {
         copy_folder(&self.root, &copy.root);
         copy.clock.set(asof_store::Clock::now(self.clock.as_ref()));
         copy
+    }
+
+    /// Compacts every view.
+    pub fn compact(&mut self) -> CompactReport {
+        let (runtime, store) = self.store();
+        runtime.block_on(Box::pin(store.compact(&[], &NoProgress))).unwrap()
+    }
+
+    /// Compacts every view and dies after so many steps, or is through before. What a kill leaves behind stays.
+    pub fn compact_killed_after(&mut self, polls: usize) {
+        let (runtime, store) = self.store();
+        let mut left = polls;
+        runtime.block_on(async {
+            let mut compaction = Box::pin(store.compact(&[], &NoProgress));
+            std::future::poll_fn(|context| {
+                if left == 0 {
+                    return Poll::Ready(());
+                }
+                left -= 1;
+                compaction.as_mut().poll(context).map(|done| drop(done.unwrap()))
+            })
+            .await
+        });
+        self.close();
+    }
+
+    /// Removes files of history that were replaced so long ago.
+    pub fn vacuum(&mut self, older_than: asof_model::Duration) -> VacuumReport {
+        let (runtime, store) = self.store();
+        let request = VacuumRequest { older_than, dry_run: false };
+        runtime.block_on(Box::pin(store.vacuum(&request))).unwrap()
     }
 
     /// Loses the online store.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod apply;
+mod compact;
 mod completions;
 mod get;
 mod init;
@@ -10,6 +11,7 @@ mod plan;
 mod serve;
 mod show;
 mod train;
+mod vacuum;
 mod verify;
 
 use clap::Subcommand;
@@ -40,6 +42,10 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     /// Compare what is served with what history says, byte for byte
     Verify(verify::Verify),
+    /// Bring the small files of history together
+    Compact(compact::Compact),
+    /// Remove files of history that no reader needs any more
+    Vacuum(vacuum::Vacuum),
     /// Print the completions of a shell
     Completions(completions::Completions),
 }
@@ -62,6 +68,8 @@ impl Command {
             Self::Get(command) => Box::pin(command.run(everywhere)).await,
             Self::Serve(command) => Box::pin(command.run(everywhere)).await,
             Self::Verify(command) => Box::pin(command.run(everywhere)).await,
+            Self::Compact(command) => Box::pin(command.run(everywhere)).await,
+            Self::Vacuum(command) => Box::pin(command.run(everywhere)).await,
             Self::Completions(command) => command.run(),
         }
     }
