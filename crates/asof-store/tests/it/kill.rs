@@ -18,6 +18,8 @@ use crate::tables::{Carrier, Column};
 const PROJECT: &str = "ASOF_TEST_KILLED_PROJECT";
 /// Tells the child after how many batches it dies.
 const DEATH: &str = "ASOF_TEST_DEATH_AFTER_BATCHES";
+/// Tells the child to compact, not to load.
+const COMPACTS: &str = "ASOF_TEST_COMPACTS";
 /// Batches of 16,384 rows that fill a unit of 100,000.
 const FIRST_UNIT_BATCHES: i64 = 7;
 /// Rows of the source: a few units of each view.
@@ -111,6 +113,40 @@ fn death_behind_a_unit() {
     same_as_history(&mut project);
 }
 
+/// Goal: compactions that are killed at random instants change no answer, and one that ends afterwards leaves one file a
+/// day.
+#[test]
+fn killed_compactions_change_nothing() {
+    let mut project = prepared();
+    assert!(run(&project).wait().unwrap().success());
+    let keys: Vec<i64> = (-5..KEYS + 5).step_by(7).collect();
+    let times = ["2024-01-01T03:00:00Z", START].map(at);
+    let right = train(&mut project, "trips:*", &keys, &times, KnownAt::Created);
+    let mut whole = project.copy();
+    whole.close();
+    let started = Watch::now();
+    assert!(run_as(&whole, &[(COMPACTS, "1")]).wait().unwrap().success());
+    let whole = started.elapsed();
+    let mut seed = 3_u64;
+    for _ in 0..KILLS / 2 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut child = run_as(&project, &[(COMPACTS, "1")]);
+        std::thread::sleep(whole.mul_f64((seed >> 40) as f64 / 16_777_216.0));
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert!(train(&mut project, "trips:*", &keys, &times, KnownAt::Created) == right);
+        assert!(same_as_history(&mut project));
+    }
+    assert!(run_as(&project, &[(COMPACTS, "1")]).wait().unwrap().success());
+    project.vacuum(asof_model::Duration::ZERO);
+    assert!(train(&mut project, "trips:*", &keys, &times, KnownAt::Created) == right);
+    let again = project.compact();
+    assert!(again.views.iter().all(|view| view.files_before == 0));
+    project.lose_online();
+    assert!(run(&project).wait().unwrap().success());
+    assert!(same_as_history(&mut project));
+}
+
 /// Not a test: what the child process runs.
 #[test]
 fn child_that_may_be_killed() {
@@ -119,6 +155,10 @@ fn child_that_may_be_killed() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let project = asof_store::Project::open(root.as_ref()).unwrap();
     let store = asof_store::Store::new(project, Arc::new(asof_store::SystemClock), "a child");
+    if std::env::var(COMPACTS).is_ok() {
+        runtime.block_on(Box::pin(store.compact(&[], &asof_store::NoProgress))).unwrap();
+        return;
+    }
     let views = if batches == i64::MAX { Vec::new() } else { vec!["trips".to_owned()] };
     let request = MaterializeRequest { views, ..MaterializeRequest::default() };
     let death = DeathAfter(AtomicI64::new(batches));
@@ -145,11 +185,13 @@ fn run(project: &Project) -> Child {
 
 /// A run that dies after so many batches, or not at all.
 fn run_until(project: &Project, batches: &str) -> Child {
+    if batches.is_empty() { run_as(project, &[]) } else { run_as(project, &[(DEATH, batches)]) }
+}
+
+fn run_as(project: &Project, told: &[(&str, &str)]) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "kill::child_that_may_be_killed"]).env(PROJECT, &project.root);
-    if !batches.is_empty() {
-        command.env(DEATH, batches);
-    }
+    command.envs(told.iter().copied());
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
