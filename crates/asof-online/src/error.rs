@@ -225,7 +225,7 @@ impl Explain for OnlineError {
             Self::ClockEnd { .. } => "check the clock of this machine",
             Self::RowNewer { .. } => "use the view's definition that has the added features",
             Self::UnknownVersion { .. } => "use the program that wrote it, or a newer one",
-            Self::Locked { .. } => "stop that process first; while it is a server, it answers over HTTP",
+            Self::Locked { .. } => "run it again when that process has ended, or stop it first",
             Self::Poisoned { .. } => {
                 "look for a full or failing disk, then start again: what was acknowledged is safe"
             }

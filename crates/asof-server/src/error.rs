@@ -27,6 +27,19 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// Another server serves the project, from another online store.
+    #[error("process {process} serves this project already")]
+    Served {
+        /// Its process number.
+        process: u32,
+    },
+    /// Threads can't be started.
+    #[error("cannot start the threads of the server: {source}")]
+    Threads {
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
     /// The signals that stop a server can't be listened for.
     #[error("cannot listen for signals: {source}")]
     Signals {
@@ -50,7 +63,10 @@ impl Explain for ServerError {
     fn kind(&self) -> Kind {
         match self {
             Self::Address { .. } => Kind::Invalid,
-            Self::Listen { .. } | Self::Signals { .. } | Self::Stopped { .. } => Kind::Unavailable,
+            Self::Served { .. } => Kind::Conflict,
+            Self::Listen { .. } | Self::Threads { .. } | Self::Signals { .. } | Self::Stopped { .. } => {
+                Kind::Unavailable
+            }
             Self::Store(error) => error.kind(),
         }
     }
@@ -68,7 +84,8 @@ impl Explain for ServerError {
                 }
                 _ => return None,
             },
-            Self::Signals { .. } | Self::Stopped { .. } => return None,
+            Self::Served { .. } => "stop that one first",
+            Self::Threads { .. } | Self::Signals { .. } | Self::Stopped { .. } => return None,
             Self::Store(error) => return error.hint(),
         };
         Some(hint.to_owned())

@@ -5,9 +5,11 @@
 //! answers. It **must not know** how a value is found or chosen, what a source is, or where data lies: it asks
 //! `asof-store` and translates what it says, errors included.
 //!
-//! Reading order: [`Server`] (bind, run, stop), `http` (routes and bounds), `serving` (catalog and plans), `entity`
-//! and `json` (values in and out), then the faces `feast` and `native`.
+//! Reading order: [`Server`] (bind, run, stop), `http` (routes and bounds), `serving` (catalog and plans), `workers`
+//! (threads for long work), `entity` and `json` (values in and out), then the faces `feast` and `native`, and [`beside`]
+//! (commands that let a running server work for them).
 
+pub mod beside;
 mod entity;
 mod error;
 mod feast;
@@ -16,6 +18,7 @@ mod json;
 mod native;
 mod server;
 mod serving;
+mod workers;
 
 pub use error::ServerError;
 pub use http::{BODY_BYTES_MAX, BODY_WAIT, REQUESTS_IN_FLIGHT_MAX, router};

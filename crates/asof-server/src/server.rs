@@ -3,14 +3,19 @@
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use asof_store::Store;
+use asof_model::Explain;
+use asof_store::{Project, Store};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use crate::beside::client::{Client, ClientError};
+use crate::beside::socket::{self, Socket};
 use crate::serving::Serving;
-use crate::{ServerError, http};
+use crate::{ServerError, beside, http};
 
 /// How long requests in flight may take to finish once the server was told to stop.
 pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
@@ -20,6 +25,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     serving: Arc<Serving>,
+    /// For commands beside it; `None` where there can't be one.
+    socket: Option<Socket>,
 }
 
 /// Serves a store on `listen` (`HOST:PORT`; port 0 takes a free one) until the process is told to stop by SIGINT or
@@ -33,10 +40,13 @@ pub async fn serve(store: Arc<Store>, listen: &str) -> Result<(), ServerError> {
 }
 
 impl Server {
-    /// Listens on `listen` (`HOST:PORT`; port 0 takes a free one), reads the registry and opens the online store.
+    /// Listens on `listen` (`HOST:PORT`; port 0 takes a free one), reads the registry, opens the online store, and
+    /// listens for commands on the project's socket. Without a socket, such as on a disk that can't be written, it
+    /// serves all the same, and says so in its log.
     ///
     /// # Errors
-    /// [`ServerError::Address`], [`ServerError::Listen`]; [`ServerError::Store`], such as an online store in use.
+    /// [`ServerError::Address`], [`ServerError::Listen`]; [`ServerError::Store`], such as an online store in use;
+    /// [`ServerError::Served`].
     pub async fn bind(store: Arc<Store>, listen: &str) -> Result<Self, ServerError> {
         let no_address = |source| ServerError::Address { listen: listen.to_owned(), source };
         let no_listener = |source| ServerError::Listen { listen: listen.to_owned(), source };
@@ -44,8 +54,9 @@ impl Server {
         let listener = TcpListener::bind(addresses.as_slice()).await.map_err(no_listener)?;
         let address = listener.local_addr().map_err(no_listener)?;
         let serving = Arc::new(Serving::open(store).await?);
+        let socket = listen_beside(serving.store().project()).await?;
         tracing::info!(%address, "listening");
-        Ok(Self { listener, address, serving })
+        Ok(Self { listener, address, serving, socket })
     }
 
     /// The address it listens on, with the port that was taken.
@@ -54,7 +65,7 @@ impl Server {
     }
 
     /// Serves, and follows the registry, until `shutdown` is ready; then finishes the requests in flight, for at most
-    /// [`SHUTDOWN_WAIT`].
+    /// [`SHUTDOWN_WAIT`]. What it does for commands beside it stops between two steps then.
     ///
     /// # Errors
     /// [`ServerError::Stopped`] where the listener fails.
@@ -65,27 +76,67 @@ impl Server {
                 tracing::debug!(%error, "a connection keeps its delay");
             }
         });
-        let (stop, stopping) = tokio::sync::oneshot::channel();
-        let shutdown = async move {
+        let (stop, stopping) = watch::channel(false);
+        let stopped = |mut stopping: watch::Receiver<bool>| async move {
+            // A sender that is gone has told everybody.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        let public = axum::serve(listener, http::routes(self.serving.clone()))
+            .with_graceful_shutdown(stopped(stopping.clone()));
+        let no_more_work = Arc::new(AtomicBool::new(false));
+        let beside = async {
+            let Some(Socket { listener, file }) = self.socket else { return Ok(()) };
+            let told = stopped(stopping.clone());
+            let no_more = no_more_work.clone();
+            let until = async move {
+                told.await;
+                // Commands that come now find nobody, rather than somebody who is about to leave.
+                drop(file);
+                no_more.store(true, Ordering::Relaxed);
+            };
+            let routes = beside::routes::routes(self.serving.clone(), no_more_work.clone());
+            axum::serve(listener, routes).with_graceful_shutdown(until).await
+        };
+        let told = async {
             shutdown.await;
             tracing::info!("stopping");
-            let _ = stop.send(());
+            let _ = stop.send(true);
+            std::future::pending::<()>().await;
         };
-        let serving =
-            axum::serve(listener, http::routes(self.serving.clone())).with_graceful_shutdown(shutdown);
         let waited = async {
-            if stopping.await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            stopped(stopping.clone()).await;
             tokio::time::sleep(SHUTDOWN_WAIT).await;
         };
+        let both = async { tokio::try_join!(public.into_future(), beside) };
         tokio::select! {
-            done = serving.into_future() => done.map_err(|source| ServerError::Stopped { source })?,
+            done = both => { done.map_err(|source| ServerError::Stopped { source })?; }
             () = waited => tracing::warn!(waited = ?SHUTDOWN_WAIT, "connections were still open"),
+            () = told => {}
             () = self.serving.follow() => {}
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Listens for commands. The caller holds the online store, so a socket that answers is of a server on another one.
+async fn listen_beside(project: &Project) -> Result<Option<Socket>, ServerError> {
+    match Client::connect(project).await {
+        Ok(None) => {}
+        Ok(Some(client)) => return Err(ServerError::Served { process: client.server().process }),
+        Err(ClientError::OtherVersion { process, .. }) => return Err(ServerError::Served { process }),
+        Err(error) => {
+            tracing::warn!(%error, hint = error.hint(), "commands can't reach this server");
+            return Ok(None);
+        }
+    }
+    match socket::listen(project) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) => {
+            let path = socket::path(project);
+            tracing::warn!(path = %path.display(), %error, "commands can't reach this server: no socket");
+            Ok(None)
+        }
     }
 }
 

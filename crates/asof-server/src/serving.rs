@@ -18,6 +18,9 @@ use asof_store::request::{Naming, RequestPlan, Wanted};
 use asof_store::{Store, StoreError};
 use parking_lot::RwLock;
 
+use crate::ServerError;
+use crate::workers::Workers;
+
 /// How often the registry is asked whether it has moved on.
 pub const REVISION_POLL: Duration = Duration::from_secs(1);
 
@@ -60,6 +63,7 @@ pub(crate) struct Serving {
     unrecorded: AtomicBool,
     /// A request for nothing: it opens the online store when it is made, and reads its clock and snapshot when asked.
     probe: OnlinePlan,
+    workers: Workers,
 }
 
 impl Compiled {
@@ -73,7 +77,8 @@ impl Serving {
     ///
     /// # Errors
     /// Those of the registry and of the online store, such as one that is in use.
-    pub async fn open(store: Arc<Store>) -> Result<Self, StoreError> {
+    pub async fn open(store: Arc<Store>) -> Result<Self, ServerError> {
+        let workers = Workers::start()?;
         let catalog = store.catalog().await?;
         let probe = probe(&store).await?;
         if catalog.revision == 0 {
@@ -81,7 +86,17 @@ impl Serving {
         }
         let answers = store.answer_log();
         let compiled = RwLock::new(Compiled::new(catalog));
-        Ok(Self { store, compiled, answers, unrecorded: AtomicBool::new(false), probe })
+        Ok(Self { store, compiled, answers, unrecorded: AtomicBool::new(false), probe, workers })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The threads for long work.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// The name of the project.
@@ -171,7 +186,10 @@ impl Serving {
     }
 
     /// Takes up the registry's current revision, where it is another one.
-    async fn catch_up(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// Those of the registry.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
         let known = self.compiled.read().catalog.revision;
         if self.store.revision().await? == known {
             return Ok(());

@@ -164,6 +164,9 @@ pub enum StoreError {
     /// Another command rewrites or removes files of history.
     #[error("another command compacts, vacuums or forgets in this project now")]
     CareHeld,
+    /// Work that nobody wanted any more: its caller went away, or the process was told to stop.
+    #[error("the work was stopped before its end")]
+    Stopped,
     /// A store that is inconsistent in itself.
     #[error("{0}")]
     Corrupt(String),
@@ -197,6 +200,11 @@ impl std::fmt::Display for Refused {
 }
 
 impl StoreError {
+    /// Whether the online store is held by another process.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Online(OnlineError::Locked { .. }))
+    }
+
     /// The problems that this error collects, each with its hint; empty for an error that stands alone.
     pub fn parts(&self) -> Vec<(String, Option<String>)> {
         match self {
@@ -227,7 +235,7 @@ impl Explain for StoreError {
             | Self::NotBackfilled { .. }
             | Self::PastSunset { .. } => Kind::Conflict,
             Self::NotLoaded { .. } => Kind::Conflict,
-            Self::Io { .. } | Self::OnlineLost { .. } | Self::CareHeld => Kind::Unavailable,
+            Self::Io { .. } | Self::OnlineLost { .. } | Self::CareHeld | Self::Stopped => Kind::Unavailable,
             Self::Corrupt(_) | Self::HistoryLost { .. } => Kind::Corrupt,
             Self::Engine(error) => error.kind(),
             Self::Offline(error) => error.kind(),
@@ -266,6 +274,7 @@ impl Explain for StoreError {
                 Some("ask on the command line (`asof get --now`), which answers from history".to_owned())
             }
             Self::CareHeld => Some("wait until it is through".to_owned()),
+            Self::Stopped => Some("run the command again: it goes on where this one ended".to_owned()),
             Self::Engine(error) => error.hint(),
             Self::Offline(error) => error.hint(),
             Self::Online(error) => error.hint(),

@@ -81,29 +81,55 @@ impl Store {
     ) -> Result<OnlinePlan, StoreError> {
         let mut plan = self.request(catalog, wanted, naming).await?;
         plan.check_names()?;
-        let online = self.online().await?;
+        // Also for a request without joins: whoever compiles for serving holds the store from here on.
+        self.online().await?;
         let (mut handles, mut layouts) = (Vec::new(), Vec::new());
         for join in &mut plan.joins {
-            let handle = online.find(&join.table).await?;
-            let found = match handle {
-                Some(handle) => online.statistics(handle).await?.units,
-                None => 0,
-            };
-            let expected = join.journal.entries;
-            if found < expected {
-                return Err(StoreError::OnlineLost { view: join.view.id.clone(), found, expected });
-            }
-            if let Some(handle) = handle.filter(|_| found > expected) {
-                // A load that died right behind a unit has left its stamp online alone. What is answered from it must
-                // be in history for whoever looks there.
-                copy_stamps(online, handle, self.offline().await?, &join.table).await?;
-                join.journal = self.view_journal(catalog, &join.view.id).await?;
-            }
-            handles.push(handle);
+            handles.push(self.catch_up(catalog, join).await?);
             let types: Vec<ValueType> = join.view.features.iter().map(|feature| feature.value_type).collect();
             layouts.push(RowLayout::new(&types));
         }
         Ok(OnlinePlan { plan, handles, layouts })
+    }
+
+    /// Compares the journal of a join with the online store, and takes up what only that one knows.
+    async fn catch_up(
+        &self,
+        catalog: &Catalog,
+        join: &mut PlannedJoin,
+    ) -> Result<Option<ViewHandle>, StoreError> {
+        let online = self.online().await?;
+        let handle = online.find(&join.table).await?;
+        let found = match handle {
+            Some(handle) => online.statistics(handle).await?.units,
+            None => 0,
+        };
+        let expected = join.journal.entries;
+        if found < expected {
+            return Err(StoreError::OnlineLost { view: join.view.id.clone(), found, expected });
+        }
+        if let Some(handle) = handle.filter(|_| found > expected) {
+            // A load that goes on, or died right behind a unit, has left its stamp online alone. What is answered from
+            // it must be in history for whoever looks there.
+            copy_stamps(online, handle, self.offline().await?, &join.table).await?;
+            join.journal = self.view_journal(catalog, &join.view.id).await?;
+        }
+        Ok(handle)
+    }
+
+    /// The request of a plan with its journals as they are now: a load may have gone on since the plan was made, and
+    /// whoever recomputes an answer must know every unit that it could have seen.
+    pub(crate) async fn caught_up(
+        &self,
+        catalog: &Catalog,
+        plan: &OnlinePlan,
+    ) -> Result<RequestPlan, StoreError> {
+        let mut plan = plan.plan.clone();
+        for join in &mut plan.joins {
+            join.journal = self.view_journal(catalog, &join.view.id).await?;
+            self.catch_up(catalog, join).await?;
+        }
+        Ok(plan)
     }
 
     /// Answers a request.
@@ -123,11 +149,7 @@ impl Store {
                 if !request.from_history {
                     return Err(StoreError::NowBehind { now, last: last_visible });
                 }
-                // The plan may be older than the last load, which history must answer from as well.
-                let mut plan = plan.plan.clone();
-                for join in &mut plan.joins {
-                    join.journal = self.view_journal(catalog, &join.view.id).await?;
-                }
+                let plan = self.caught_up(catalog, plan).await?;
                 let times = vec![now.micros(); request.rows];
                 let rows = self.get_history(catalog, &plan, request, &times).await?;
                 Ok(Answer { t: now, rows, positions: BTreeMap::new() })

@@ -4,18 +4,23 @@
 /// from several threads; an implementation decides what to show.
 pub trait Progress: Send + Sync {
     /// The piece of work `what` begins, of `total` bytes or rows (`unit` says which) where that is known.
-    fn begin(&self, what: &str, unit: &'static str, total: Option<u64>);
+    fn begin(&self, what: &str, unit: &str, total: Option<u64>);
     /// So much more of it is done.
     fn advance(&self, what: &str, amount: u64);
     /// It is done, or given up; `summary` says in a few words with what result.
     fn finish(&self, what: &str, summary: &str);
+    /// Whether somebody still wants the work. Long work asks between its steps, where nothing is half done, and ends
+    /// as [`crate::StoreError::Stopped`] once it is told no.
+    fn wanted(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody listens.
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn begin(&self, _what: &str, _unit: &'static str, _total: Option<u64>) {}
+    fn begin(&self, _what: &str, _unit: &str, _total: Option<u64>) {}
     fn advance(&self, _what: &str, _amount: u64) {}
     fn finish(&self, _what: &str, _summary: &str) {}
 }

@@ -8,13 +8,15 @@ use asof_model::name::{self, ViewRef};
 use asof_model::plan::Catalog;
 use asof_model::spec::{Feature, Join, JoinKey, Selection, View};
 use asof_model::{Value, ValueType, ViewId, Zone, entry};
+use serde::{Deserialize, Serialize};
 
 use crate::journal::ViewJournal;
 use crate::materialize::view_ref;
 use crate::{Store, StoreError, catalog};
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Wanted {
     /// The features of a service.
     Service(String),

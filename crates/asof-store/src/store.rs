@@ -1,15 +1,19 @@
 //! What is open: each engine when it is first needed, once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use asof_model::Instant;
 use asof_offline::OfflineStore;
 use asof_online::{Clock, EmbeddedStore, OnlineStore};
 use asof_registry::sqlite::SqliteOptions;
 use asof_registry::{Registry, RegistryError, SqliteRegistry};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::{Project, StoreError};
+use crate::{Progress, Project, StoreError};
+
+/// How often work that waits for its turn asks whether it is still wanted.
+const TURN_WAIT: Duration = Duration::from_millis(200);
 
 /// The clock of this machine.
 pub struct SystemClock;
@@ -31,6 +35,8 @@ pub struct Store {
     registry: OnceCell<Box<dyn Registry>>,
     offline: OnceCell<OfflineStore>,
     online: OnceCell<Arc<dyn OnlineStore>>,
+    /// Held by the one verb that writes rows.
+    turn: Mutex<()>,
 }
 
 impl Store {
@@ -43,6 +49,7 @@ impl Store {
             registry: OnceCell::new(),
             offline: OnceCell::new(),
             online: OnceCell::new(),
+            turn: Mutex::new(()),
         }
     }
 
@@ -54,6 +61,28 @@ impl Store {
     /// The present, by the injected clock.
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// The turn to write rows: one verb at a time has it, the others wait until it ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`] where nobody wants the work any more before its turn comes.
+    pub(crate) async fn turn(&self, progress: &dyn Progress) -> Result<MutexGuard<'_, ()>, StoreError> {
+        if let Ok(turn) = self.turn.try_lock() {
+            return Ok(turn);
+        }
+        let wait = "waiting for another load to end";
+        progress.begin(wait, "loads", None);
+        loop {
+            match tokio::time::timeout(TURN_WAIT, self.turn.lock()).await {
+                Ok(turn) => {
+                    progress.finish(wait, "it has ended");
+                    return Ok(turn);
+                }
+                Err(_) if !progress.wanted() => return Err(StoreError::Stopped),
+                Err(_) => {}
+            }
+        }
     }
 
     /// The registry, to write: created where it is missing.

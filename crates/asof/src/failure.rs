@@ -2,28 +2,23 @@
 
 use std::io::{IsTerminal, Write};
 
-use asof_model::Explain;
+use asof_model::Kind;
 use asof_server::ServerError;
+use asof_server::beside::client::ClientError;
+use asof_server::beside::told::Told;
 use asof_store::StoreError;
 use asof_store::materialize::ViewFailure;
 
 /// What a command failed of: one error, or every problem of the files.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    parts: Vec<Part>,
-}
-
-#[derive(Debug, Default)]
-struct Part {
-    message: String,
-    causes: Vec<String>,
-    hint: Option<String>,
+    parts: Vec<Told>,
 }
 
 impl Failure {
     /// An error in these words.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { parts: vec![Part { message: message.into(), ..Part::default() }] }
+        Self { parts: vec![Told::new(Kind::Invalid, message, None)] }
     }
 
     /// The same with what to do about it.
@@ -34,14 +29,10 @@ impl Failure {
         self
     }
 
-    fn explained(error: &dyn Explain) -> Self {
-        let (message, causes) = (error.to_string(), error.causes());
-        Self { parts: vec![Part { message, causes, hint: error.hint() }] }
-    }
-
     /// Views that could not be loaded, each in its own words; where there were others beside, each is named.
     pub(crate) fn of_views(failures: &[ViewFailure], alone: bool) -> Self {
-        let part = |failure: &ViewFailure| Part {
+        let part = |failure: &ViewFailure| Told {
+            kind: failure.kind,
             message: match alone {
                 true => failure.message.clone(),
                 false => format!("view `{}`: {}", failure.view, failure.message),
@@ -80,18 +71,19 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let parts = error.parts();
-        if parts.is_empty() {
-            return Self::explained(&error);
-        }
-        let part = |(message, hint)| Part { message, causes: Vec::new(), hint };
-        Self { parts: parts.into_iter().map(part).collect() }
+        Self { parts: Told::all(&error) }
     }
 }
 
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
-        Self::explained(&error)
+        Self { parts: vec![Told::of(&error)] }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self { parts: error.told() }
     }
 }
 
@@ -134,37 +126,17 @@ impl Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::error::Error;
 
-    /// Goal: a cause that the message already tells is not told twice, and one that it does not tell is told.
+    /// Goal: an error is printed with its causes and what to do; of several, each is followed by its own hint.
     #[test]
-    fn causes_once() {
-        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        let told = StoreError::Io { doing: "read", path: "a".into(), source: denied() };
+    fn texts() {
+        let mut one = Told::new(Kind::Unavailable, "cannot go on", Some("ask"));
+        one.causes.push("permission denied".to_owned());
         let plain = Paint { colored: false };
-        assert_eq!(Failure::from(told).text(&plain), "error: cannot read `a`: permission denied\n");
-
-        #[derive(Debug)]
-        struct Untold(std::io::Error);
-        impl std::fmt::Display for Untold {
-            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("cannot go on")
-            }
-        }
-        impl Error for Untold {
-            fn source(&self) -> Option<&(dyn Error + 'static)> {
-                Some(&self.0)
-            }
-        }
-        impl Explain for Untold {
-            fn kind(&self) -> asof_model::Kind {
-                asof_model::Kind::Unavailable
-            }
-            fn hint(&self) -> Option<String> {
-                Some("ask".to_owned())
-            }
-        }
-        let text = Failure::explained(&Untold(denied())).text(&plain);
-        assert_eq!(text, "error: cannot go on\n  caused by: permission denied\n\nhint: ask\n");
+        let alone = Failure { parts: vec![one.clone()] }.text(&plain);
+        assert_eq!(alone, "error: cannot go on\n  caused by: permission denied\n\nhint: ask\n");
+        let other = Told::new(Kind::Invalid, "no", None);
+        let both = Failure { parts: vec![one, other] }.text(&plain);
+        assert_eq!(both, "error: cannot go on\n  caused by: permission denied\nhint: ask\n\nerror: no\n");
     }
 }

@@ -4,14 +4,15 @@
 //! `asof-store`, and the answer into text or JSON. What a command found goes to stdout; how it is going, warnings
 //! and errors go to stderr.
 //!
-//! Reading order: [`arguments`] (what commands share), [`command`] (one file for each), [`output`] (text, tables,
-//! JSON), [`failure`] (errors), [`progress`] (bars).
+//! Reading order: [`arguments`] (what commands share), [`command`] (one file for each), [`session`] (here, or in the
+//! server beside), [`output`] (text, tables, JSON), [`failure`] (errors), [`progress`] (bars).
 
 mod arguments;
 mod command;
 mod failure;
 mod output;
 mod progress;
+mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use clap::Parser;
 use command::Command;
 use failure::Failure;
 use progress::Bars;
+use session::Session;
 
 /// A feature store: what a model trains on is, byte for byte, what it is served
 #[derive(Debug, Parser)]
@@ -50,17 +52,26 @@ pub(crate) struct Everywhere {
 }
 
 impl Everywhere {
-    /// The store of the project that is meant. `holder` is the command, for whoever finds the online store held.
-    fn store(&self, holder: &str) -> Result<Store, Failure> {
-        let project = match &self.project {
-            Some(folder) => Project::open(folder)?,
+    /// The project that is meant.
+    fn project(&self) -> Result<Project, Failure> {
+        match &self.project {
+            Some(folder) => Ok(Project::open(folder)?),
             None => {
                 let here = std::env::current_dir()
                     .map_err(|error| Failure::new(format!("cannot find the current folder: {error}")))?;
-                Project::find(&here)?
+                Ok(Project::find(&here)?)
             }
-        };
-        Ok(Store::new(project, Arc::new(SystemClock), holder))
+        }
+    }
+
+    /// The store of the project that is meant. `holder` is the command, for whoever finds the online store held.
+    fn store(&self, holder: &str) -> Result<Store, Failure> {
+        Ok(Store::new(self.project()?, Arc::new(SystemClock), holder))
+    }
+
+    /// Where verbs that need the online store run: here, or in the server of the project that is meant.
+    async fn session(&self, holder: &str) -> Result<Session, Failure> {
+        Session::open(self.project()?, holder).await
     }
 
     /// Shows how long work is going.
@@ -96,5 +107,8 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start the threads of the program: {error}")))?;
-    runtime.block_on(cli.command.run(&cli.everywhere))
+    let outcome = runtime.block_on(cli.command.run(&cli.everywhere));
+    // What a server still does for others must not keep it from ending.
+    runtime.shutdown_background();
+    outcome
 }

@@ -43,7 +43,7 @@ impl Bars {
 }
 
 impl Progress for Bars {
-    fn begin(&self, what: &str, unit: &'static str, total: Option<u64>) {
+    fn begin(&self, what: &str, unit: &str, total: Option<u64>) {
         if !self.terminal || self.quiet {
             return;
         }

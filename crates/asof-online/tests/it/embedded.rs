@@ -135,10 +135,7 @@ fn a_folder_in_use() {
     let expected =
         format!("in use by `asof serve` (process {}, since 2024-01-01T00:00:00Z)", std::process::id());
     assert!(text.contains(&expected), "{text}");
-    assert_eq!(
-        refused.hint().unwrap(),
-        "stop that process first; while it is a server, it answers over HTTP"
-    );
+    assert_eq!(refused.hint().unwrap(), "run it again when that process has ended, or stop it first");
     fs::remove_file(folder.path().join("holder.json")).unwrap();
     assert!(matches!(open(&folder.path()), Err(OnlineError::Locked { holder: None, .. })));
     drop(held);

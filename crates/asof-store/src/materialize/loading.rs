@@ -74,6 +74,9 @@ impl<'a, 't> Loading<'a, 't> {
             let mut bad = self.quarantine.of_file(&fingerprint.hash);
             let mut left = fingerprint.size;
             for batch in source::open(&self.what, file, self.admission.columns())? {
+                if !self.progress.wanted() {
+                    return Err(StoreError::Stopped);
+                }
                 let raw = batch?;
                 let admitted = self.admission.admit(&raw)?;
                 self.load.count_rows(&raw, &admitted);

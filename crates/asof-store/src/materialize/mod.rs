@@ -52,14 +52,15 @@ pub struct MaterializeRequest {
 impl Store {
     /// Loads the rows of the views' sources in `[start, end)` of event time.
     ///
-    /// Safe to kill at any point and to run again: it ends in the same state.
+    /// Safe to kill at any point and to run again: it ends in the same state. One load runs at a time, others wait.
     ///
     /// A view that fails is in the report; the others are loaded all the same. Rows that can't be read are no failure:
     /// they are set aside and counted.
     ///
     /// # Errors
-    /// What keeps every view from being loaded: [`StoreError::NothingApplied`], [`StoreError::Unknown`], an empty range; those of opening
-    /// history and the online store.
+    /// What keeps every view from being loaded: [`StoreError::NothingApplied`], [`StoreError::Unknown`], an empty range;
+    /// those of opening history and the online store. [`StoreError::Stopped`] where nobody wants it any more, which is
+    /// asked before each batch of rows.
     pub async fn materialize(
         &self,
         request: &MaterializeRequest,
@@ -75,6 +76,7 @@ impl Store {
                 hint: Some("the end itself is not part of the range".to_owned()),
             });
         }
+        let _turn = self.turn(progress).await?;
         let catalog = self.applied_catalog().await?;
         let views = selected(&catalog, &request.views)?;
         // What no view can do without fails once, and not once for each.
@@ -84,6 +86,9 @@ impl Store {
         let outcomes =
             jobs::each(&views, at_a_time, |view| Box::pin(self.load_view(&catalog, view, request, progress)));
         let outcomes = outcomes.await;
+        if outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Stopped))) {
+            return Err(StoreError::Stopped);
+        }
         let outcomes = views.iter().map(|view| view.id.clone()).zip(outcomes).collect();
         Ok(MaterializeReport::new(outcomes, started.elapsed().as_secs_f64()))
     }

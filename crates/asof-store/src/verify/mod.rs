@@ -18,12 +18,12 @@ use asof_engine::columns::KeyColumns;
 use asof_model::plan::Catalog;
 use asof_model::spec::JoinKey;
 use asof_model::{EncodedKey, Instant, ValueType, ViewId, key, name};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answers::{RecordedAnswer, answered_bytes, hex, unhex};
-use crate::get::{Answer, ENTITY_ROWS_MAX, GetRequest, OnlinePlan};
+use crate::get::{Answer, ENTITY_ROWS_MAX, GetRequest};
 use crate::materialize::view_ref;
-use crate::request::{Naming, PlannedJoin, Wanted};
+use crate::request::{Naming, PlannedJoin, RequestPlan, Wanted};
 use crate::{Progress, Store, StoreError, catalog};
 use oracle::by_oracle;
 use sample::Sample;
@@ -31,7 +31,7 @@ pub use verdict::{DIFFERENCES_SHOWN_MAX, Difference};
 use verdict::{Verdict, in_words, key_in_words};
 
 /// What to verify.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VerifyRequest {
     /// Views and services; empty: every view.
     pub names: Vec<String>,
@@ -43,7 +43,7 @@ pub struct VerifyRequest {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VerifyReport {
     /// For each view what was compared.
     pub views: Vec<ViewVerified>,
@@ -58,7 +58,7 @@ pub struct VerifyReport {
 }
 
 /// What was compared of one view.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ViewVerified {
     /// The view.
     pub view: String,
@@ -108,6 +108,9 @@ impl Store {
         let views = self.views_to_verify(&catalog, &request.names).await?;
         progress.begin("verify", "views", Some(views.len() as u64));
         for view in views {
+            if !progress.wanted() {
+                return Err(StoreError::Stopped);
+            }
             let verified = match self.verify_view(&catalog, &view, request).await {
                 // A view past its sunset answers nobody, so there is nothing to hold it to unless it was named.
                 Err(StoreError::PastSunset { view, .. }) if request.names.is_empty() => {
@@ -179,29 +182,32 @@ impl Store {
 
         let served =
             self.get(catalog, &plan, &GetRequest { include_expired: false, ..asked.clone() }).await?;
-        let recomputed = self.recompute(catalog, &plan, &asked, served.t, false).await?;
-        let mut verdict = Verdict::new(&plan, &keys);
-        verdict.compare(&served, &recomputed, "history");
         // What an expired row holds is served on request, so it is held to the same law.
         let mut held = None;
         if join.view.ttl.is_some() {
             let request = GetRequest { include_expired: true, now: Some(served.t), ..asked.clone() };
-            let answer = self.get(catalog, &plan, &request).await?;
-            verdict.compare(
-                &answer,
-                &self.recompute(catalog, &plan, &asked, served.t, true).await?,
-                "history",
-            );
-            held = Some(answer);
+            held = Some(self.get(catalog, &plan, &request).await?);
+        }
+        let recorded = self.recorded_answers(&join.table, request.sample)?;
+
+        // Only now: a load beside may have gone on, and every unit that was served from must be known.
+        let known = self.caught_up(catalog, &plan).await?;
+        let mut verdict = Verdict::new(&plan, &keys);
+        let recomputed = self.recompute(catalog, &known, &asked, served.t, false).await?;
+        verdict.compare(&served, &recomputed, "history");
+        if let Some(held) = &held {
+            let recomputed = self.recompute(catalog, &known, &asked, served.t, true).await?;
+            verdict.compare(held, &recomputed, "history");
         }
         if request.oracle {
+            let join = &known.joins[0];
             let rows = self.oracle_rows(join, &keys).await?;
             verdict.compare(&served, &by_oracle(join, &plan, &rows, &keys, served.t, false), "oracle");
             if let Some(held) = &held {
                 verdict.compare(held, &by_oracle(join, &plan, &rows, &keys, served.t, true), "oracle");
             }
         }
-        let recorded = self.verify_recorded(catalog, &plan, request.sample, &mut verdict.shown).await?;
+        let recorded = self.verify_recorded(catalog, &known, &recorded, &mut verdict.shown).await?;
         Ok(ViewVerified {
             recorded_values: recorded.values,
             recorded_identical: recorded.identical,
@@ -218,13 +224,13 @@ impl Store {
     async fn recompute(
         &self,
         catalog: &Catalog,
-        plan: &OnlinePlan,
+        plan: &RequestPlan,
         asked: &GetRequest,
         t: Instant,
         include_expired: bool,
     ) -> Result<Answer, StoreError> {
         let request = GetRequest { include_expired, ..asked.clone() };
-        let rows = self.get_history(catalog, &plan.plan, &request, &vec![t.micros(); asked.rows]).await?;
+        let rows = self.get_history(catalog, plan, &request, &vec![t.micros(); asked.rows]).await?;
         Ok(Answer { t, rows, positions: BTreeMap::new() })
     }
 
@@ -233,13 +239,12 @@ impl Store {
     async fn verify_recorded(
         &self,
         catalog: &Catalog,
-        plan: &OnlinePlan,
-        limit: usize,
+        plan: &RequestPlan,
+        all: &[RecordedAnswer],
         differences: &mut Vec<Difference>,
     ) -> Result<Recorded, StoreError> {
-        let join = &plan.plan.joins[0];
+        let join = &plan.joins[0];
         let mut found = Recorded::default();
-        let all = self.recorded_answers(&join.table, limit)?;
         for include_expired in [false, true] {
             let records: Vec<(EncodedKey, RecordedAnswer)> = all
                 .iter()
@@ -249,10 +254,10 @@ impl Store {
             let keys: Vec<EncodedKey> = records.iter().map(|(key, _)| key.clone()).collect();
             let times: Vec<i64> = records.iter().map(|(_, record)| record.t).collect();
             let request = GetRequest { include_expired, ..entities(join, &keys)? };
-            let rows = self.get_history(catalog, &plan.plan, &request, &times).await?;
+            let rows = self.get_history(catalog, plan, &request, &times).await?;
             for ((key, record), row) in records.iter().zip(&rows) {
-                for (column, computed) in plan.plan.columns.iter().zip(row) {
-                    let feature = plan.plan.feature(column);
+                for (column, computed) in plan.columns.iter().zip(row) {
+                    let feature = plan.feature(column);
                     let Some(served) = record.features.get(&feature.name) else { continue };
                     found.values += 1;
                     if *served == hex(&answered_bytes(feature.value_type, computed)) {
@@ -263,7 +268,7 @@ impl Store {
                             feature: feature.name.clone(),
                             served: format!("bytes {served} at {}", Instant::from_micros_clamped(record.t)),
                             computed: in_words(computed),
-                            by: "history",
+                            by: "history".to_owned(),
                         });
                     }
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use asof_model::{EncodedKey, ValueType, entry, key};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answers::answered_bytes;
 use crate::get::{Answer, Answered, OnlinePlan};
@@ -13,7 +13,7 @@ use crate::request::PlannedJoin;
 pub const DIFFERENCES_SHOWN_MAX: usize = 10;
 
 /// A value that came out differently.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Difference {
     /// The key, `name=value`.
     pub key: String,
@@ -24,7 +24,7 @@ pub struct Difference {
     /// What was computed.
     pub computed: String,
     /// By whom: "history" or "oracle".
-    pub by: &'static str,
+    pub by: String,
 }
 
 /// Which values were compared, and which differ.
@@ -59,7 +59,7 @@ impl<'a> Verdict<'a> {
                         feature: column.name.clone(),
                         served: in_words(served),
                         computed: in_words(computed),
-                        by,
+                        by: by.to_owned(),
                     });
                 }
             }

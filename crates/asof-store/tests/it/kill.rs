@@ -170,7 +170,7 @@ fn child_that_may_be_killed() {
 struct DeathAfter(AtomicI64);
 
 impl Progress for DeathAfter {
-    fn begin(&self, _: &str, _: &'static str, _: Option<u64>) {}
+    fn begin(&self, _: &str, _: &str, _: Option<u64>) {}
     fn advance(&self, _: &str, _: u64) {
         if self.0.fetch_sub(1, Ordering::SeqCst) == 1 {
             std::process::abort();

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use asof_server::beside::client::Client;
 use clap::Args;
 
 use super::plan;
@@ -22,7 +23,12 @@ pub(crate) struct Apply {
 impl Apply {
     pub(crate) async fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
         let started = Instant::now();
-        let applied = everywhere.store("asof apply")?.apply(&self.remove, &user()).await?;
+        let store = everywhere.store("asof apply")?;
+        let applied = store.apply(&self.remove, &user()).await?;
+        if let Ok(Some(mut server)) = Client::connect(store.project()).await {
+            // A server follows by itself within a second or so. Told, it does before this command is done.
+            server.follow().await;
+        }
         output::warn(&applied.warnings, everywhere);
         match self.format.format {
             Format::Json => {

@@ -1,13 +1,11 @@
 //! `asof get`.
 
-use std::collections::BTreeMap;
-
-use asof_model::{Instant, Value, Zone, entry, name};
-use asof_store::StoreError;
-use asof_store::get::{Answer, Answered, GetRequest};
-use asof_store::request::{Naming, RequestPlan};
+use asof_model::{Instant, Status};
+use asof_server::beside::verb::{GetRow, GotRow};
+use asof_store::NoProgress;
 use clap::{Args, ValueEnum};
-use serde_json::{Map, json};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::arguments::{WantedOptions, instant, pair};
 use crate::failure::Failure;
@@ -48,100 +46,60 @@ enum GetFormat {
 
 impl Get {
     pub(crate) async fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
-        let store = everywhere.store("asof get")?;
-        let catalog = store.applied_catalog().await?;
-        let wanted = self.wanted.wanted();
-        let naming = Naming { full_names: self.full_names, keys: BTreeMap::new() };
-        // Keys are judged before the online store is opened, which a server may hold.
-        let plan = store.request(&catalog, &wanted, &naming).await?;
-        let request = GetRequest {
-            entities: entities(&plan, &self.keys)?,
-            rows: 1,
+        let request = GetRow {
+            wanted: self.wanted.wanted(),
+            keys: self.keys.clone(),
             now: self.now,
+            full_names: self.full_names,
             include_expired: self.include_expired,
-            from_history: true,
         };
-        let plan = store.online_plan(&catalog, &wanted, &naming).await?;
-        let answer = store.get(&catalog, &plan, &request).await?;
+        let mut session = everywhere.session("asof get").await?;
+        let row = session.run(&request, &NoProgress).await?;
         match self.format {
-            GetFormat::Table => output::print(&table(&plan.plan, &answer))?,
-            GetFormat::Json => output::print_json(&in_json(&plan.plan, &answer))?,
+            GetFormat::Table => output::print(&table(&row))?,
+            GetFormat::Json => output::print_json(&InJson::new(row))?,
         }
         Ok(Outcome::Done)
     }
 }
 
-/// The join keys as values of the types that the request's views declare.
-fn entities(
-    plan: &RequestPlan,
-    keys: &[(String, String)],
-) -> Result<BTreeMap<String, Vec<Option<Value>>>, StoreError> {
-    let mut entities = BTreeMap::new();
-    for (key, text) in keys {
-        let declared = plan.key_columns.iter().find(|(column, _)| column == key);
-        let (_, declared) = declared.ok_or_else(|| StoreError::Request {
-            message: format!("no view of the request is looked up by `{key}`"),
-            hint: name::suggestion(key, plan.key_columns.iter().map(|(column, _)| column.as_str())),
-        })?;
-        let value = match text.as_str() {
-            "" => None,
-            text => Some(
-                entry::from_text(text, *declared, &Zone::utc())
-                    .map_err(|error| StoreError::BadKey { key: key.clone(), reason: error.to_string() })?,
-            ),
-        };
-        if entities.insert(key.clone(), vec![value]).is_some() {
-            let message = format!("the join key `{key}` is given twice");
-            let hint = Some("one command asks for one entity key".to_owned());
-            return Err(StoreError::Request { message, hint });
-        }
-    }
-    Ok(entities)
-}
-
-/// The features of the one entity row, by the names of their columns.
-fn named<'a>(plan: &'a RequestPlan, answer: &'a Answer) -> impl Iterator<Item = (&'a str, &'a Answered)> {
-    let row = answer.rows.first().map_or(&[][..], Vec::as_slice);
-    plan.columns.iter().map(|column| column.name.as_str()).zip(row)
-}
-
-fn table(plan: &RequestPlan, answer: &Answer) -> String {
+fn table(row: &GotRow) -> String {
     let mut table = Table::new(&["feature", "value", "status", "event"]);
-    for (name, answered) in named(plan, answer) {
-        let value = answered.value.as_ref().map_or_else(|| "null".to_owned(), entry::to_text);
-        let event = answered.event.map_or_else(|| "-".to_owned(), |event| event.to_string());
-        table.row([name, &value, answered.status.as_str(), &event]);
+    for feature in &row.features {
+        let value = feature.text.as_deref().unwrap_or("null");
+        let event = feature.event.map_or_else(|| "-".to_owned(), |event| event.to_string());
+        table.row([&feature.name, value, feature.status.as_str(), &event]);
     }
-    format!("t = {}\n\n{table}", answer.t)
+    format!("t = {}\n\n{table}", row.t)
 }
 
-fn in_json(plan: &RequestPlan, answer: &Answer) -> serde_json::Value {
-    let (mut features, mut statuses, mut events) = (Map::new(), Map::new(), Map::new());
-    for (name, answered) in named(plan, answer) {
-        features
-            .insert(name.to_owned(), answered.value.as_ref().map_or(serde_json::Value::Null, value_in_json));
-        statuses.insert(name.to_owned(), answered.status.as_str().into());
-        events.insert(name.to_owned(), answered.event.map(|event| event.to_string()).into());
-    }
-    json!({ "t": answer.t.to_string(), "features": features, "statuses": statuses, "events": events })
+/// The answer as a server writes it, for one row.
+#[derive(Serialize)]
+struct InJson {
+    t: String,
+    features: Fields<Box<RawValue>>,
+    statuses: Fields<Status>,
+    events: Fields<Option<String>>,
 }
 
-/// Numbers and booleans as such; all else, and floats that JSON can't write, in their text form. A server writes them
-/// the same way.
-fn value_in_json(value: &Value) -> serde_json::Value {
-    let float = |v: f64| match v {
-        f64::INFINITY => "Infinity".into(),
-        f64::NEG_INFINITY => "-Infinity".into(),
-        // NaN has no number in JSON.
-        v => serde_json::Number::from_f64(v).map_or_else(|| "NaN".into(), serde_json::Value::Number),
-    };
-    match value {
-        Value::Int32(v) => (*v).into(),
-        Value::Int64(v) => (*v).into(),
-        Value::Float32(v) => float(f64::from(*v)),
-        Value::Float64(v) => float(*v),
-        Value::Bool(v) => (*v).into(),
-        Value::String(v) => v.as_str().into(),
-        other => entry::to_text(other).into(),
+/// Fields in the order of the features.
+struct Fields<T>(Vec<(String, T)>);
+
+impl InJson {
+    fn new(row: GotRow) -> Self {
+        let t = row.t.to_string();
+        let mut all = Self { t, features: Fields(vec![]), statuses: Fields(vec![]), events: Fields(vec![]) };
+        for feature in row.features {
+            all.features.0.push((feature.name.clone(), feature.json));
+            all.statuses.0.push((feature.name.clone(), feature.status));
+            all.events.0.push((feature.name, feature.event.map(|event| event.to_string())));
+        }
+        all
+    }
+}
+
+impl<T: Serialize> Serialize for Fields<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }

@@ -38,9 +38,9 @@ impl Materialize {
             end: self.end,
             jobs: self.jobs,
         };
-        let store = everywhere.store("asof materialize")?;
+        let mut session = everywhere.session("asof materialize").await?;
         let progress = everywhere.progress();
-        let report = store.materialize(&request, &progress).await?;
+        let report = session.run(&request, &progress).await?;
         drop(progress);
         match self.format.format {
             Format::Json => output::print_json(&report)?,

@@ -32,8 +32,8 @@ impl Verify {
             sample: usize::try_from(self.sample).unwrap_or(ENTITY_ROWS_MAX),
             oracle: self.oracle,
         };
-        let store = everywhere.store("asof verify")?;
-        let report = store.verify(&request, &everywhere.progress()).await?;
+        let mut session = everywhere.session("asof verify").await?;
+        let report = session.run(&request, &everywhere.progress()).await?;
         match self.format.format {
             Format::Json => output::print_json(&report)?,
             Format::Text => output::print(&text(&report))?,

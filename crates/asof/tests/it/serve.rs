@@ -1,4 +1,4 @@
-//! `serve`, and what happens beside a running server.
+//! `serve`.
 
 use std::net::TcpListener;
 
@@ -21,32 +21,6 @@ fn answers_and_stops() {
     assert_eq!(answer["rows"][0]["features"]["trip_count"], 5);
     assert_eq!(answer["rows"][0]["statuses"]["rating"], "NULL");
     assert_eq!(server.stop(), Some(0));
-}
-
-/// Goal: what the server holds is refused to others, who are told by whom; what needs no online store goes on.
-#[test]
-fn holds_the_online_store() {
-    let scene = Scene::loaded();
-    let _server = scene.serve();
-    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @"
-    exit 1
-    --- stdout
-    --- stderr
-    error: the online store in `[DIR]/.asof/online` is in use by `asof serve` (process [PID], since [NOW])
-
-    hint: stop that process first; while it is a server, it answers over HTTP
-    ");
-    assert_snapshot!(scene.run("materialize"), @"
-    exit 1
-    --- stdout
-    --- stderr
-    error: the online store in `[DIR]/.asof/online` is in use by `asof serve` (process [PID], since [NOW])
-
-    hint: stop that process first; while it is a server, it answers over HTTP
-    ");
-    scene.does("list");
-    scene.does("plan");
-    scene.does("train --labels labels.csv --service ranking -o out.csv");
 }
 
 /// Goal: a server that can't listen says so.

@@ -141,7 +141,15 @@ impl Scene {
         command
     }
 
-    fn output(&self, line: &str) -> Output {
+    /// Posts in our own shape; answers the JSON of the answer.
+    pub fn ask(&self, server: &Server, body: &str) -> serde_json::Value {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let url = format!("http://{}/v1/online-features", server.address);
+        let mut answer = agent.post(&url).send(body).expect("an answer");
+        serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("JSON")
+    }
+
+    pub fn output(&self, line: &str) -> Output {
         self.command(line).output().expect("the program runs")
     }
 
@@ -162,9 +170,23 @@ impl Scene {
         serde_json::from_str(&self.does(line)).expect("JSON")
     }
 
+    /// The same with what differs from run to run masked, for comparing without a snapshot.
+    pub fn masked(&self, line: &str) -> String {
+        let mut text = self.run(line).replace(&self.path().display().to_string(), "[DIR]");
+        for (pattern, shown) in MASKS {
+            text = regex::Regex::new(pattern).expect("a pattern").replace_all(&text, shown).into_owned();
+        }
+        text
+    }
+
     /// Starts a server on a free port, and waits until it listens.
     pub fn serve(&self) -> Server {
-        let mut command = self.command("serve --listen 127.0.0.1:0");
+        self.serve_with("")
+    }
+
+    /// The same with further options.
+    pub fn serve_with(&self, options: &str) -> Server {
+        let mut command = self.command(&format!("serve --listen 127.0.0.1:0 {options}"));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a server");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
         let mut seen = Vec::new();
@@ -186,7 +208,7 @@ impl Scene {
 
 /// A running server, which ends with this.
 pub struct Server {
-    child: Child,
+    pub child: Child,
     pub address: String,
 }
 
