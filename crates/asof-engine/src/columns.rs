@@ -1,18 +1,13 @@
-//! Arrow arrays and cells, both ways, and the schema of a history row.
+//! The columns of a history row: their names, their schema, and the cells and keys in them.
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder,
-    Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
-};
-use arrow::datatypes::{
-    DataType, Date32Type, Field, Float32Type, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit,
-    TimestampMicrosecondType,
-};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+pub use asof_arrow::{ColumnBuilder, arrow_type, constant, value_at};
 use asof_model::canonical;
 use asof_model::spec::{Feature, JoinKey};
-use asof_model::{Cell, Instant, Value, ValueType};
+use asof_model::{Cell, Value, ValueType};
 
 /// The history column of the event instant.
 pub const EVENT: &str = "event_timestamp";
@@ -22,21 +17,6 @@ pub const CREATED: &str = "created_timestamp";
 pub const UNIT: &str = "__unit";
 /// The history column with the names of the features that are in error. Null: none is.
 pub const ERRORS: &str = "__errors";
-
-/// The Arrow type in which values of a type are kept. Instants are microseconds in UTC.
-pub fn arrow_type(of: ValueType) -> DataType {
-    match of {
-        ValueType::Int32 => DataType::Int32,
-        ValueType::Int64 => DataType::Int64,
-        ValueType::Float32 => DataType::Float32,
-        ValueType::Float64 => DataType::Float64,
-        ValueType::String => DataType::Utf8,
-        ValueType::Bool => DataType::Boolean,
-        ValueType::Bytes => DataType::Binary,
-        ValueType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        ValueType::Date => DataType::Date32,
-    }
-}
 
 /// The columns of a history row: join keys, event, created, unit, features in order of addition, errors.
 pub fn history_schema(keys: &[JoinKey], features: &[Feature]) -> SchemaRef {
@@ -51,29 +31,6 @@ pub fn history_schema(keys: &[JoinKey], features: &[Feature]) -> SchemaRef {
     );
     fields.push(Field::new(ERRORS, DataType::new_list(DataType::Utf8, true), true));
     Arc::new(Schema::new(fields))
-}
-
-/// The value at `row` of an array that has [`arrow_type`] of `declared`; `None` for null.
-///
-/// An array of another type has no values: that is refused where arrays are made.
-pub fn value_at(array: &dyn Array, declared: ValueType, row: usize) -> Option<Value> {
-    if array.is_null(row) {
-        return None;
-    }
-    Some(match declared {
-        ValueType::Int32 => Value::Int32(array.as_primitive_opt::<Int32Type>()?.value(row)),
-        ValueType::Int64 => Value::Int64(array.as_primitive_opt::<Int64Type>()?.value(row)),
-        ValueType::Float32 => Value::Float32(array.as_primitive_opt::<Float32Type>()?.value(row)),
-        ValueType::Float64 => Value::Float64(array.as_primitive_opt::<Float64Type>()?.value(row)),
-        ValueType::String => Value::String(array.as_string_opt::<i32>()?.value(row).to_owned()),
-        ValueType::Bool => Value::Bool(array.as_boolean_opt()?.value(row)),
-        ValueType::Bytes => Value::Bytes(array.as_binary_opt::<i32>()?.value(row).to_owned()),
-        ValueType::Timestamp => {
-            let micros = array.as_primitive_opt::<TimestampMicrosecondType>()?.value(row);
-            Value::Timestamp(Instant::from_micros(micros)?)
-        }
-        ValueType::Date => Value::Date(array.as_primitive_opt::<Date32Type>()?.value(row)),
-    })
 }
 
 /// Whether the list of names at `row` holds `feature`.
@@ -113,100 +70,6 @@ pub fn row_bytes_at(columns: &[ArrayRef], errors: &dyn Array, features: &[Featur
         canonical::write_cell(&mut bytes, feature.value_type, &cell);
     }
     bytes
-}
-
-/// Collects values of one declared type into an array of its [`arrow_type`].
-pub enum ColumnBuilder {
-    /// int32
-    Int32(Int32Builder),
-    /// int64
-    Int64(Int64Builder),
-    /// float32
-    Float32(Float32Builder),
-    /// float64
-    Float64(Float64Builder),
-    /// string
-    String(StringBuilder),
-    /// bool
-    Bool(BooleanBuilder),
-    /// bytes
-    Bytes(BinaryBuilder),
-    /// timestamp
-    Timestamp(TimestampMicrosecondBuilder),
-    /// date
-    Date(Date32Builder),
-}
-
-impl ColumnBuilder {
-    /// A builder for values of `declared` with room for `capacity` of them.
-    pub fn new(declared: ValueType, capacity: usize) -> Self {
-        match declared {
-            ValueType::Int32 => Self::Int32(Int32Builder::with_capacity(capacity)),
-            ValueType::Int64 => Self::Int64(Int64Builder::with_capacity(capacity)),
-            ValueType::Float32 => Self::Float32(Float32Builder::with_capacity(capacity)),
-            ValueType::Float64 => Self::Float64(Float64Builder::with_capacity(capacity)),
-            ValueType::String => Self::String(StringBuilder::with_capacity(capacity, capacity * 8)),
-            ValueType::Bool => Self::Bool(BooleanBuilder::with_capacity(capacity)),
-            ValueType::Bytes => Self::Bytes(BinaryBuilder::with_capacity(capacity, capacity * 8)),
-            ValueType::Timestamp => {
-                let builder = TimestampMicrosecondBuilder::with_capacity(capacity);
-                Self::Timestamp(builder.with_data_type(arrow_type(ValueType::Timestamp)))
-            }
-            ValueType::Date => Self::Date(Date32Builder::with_capacity(capacity)),
-        }
-    }
-
-    /// Appends a value; null for `None`, and for a value of another type than the builder's (the caller's defect).
-    pub fn append(&mut self, value: Option<&Value>) {
-        match (self, value) {
-            (Self::Int32(b), Some(Value::Int32(v))) => b.append_value(*v),
-            (Self::Int64(b), Some(Value::Int64(v))) => b.append_value(*v),
-            (Self::Float32(b), Some(Value::Float32(v))) => b.append_value(*v),
-            (Self::Float64(b), Some(Value::Float64(v))) => b.append_value(*v),
-            (Self::String(b), Some(Value::String(v))) => b.append_value(v),
-            (Self::Bool(b), Some(Value::Bool(v))) => b.append_value(*v),
-            (Self::Bytes(b), Some(Value::Bytes(v))) => b.append_value(v),
-            (Self::Timestamp(b), Some(Value::Timestamp(v))) => b.append_value(v.micros()),
-            (Self::Date(b), Some(Value::Date(v))) => b.append_value(*v),
-            (this, _) => this.append_null(),
-        }
-    }
-
-    fn append_null(&mut self) {
-        match self {
-            Self::Int32(b) => b.append_null(),
-            Self::Int64(b) => b.append_null(),
-            Self::Float32(b) => b.append_null(),
-            Self::Float64(b) => b.append_null(),
-            Self::String(b) => b.append_null(),
-            Self::Bool(b) => b.append_null(),
-            Self::Bytes(b) => b.append_null(),
-            Self::Timestamp(b) => b.append_null(),
-            Self::Date(b) => b.append_null(),
-        }
-    }
-
-    /// The array of everything appended.
-    pub fn finish(mut self) -> ArrayRef {
-        match &mut self {
-            Self::Int32(b) => Arc::new(b.finish()),
-            Self::Int64(b) => Arc::new(b.finish()),
-            Self::Float32(b) => Arc::new(b.finish()),
-            Self::Float64(b) => Arc::new(b.finish()),
-            Self::String(b) => Arc::new(b.finish()),
-            Self::Bool(b) => Arc::new(b.finish()),
-            Self::Bytes(b) => Arc::new(b.finish()),
-            Self::Timestamp(b) => Arc::new(b.finish()),
-            Self::Date(b) => Arc::new(b.finish()),
-        }
-    }
-}
-
-/// An array of one value, or null, repeated.
-pub fn constant(declared: ValueType, value: Option<&Value>, rows: usize) -> ArrayRef {
-    let mut builder = ColumnBuilder::new(declared, rows);
-    (0..rows).for_each(|_| builder.append(value));
-    builder.finish()
 }
 
 /// Writes the encoded keys of the rows of a batch, one after the other.

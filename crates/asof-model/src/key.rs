@@ -6,10 +6,14 @@
 //! | --- | --- |
 //! | int32, int64, timestamp | big-endian with the sign bit flipped |
 //! | bool | 0 or 1 |
+//! | uuid | its 16 bytes |
 //! | string, bytes | each 0x00 becomes 0x00 0xFF; the end is 0x00 0x00 |
 //!
 //! The key of a view without entities is empty: one row for the whole world.
 
+use uuid::Uuid;
+
+use crate::canonical;
 use crate::time::Instant;
 use crate::types::ValueType;
 use crate::value::Value;
@@ -41,6 +45,10 @@ pub fn encode_part(out: &mut Vec<u8>, part: &Value) {
         Value::Float32(v) => out.extend(v.to_bits().to_be_bytes()),
         Value::Float64(v) => out.extend(v.to_bits().to_be_bytes()),
         Value::Date(v) => out.extend(((*v as u32) ^ (1 << 31)).to_be_bytes()),
+        Value::Uuid(v) => out.extend(v.as_bytes()),
+        Value::Decimal(_) | Value::Json(_) | Value::List(_) | Value::Map(_) | Value::Embedding(_) => {
+            encode_text(out, &canonical::bits(part));
+        }
     }
 }
 
@@ -76,6 +84,12 @@ pub fn decode_key(types: &[ValueType], mut bytes: &[u8]) -> Option<Vec<Value>> {
             ValueType::Bytes => Value::Bytes(take_text(&mut bytes)?),
             ValueType::Float32 => Value::Float32(f32::from_bits(u32::from_be_bytes(take(&mut bytes)?))),
             ValueType::Float64 => Value::Float64(f64::from_bits(u64::from_be_bytes(take(&mut bytes)?))),
+            ValueType::Uuid => Value::Uuid(Uuid::from_bytes(take(&mut bytes)?)),
+            ValueType::Decimal(_)
+            | ValueType::Json
+            | ValueType::List(_)
+            | ValueType::Map(_)
+            | ValueType::Embedding(_) => canonical::read_bits(*each, &take_text(&mut bytes)?)?,
         });
     }
     bytes.is_empty().then_some(parts)

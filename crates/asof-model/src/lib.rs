@@ -3,15 +3,17 @@
 //! Everything here is a plain value or a pure function. The crate **must not know** async code, clocks, files
 //! or the network: text comes in as `&str`, the present comes in as an [`Instant`].
 //!
-//! Reading order: [`time`] and [`types`], [`value`] and its [`canonical`] bytes, [`key`], how raw input becomes a
-//! value ([`entry`]), then names and [`spec`], how definitions are read ([`definition`], [`settings`]) and what an
+//! Reading order: [`time`] and [`types`], [`value`] and [`decimal`], the [`canonical`] bytes, [`key`], how raw input
+//! becomes a value ([`entry`], [`json`]), then names and [`spec`], how definitions are read ([`definition`], [`settings`]) and what an
 //! edit of them means ([`hash`], [`plan`]).
 
 pub mod canonical;
+pub mod decimal;
 pub mod definition;
 pub mod entry;
 pub mod explain;
 pub mod hash;
+pub mod json;
 pub mod key;
 pub mod knowledge;
 pub mod name;
@@ -23,11 +25,13 @@ pub mod time;
 pub mod types;
 pub mod value;
 
+pub use decimal::Decimal;
 pub use explain::{Explain, Kind};
 pub use key::EncodedKey;
 pub use knowledge::{Age, KnownAt, Rule};
 pub use name::ViewId;
 pub use status::Status;
 pub use time::{Duration, Instant, TimeUnit, Zone};
-pub use types::ValueType;
+pub use types::{DecimalType, ScalarType, ValueType};
+pub use uuid::Uuid;
 pub use value::{Cell, Value};

@@ -1,5 +1,8 @@
 //! A value and a cell: what a feature holds in one row.
 
+use uuid::Uuid;
+
+use crate::decimal::Decimal;
 use crate::time::Instant;
 use crate::types::ValueType;
 
@@ -26,6 +29,18 @@ pub enum Value {
     Timestamp(Instant),
     /// See [`ValueType::Date`]: days since 1970-01-01.
     Date(i32),
+    /// See [`ValueType::Decimal`]: at the scale of its type.
+    Decimal(Decimal),
+    /// See [`ValueType::Uuid`].
+    Uuid(Uuid),
+    /// See [`ValueType::Json`]: its canonical text.
+    Json(String),
+    /// See [`ValueType::List`]: items of its scalar type, or null.
+    List(Vec<Option<Value>>),
+    /// See [`ValueType::Map`]: sorted by key, each key once. Build with [`Value::map`].
+    Map(Vec<(String, Option<Value>)>),
+    /// See [`ValueType::Embedding`]: as many floats as it has dimensions. Build with [`Value::embedding`].
+    Embedding(Vec<f32>),
 }
 
 impl Value {
@@ -39,18 +54,44 @@ impl Value {
         Self::Float64(canonical_f64(raw))
     }
 
-    /// The type of the value.
-    pub fn value_type(&self) -> ValueType {
-        match self {
-            Self::Int32(_) => ValueType::Int32,
-            Self::Int64(_) => ValueType::Int64,
-            Self::Float32(_) => ValueType::Float32,
-            Self::Float64(_) => ValueType::Float64,
-            Self::String(_) => ValueType::String,
-            Self::Bool(_) => ValueType::Bool,
-            Self::Bytes(_) => ValueType::Bytes,
-            Self::Timestamp(_) => ValueType::Timestamp,
-            Self::Date(_) => ValueType::Date,
+    /// The canonical form of a map: sorted by key. `None` where a key stands twice.
+    pub fn map(mut entries: Vec<(String, Option<Value>)>) -> Option<Self> {
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let unique = entries.windows(2).all(|pair| pair[0].0 != pair[1].0);
+        unique.then_some(Self::Map(entries))
+    }
+
+    /// The canonical form of an embedding: each float with one zero and one NaN.
+    pub fn embedding(mut floats: Vec<f32>) -> Self {
+        floats.iter_mut().for_each(|each| *each = canonical_f32(*each));
+        Self::Embedding(floats)
+    }
+
+    /// Whether this is a value of that type.
+    pub fn is_of(&self, declared: ValueType) -> bool {
+        match (self, declared) {
+            (Self::Int32(_), ValueType::Int32)
+            | (Self::Int64(_), ValueType::Int64)
+            | (Self::Float32(_), ValueType::Float32)
+            | (Self::Float64(_), ValueType::Float64)
+            | (Self::String(_), ValueType::String)
+            | (Self::Bool(_), ValueType::Bool)
+            | (Self::Bytes(_), ValueType::Bytes)
+            | (Self::Timestamp(_), ValueType::Timestamp)
+            | (Self::Date(_), ValueType::Date)
+            | (Self::Uuid(_), ValueType::Uuid)
+            | (Self::Json(_), ValueType::Json) => true,
+            (Self::Decimal(v), ValueType::Decimal(of)) => Decimal::checked(v.units, of) == Ok(*v),
+            (Self::List(items), ValueType::List(of)) => {
+                items.iter().flatten().all(|item| item.is_of(of.into()))
+            }
+            (Self::Map(entries), ValueType::Map(of)) => {
+                entries.iter().all(|(_, value)| value.as_ref().is_none_or(|value| value.is_of(of.into())))
+            }
+            (Self::Embedding(floats), ValueType::Embedding(dimensions)) => {
+                floats.len() == usize::from(dimensions)
+            }
+            _ => false,
         }
     }
 }
@@ -67,6 +108,14 @@ impl PartialEq for Value {
             (Self::Bytes(a), Self::Bytes(b)) => a == b,
             (Self::Timestamp(a), Self::Timestamp(b)) => a == b,
             (Self::Date(a), Self::Date(b)) => a == b,
+            (Self::Decimal(a), Self::Decimal(b)) => a == b,
+            (Self::Uuid(a), Self::Uuid(b)) => a == b,
+            (Self::Json(a), Self::Json(b)) => a == b,
+            (Self::List(a), Self::List(b)) => a == b,
+            (Self::Map(a), Self::Map(b)) => a == b,
+            (Self::Embedding(a), Self::Embedding(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+            }
             _ => false,
         }
     }

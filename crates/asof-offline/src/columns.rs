@@ -110,14 +110,29 @@ fn type_name(data_type: &DataType) -> String {
         DataType::Binary => "bytes".to_owned(),
         DataType::Date32 => "date".to_owned(),
         DataType::List(item) => format!("list of {}", type_name(item.data_type())),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) if fields.len() == 2 => {
+                format!("map to {}", type_name(fields[1].data_type()))
+            }
+            other => format!("map of {other}"),
+        },
+        DataType::FixedSizeList(_, length) => format!("embedding of {length}"),
         each if *each == instant_type() => "timestamp".to_owned(),
         each => each.to_string().to_lowercase(),
     }
 }
 
+/// The metadata of a Delta column that says how many items each of its lists has: Delta's own types lose it.
+const LENGTH: &str = "asof.length";
+
 /// A field as Delta keeps it. `None` for a type that history does not hold.
 pub(crate) fn to_delta_field(field: &Field) -> Option<delta::StructField> {
-    Some(delta::StructField::new(field.name().as_str(), to_delta(field.data_type())?, field.is_nullable()))
+    let kept =
+        delta::StructField::new(field.name().as_str(), to_delta(field.data_type())?, field.is_nullable());
+    Some(match field.data_type() {
+        DataType::FixedSizeList(_, length) => kept.with_metadata([(LENGTH, i64::from(*length))]),
+        _ => kept,
+    })
 }
 
 fn to_delta(data_type: &DataType) -> Option<delta::DataType> {
@@ -131,6 +146,21 @@ fn to_delta(data_type: &DataType) -> Option<delta::DataType> {
         DataType::Binary => delta::DataType::BINARY,
         DataType::Date32 => delta::DataType::DATE,
         DataType::List(item) => delta::ArrayType::new(to_delta(item.data_type())?, item.is_nullable()).into(),
+        DataType::FixedSizeList(item, _) => {
+            delta::ArrayType::new(to_delta(item.data_type())?, item.is_nullable()).into()
+        }
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) if fields.len() == 2 => delta::MapType::new(
+                to_delta(fields[0].data_type())?,
+                to_delta(fields[1].data_type())?,
+                fields[1].is_nullable(),
+            )
+            .into(),
+            _ => return None,
+        },
+        DataType::Decimal128(precision, scale) => {
+            delta::DataType::decimal(*precision, u8::try_from(*scale).ok()?).ok()?
+        }
         each if *each == instant_type() => delta::DataType::TIMESTAMP,
         _ => return None,
     })
@@ -143,7 +173,13 @@ fn to_delta(data_type: &DataType) -> Option<delta::DataType> {
 pub(crate) fn from_delta(schema: &delta::StructType, without: &str) -> Result<SchemaRef, String> {
     let mut fields = Vec::new();
     for field in schema.fields().filter(|field| field.name() != without) {
-        let data_type = from_delta_type(field.data_type()).ok_or_else(|| field.name().clone())?;
+        let mut data_type = from_delta_type(field.data_type()).ok_or_else(|| field.name().clone())?;
+        if let (DataType::List(item), Some(delta::MetadataValue::Number(length))) =
+            (&data_type, field.metadata().get(LENGTH))
+        {
+            let length = i32::try_from(*length).map_err(|_| field.name().clone())?;
+            data_type = DataType::FixedSizeList(item.clone(), length);
+        }
         fields.push(Field::new(field.name(), data_type, field.is_nullable()));
     }
     Ok(Arc::new(Schema::new(fields)))
@@ -165,6 +201,17 @@ fn from_delta_type(data_type: &delta::DataType) -> Option<DataType> {
             from_delta_type(list.element_type())?,
             list.contains_null(),
         ))),
+        delta::DataType::Map(map) => {
+            let fields = vec![
+                Field::new("key", from_delta_type(map.key_type())?, false),
+                Field::new("value", from_delta_type(map.value_type())?, map.value_contains_null()),
+            ];
+            let entries = Field::new("key_value", DataType::Struct(fields.into()), false);
+            DataType::Map(Arc::new(entries), false)
+        }
+        delta::DataType::Primitive(delta::PrimitiveType::Decimal(of)) => {
+            DataType::Decimal128(of.precision(), i8::try_from(of.scale()).ok()?)
+        }
         _ => return None,
     })
 }

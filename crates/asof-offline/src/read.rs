@@ -176,9 +176,10 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Strin
 }
 
 fn same_list_or_type(field: &arrow::datatypes::Field, found: &arrow::datatypes::Field) -> bool {
-    use arrow::datatypes::DataType::List;
+    use arrow::datatypes::DataType::{FixedSizeList, List};
     match (field.data_type(), found.data_type()) {
-        (List(one), List(other)) => same_type(one, other),
+        // Parquet does not say that all lists of a column have one length.
+        (List(one) | FixedSizeList(one, _), List(other)) => same_type(one, other),
         _ => same_type(field, found),
     }
 }

@@ -1,6 +1,6 @@
 //! A cell read in place from stored bytes.
 
-use asof_model::{Cell, Instant, Value};
+use asof_model::{Cell, Decimal, Instant, Uuid, Value, ValueType, canonical};
 
 /// What one feature holds in a stored row, borrowed from its bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +27,14 @@ pub enum CellRef<'r> {
     Timestamp(Instant),
     /// Days since 1970-01-01.
     Date(i32),
+    /// An exact decimal number.
+    Decimal(Decimal),
+    /// A uuid.
+    Uuid(Uuid),
+    /// JSON in its canonical text.
+    Json(&'r str),
+    /// A list, a map or an embedding: its type and canonical bits, which were checked.
+    Nested(ValueType, &'r [u8]),
 }
 
 impl CellRef<'_> {
@@ -44,6 +52,13 @@ impl CellRef<'_> {
             Self::Bytes(v) => Value::Bytes(v.to_vec()),
             Self::Timestamp(v) => Value::Timestamp(v),
             Self::Date(v) => Value::Date(v),
+            Self::Decimal(v) => Value::Decimal(v),
+            Self::Uuid(v) => Value::Uuid(v),
+            Self::Json(v) => Value::Json(v.to_owned()),
+            Self::Nested(declared, bits) => match canonical::read_bits(declared, bits) {
+                Some(value) => value,
+                None => return Cell::Error,
+            },
         })
     }
 }

@@ -6,8 +6,8 @@
 //! | --- | --- |
 //! | head | version `u8` = 1, flags `u8` = 0, feature count `u16`, length of the fixed area `u32` |
 //! | marks | 2 bits per feature, lowest first: 0 null, 1 error, 2 value |
-//! | fixed area | int32, float32, date 4; int64, float64, timestamp 8; bool 1; string, bytes: end offset `u32` |
-//! | variable area | strings and bytes one after the other; an end offset counts from the start of this area |
+//! | fixed area | int32, float32, date 4; int64, float64, timestamp 8; bool 1; decimal, uuid 16; embedding(n) 4 n; all others: end offset `u32` |
+//! | variable area | strings, json and bytes, and the canonical bits of lists and maps, one after the other; an end offset counts from the start of this area |
 //!
 //! Features stand in order of addition. A row may hold fewer features than the layout (it is older than the last
 //! ones) or more (it is newer than the plan that reads it): both are read, as an added feature must not disturb
@@ -16,7 +16,7 @@
 
 use std::cmp::Ordering;
 
-use asof_model::{Cell, Value, ValueType, canonical};
+use asof_model::{Cell, Decimal, Uuid, Value, ValueType, canonical};
 
 use crate::cell::CellRef;
 use crate::error::OnlineError;
@@ -76,7 +76,7 @@ impl RowLayout {
         let fixed_bytes = self.offsets[count];
         let mut row = vec![0; fixed_at + fixed_bytes];
         row[0] = ROW_VERSION;
-        // At most 65,535 features of at most 8 bytes.
+        // At most 65,535 features of at most 65,536 bytes.
         row[2..4].copy_from_slice(&(count as u16).to_le_bytes());
         row[4..8].copy_from_slice(&(fixed_bytes as u32).to_le_bytes());
         let mut variable = Vec::new();
@@ -85,7 +85,7 @@ impl RowLayout {
             let mark = match cell {
                 Cell::Null => MARK_NULL,
                 Cell::Error => MARK_ERROR,
-                Cell::Value(value) if value.value_type() == self.types[feature] => {
+                Cell::Value(value) if value.is_of(self.types[feature]) => {
                     write_value(&mut row[at..], &mut variable, value)
                 }
                 Cell::Value(_) => MARK_ERROR,
@@ -206,11 +206,25 @@ impl RowLayout {
                 _ => return Err(row.damaged("a bool is neither 0 nor 1")),
             },
             ValueType::Bytes => CellRef::Bytes(self.variable(head, feature, at)?),
-            ValueType::String => CellRef::String(
-                std::str::from_utf8(self.variable(head, feature, at)?)
-                    .map_err(|_| row.damaged("a text is not UTF-8"))?,
+            ValueType::String => CellRef::String(self.text(head, feature, at)?),
+            ValueType::Json => CellRef::Json(self.text(head, feature, at)?),
+            ValueType::Uuid => CellRef::Uuid(Uuid::from_bytes(row.array(at)?)),
+            ValueType::Decimal(of) => CellRef::Decimal(
+                Decimal::checked(i128::from_le_bytes(row.array(at)?), of)
+                    .map_err(|_| row.damaged("a decimal has more digits than its type"))?,
             ),
+            declared @ (ValueType::List(_) | ValueType::Map(_)) => {
+                nested(row, declared, self.variable(head, feature, at)?)?
+            }
+            declared @ ValueType::Embedding(_) => {
+                nested(row, declared, row.slice(at, at + width(declared))?)?
+            }
         })
+    }
+
+    fn text<'r>(&self, head: &Head<'r>, feature: usize, at: usize) -> Result<&'r str, OnlineError> {
+        std::str::from_utf8(self.variable(head, feature, at)?)
+            .map_err(|_| head.row.damaged("a text is not UTF-8"))
     }
 
     fn variable<'r>(&self, head: &Head<'r>, feature: usize, at: usize) -> Result<&'r [u8], OnlineError> {
@@ -249,16 +263,30 @@ impl<'r> Head<'r> {
     }
 }
 
+fn nested<'r>(row: &Fields<'r>, declared: ValueType, bits: &'r [u8]) -> Result<CellRef<'r>, OnlineError> {
+    match canonical::read_bits(declared, bits) {
+        Some(_) => Ok(CellRef::Nested(declared, bits)),
+        None => Err(row.damaged("a list, map or embedding is not in canonical form")),
+    }
+}
+
 fn is_variable(of: ValueType) -> bool {
-    matches!(of, ValueType::String | ValueType::Bytes)
+    matches!(
+        of,
+        ValueType::String | ValueType::Bytes | ValueType::Json | ValueType::List(_) | ValueType::Map(_)
+    )
 }
 
 /// Bytes of a type in the fixed area.
 fn width(of: ValueType) -> usize {
     match of {
         ValueType::Bool => 1,
-        ValueType::Int32 | ValueType::Float32 | ValueType::Date | ValueType::String | ValueType::Bytes => 4,
+        ValueType::Int32 | ValueType::Float32 | ValueType::Date => 4,
         ValueType::Int64 | ValueType::Float64 | ValueType::Timestamp => 8,
+        ValueType::Decimal(_) | ValueType::Uuid => 16,
+        ValueType::Embedding(dimensions) => 4 * usize::from(dimensions),
+        // The end in the variable area.
+        ValueType::String | ValueType::Bytes | ValueType::Json | ValueType::List(_) | ValueType::Map(_) => 4,
     }
 }
 
@@ -275,7 +303,14 @@ fn write_value(fixed: &mut [u8], variable: &mut Vec<u8>, value: &Value) -> u8 {
         Value::Float64(v) => fixed[..8].copy_from_slice(&v.to_bits().to_le_bytes()),
         Value::Timestamp(v) => fixed[..8].copy_from_slice(&v.micros().to_le_bytes()),
         Value::Bool(v) => fixed[0] = u8::from(*v),
-        Value::String(v) => return write_variable(variable, v.as_bytes()),
+        Value::Decimal(v) => fixed[..16].copy_from_slice(&v.units.to_le_bytes()),
+        Value::Uuid(v) => fixed[..16].copy_from_slice(v.as_bytes()),
+        Value::Embedding(_) => {
+            let bits = canonical::bits(value);
+            fixed[..bits.len()].copy_from_slice(&bits);
+        }
+        Value::List(_) | Value::Map(_) => return write_variable(variable, &canonical::bits(value)),
+        Value::String(v) | Value::Json(v) => return write_variable(variable, v.as_bytes()),
         Value::Bytes(v) => return write_variable(variable, v),
     }
     MARK_VALUE

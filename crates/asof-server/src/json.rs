@@ -9,12 +9,17 @@
 //! | bytes | standard base64 |
 //! | timestamp | RFC 3339 in UTC with `Z` |
 //! | date | `YYYY-MM-DD` |
+//! | decimal | text with all its digits |
+//! | uuid | text |
+//! | json | as it is |
+//! | list, embedding | an array |
+//! | map | an object |
 
 use asof_model::{Instant, Value, entry};
 
 /// Writes a value; `None` is null.
-pub(crate) fn value(out: &mut Vec<u8>, value: Option<&Value>) {
-    match value {
+pub(crate) fn value(out: &mut Vec<u8>, given: Option<&Value>) {
+    match given {
         None => out.extend_from_slice(b"null"),
         Some(Value::Float32(v)) => float(out, f64::from(*v)),
         Some(Value::Float64(v)) => float(out, *v),
@@ -22,8 +27,33 @@ pub(crate) fn value(out: &mut Vec<u8>, value: Option<&Value>) {
         Some(number @ (Value::Int32(_) | Value::Int64(_) | Value::Bool(_))) => {
             out.extend_from_slice(entry::to_text(number).as_bytes());
         }
-        Some(other @ (Value::Bytes(_) | Value::Timestamp(_) | Value::Date(_))) => {
-            plain(out, &entry::to_text(other));
+        Some(
+            other @ (Value::Bytes(_)
+            | Value::Timestamp(_)
+            | Value::Date(_)
+            | Value::Decimal(_)
+            | Value::Uuid(_)),
+        ) => plain(out, &entry::to_text(other)),
+        // Its canonical text is JSON.
+        Some(Value::Json(text)) => out.extend_from_slice(text.as_bytes()),
+        Some(Value::List(items)) => {
+            out.push(b'[');
+            list(out, items, |out, item| value(out, item.as_ref()));
+            out.push(b']');
+        }
+        Some(Value::Map(entries)) => {
+            out.push(b'{');
+            list(out, entries, |out, (key, item)| {
+                text(out, key);
+                out.push(b':');
+                value(out, item.as_ref());
+            });
+            out.push(b'}');
+        }
+        Some(Value::Embedding(floats)) => {
+            out.push(b'[');
+            list(out, floats, |out, each| float(out, f64::from(*each)));
+            out.push(b']');
         }
     }
 }

@@ -6,21 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, ListBuilder, RecordBatch,
-    StringBuilder,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListBuilder, RecordBatch, StringBuilder};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMicrosecondType};
-use asof_model::entry::{self, EntryError, KEY_BYTES_MAX, Raw, Reading, VALUE_BYTES_MAX};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
+use asof_model::entry::{KEY_BYTES_MAX, Reading};
 use asof_model::spec::{Feature, JoinKey, Source};
-use asof_model::value::{canonical_f32, canonical_f64};
-use asof_model::{Instant, ValueType, Zone, time};
+use asof_model::{Instant, ValueType, Zone};
 use serde::{Deserialize, Serialize};
 
-use super::raw::{Cow, RawBatch, RawColumn};
+use super::convert::convert;
+use super::raw::RawBatch;
 use crate::EngineError;
-use crate::columns::{CREATED, ColumnBuilder, ERRORS, EVENT, KeyColumns, arrow_type};
+use crate::columns::{CREATED, ERRORS, EVENT, KeyColumns, arrow_type};
 
 /// How the rows of one view are admitted from its source.
 pub struct Admission {
@@ -295,74 +292,4 @@ fn error_lists(errors: &BTreeMap<usize, Vec<&str>>, rows: usize) -> ArrayRef {
         }
     }
     Arc::new(lists.finish())
-}
-
-/// Turns a raw column into canonical values of the declared type. Rows that can't be are null in the array and named
-/// in the list; rows that were null are null and not named.
-pub fn convert(
-    column: &RawColumn,
-    rows: usize,
-    declared: ValueType,
-    reading: &Reading,
-) -> (ArrayRef, Vec<(usize, EntryError)>) {
-    if !column.text
-        && let Some(array) = as_it_stands(&column.array, declared)
-    {
-        return (array, Vec::new());
-    }
-    let mut builder = ColumnBuilder::new(declared, rows);
-    let mut failed = Vec::new();
-    for row in 0..rows {
-        let value = column.at(row).map(|raw| match raw {
-            // A decimal travels as text, but its digits are not base64.
-            Cow::Text(found) if declared == ValueType::Bytes => {
-                Err(EntryError::NotOfType { found, declared: "bytes" })
-            }
-            Cow::Raw(Raw::Bytes(_)) if column.text => Err(EntryError::NotText),
-            raw => entry::from_raw(raw.raw(), declared, reading),
-        });
-        match value {
-            Some(Ok(value)) => builder.append(Some(&value)),
-            Some(Err(error)) => {
-                failed.push((row, error));
-                builder.append(None);
-            }
-            None => builder.append(None),
-        }
-    }
-    (builder.finish(), failed)
-}
-
-/// The column itself, where it already holds canonical values of the declared type: the same result as going value by
-/// value, without going.
-fn as_it_stands(array: &ArrayRef, declared: ValueType) -> Option<ArrayRef> {
-    if *array.data_type() != arrow_type(declared) {
-        return None;
-    }
-    match declared {
-        ValueType::Int32 | ValueType::Int64 | ValueType::Bool => Some(array.clone()),
-        ValueType::Float32 => {
-            let floats: &Float32Array = array.as_primitive();
-            Some(Arc::new(floats.unary::<_, arrow::datatypes::Float32Type>(canonical_f32)))
-        }
-        ValueType::Float64 => {
-            let floats: &Float64Array = array.as_primitive();
-            Some(Arc::new(floats.unary::<_, arrow::datatypes::Float64Type>(canonical_f64)))
-        }
-        ValueType::String => {
-            (array.as_string::<i32>().value_data().len() <= VALUE_BYTES_MAX).then(|| array.clone())
-        }
-        ValueType::Bytes => {
-            (array.as_binary::<i32>().value_data().len() <= VALUE_BYTES_MAX).then(|| array.clone())
-        }
-        ValueType::Timestamp => {
-            let instants = array.as_primitive::<TimestampMicrosecondType>();
-            let fits = |micros: i64| Instant::from_micros(micros).is_some();
-            instants.iter().flatten().all(fits).then(|| array.clone())
-        }
-        ValueType::Date => {
-            let days = array.as_primitive::<Date32Type>();
-            days.iter().flatten().all(|day| time::checked_day(day.into()).is_some()).then(|| array.clone())
-        }
-    }
 }

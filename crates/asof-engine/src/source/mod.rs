@@ -5,8 +5,10 @@
 //! the rows that can't be any.
 
 pub mod admission;
+pub mod convert;
 mod csv_file;
 pub mod files;
+mod nested;
 mod parquet_file;
 pub mod raw;
 

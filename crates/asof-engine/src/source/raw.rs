@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::nested::{is_nested, json_text};
 use arrow::array::types::{
     Date32Type, Date64Type, Decimal128Type, Decimal256Type, Float16Type, Float32Type, Float64Type, Int8Type,
     Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
@@ -131,8 +132,8 @@ impl RawColumn {
                 };
                 Cow::Raw(if zone.is_some() { Raw::Instant(micros) } else { Raw::Local(micros) })
             }
-            // Every other type was refused by `normalise`.
-            _ => return None,
+            // Every other type was refused by `normalise`; what has no JSON form reads as a text that says so.
+            _ => Cow::Json(json_text(array, row).unwrap_or_else(|| "a value without JSON form".to_owned())),
         })
     }
 
@@ -154,6 +155,8 @@ pub enum Cow<'a> {
     Raw(Raw<'a>),
     /// A decimal, as text: exact, whatever its scale.
     Text(String),
+    /// A list, map or struct, as JSON.
+    Json(String),
 }
 
 impl Cow<'_> {
@@ -162,6 +165,7 @@ impl Cow<'_> {
         match self {
             Self::Raw(raw) => *raw,
             Self::Text(text) => Raw::Text(text),
+            Self::Json(text) => Raw::Json(text),
         }
     }
 }
@@ -198,7 +202,7 @@ pub fn in_utc(array: &ArrayRef) -> ArrayRef {
 }
 
 /// Brings an array to a type that [`RawColumn::at`] reads: dictionaries and runs are unfolded, the several string and
-/// binary layouts become one. `None`: the type holds no scalar values.
+/// binary layouts become one; lists, maps and structs stay. `None`: the type holds nothing that can be read.
 pub fn normalise(array: &ArrayRef) -> Option<ArrayRef> {
     let plain = match array.data_type() {
         DataType::Dictionary(_, values) => return normalise(&cast(array, values).ok()?),
@@ -209,7 +213,7 @@ pub fn normalise(array: &ArrayRef) -> Option<ArrayRef> {
         DataType::Null => DataType::Int64,
         DataType::Decimal32(_, scale) => DataType::Decimal128(38, *scale),
         DataType::Decimal64(_, scale) => DataType::Decimal128(38, *scale),
-        same if is_scalar(same) => return Some(array.clone()),
+        same if is_scalar(same) || is_nested(same) => return Some(array.clone()),
         _ => return None,
     };
     cast(array, &plain).ok()

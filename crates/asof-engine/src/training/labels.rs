@@ -12,7 +12,7 @@ use asof_model::{ValueType, Zone, name};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::EngineError;
-use crate::source::admission::convert;
+use crate::source::convert::convert;
 use crate::source::raw::{RawColumn, normalise};
 use crate::source::{SourceFile, files};
 

@@ -38,8 +38,9 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Entit
         if let Some(value_type) = known
             && !value_type.can_be_key()
         {
-            let allowed = ValueType::ALL.into_iter().filter(|each| each.can_be_key());
-            let hint = format!("a join key is one of {}", listed(allowed.map(ValueType::as_str)));
+            let allowed = ValueType::examples().into_iter().filter(|each| each.can_be_key());
+            let names: Vec<_> = allowed.map(|each| each.to_string()).collect();
+            let hint = format!("a join key is one of {}", listed(names.iter().map(String::as_str)));
             out.problem(key.value.at, format!("a join key cannot be {value_type}"), Some(hint));
         }
         // The name is known even where the type is not: views that use it are then checked all the same.

@@ -6,7 +6,7 @@ use super::collector::{Collector, Object};
 use super::node::{Content, Entry, Node, Position, quoted};
 use crate::spec::About;
 use crate::time::Duration;
-use crate::types::ValueType;
+use crate::types::{TypeError, ValueType};
 
 /// The keys that a mapping may have.
 pub(super) struct KnownKeys {
@@ -148,58 +148,68 @@ pub(super) fn text<'n>(node: &'n Node, what: &str, key_at: Position, out: &mut C
 }
 
 /// What other systems call a type, and what it is called here.
-const TYPE_SYNONYMS: [(&str, ValueType); 20] = [
-    ("int", ValueType::Int64),
-    ("integer", ValueType::Int64),
-    ("long", ValueType::Int64),
-    ("bigint", ValueType::Int64),
-    ("i64", ValueType::Int64),
-    ("i32", ValueType::Int32),
-    ("double", ValueType::Float64),
-    ("float", ValueType::Float64),
-    ("number", ValueType::Float64),
-    ("real", ValueType::Float32),
-    ("f64", ValueType::Float64),
-    ("f32", ValueType::Float32),
-    ("str", ValueType::String),
-    ("text", ValueType::String),
-    ("varchar", ValueType::String),
-    ("boolean", ValueType::Bool),
-    ("datetime", ValueType::Timestamp),
-    ("unixtimestamp", ValueType::Timestamp),
-    ("binary", ValueType::Bytes),
-    ("blob", ValueType::Bytes),
+const TYPE_SYNONYMS: [(&str, &str); 24] = [
+    ("int", "int64"),
+    ("integer", "int64"),
+    ("long", "int64"),
+    ("bigint", "int64"),
+    ("i64", "int64"),
+    ("i32", "int32"),
+    ("double", "float64"),
+    ("float", "float64"),
+    ("number", "float64"),
+    ("real", "float32"),
+    ("f64", "float64"),
+    ("f32", "float32"),
+    ("str", "string"),
+    ("text", "string"),
+    ("varchar", "string"),
+    ("boolean", "bool"),
+    ("datetime", "timestamp"),
+    ("unixtimestamp", "timestamp"),
+    ("binary", "bytes"),
+    ("blob", "bytes"),
+    ("numeric", "decimal(10, 2)"),
+    ("array", "list(int64)"),
+    ("vector", "embedding(3)"),
+    ("jsonb", "json"),
 ];
-
-/// Types that definitions may name and this version does not build. They may carry arguments in brackets.
-const TYPES_LATER: [&str; 7] = ["decimal", "uuid", "json", "list", "array", "map", "struct"];
 
 /// The type of that name. `None`, and a problem, where there is none.
 pub(super) fn value_type(name: &str, at: Position, out: &mut Collector) -> Option<ValueType> {
-    let found = ValueType::parse(name);
-    if found.is_none() {
-        /// The longest text, in bytes, for which the nearest type is looked for.
-        const TYPE_BYTES_MAX: usize = 64;
-        let word = name.split(['(', '<', '[', '{']).next().unwrap_or_default().trim().to_ascii_lowercase();
-        if TYPES_LATER.contains(&word.as_str()) {
-            out.problem(at, format!("type {} is not supported by this version of Asof", quoted(name)), None);
+    /// The longest text, in bytes, for which the nearest type is looked for.
+    const TYPE_BYTES_MAX: usize = 64;
+    let error = match ValueType::parse(name) {
+        Ok(found) => return Some(found),
+        Err(error @ TypeError::Parameters { .. }) => {
+            // In a mapping in braces, YAML ends the text at the comma.
+            let hint = (name.contains('(') && !name.contains(')')).then(|| {
+                "in braces, put a type with a comma in quotes: `{ price: \"decimal(10, 2)\" }`".to_owned()
+            });
+            out.problem(at, error.to_string(), hint);
             return None;
         }
-        let hint = match TYPE_SYNONYMS.iter().find(|(synonym, _)| *synonym == word) {
-            Some((_, meant)) => Some(format!("did you mean `{meant}`?")),
-            None if word.len() <= TYPE_BYTES_MAX => {
-                crate::name::nearest(&word, ValueType::ALL.map(ValueType::as_str))
-                    .map(|near| format!("did you mean `{near}`?"))
-            }
-            None => None,
-        };
-        out.problem(at, format!("unknown type {}", quoted(name)), hint.or_else(|| Some(every_type())));
-    }
-    found
+        Err(TypeError::Unknown(unknown)) => unknown,
+    };
+    let word = error.split(['(', '<', '[', '{']).next().unwrap_or_default().trim().to_ascii_lowercase();
+    let hint = match TYPE_SYNONYMS.iter().find(|(synonym, _)| *synonym == word) {
+        Some((_, meant)) => Some(format!("did you mean `{meant}`?")),
+        None if word.len() <= TYPE_BYTES_MAX => crate::name::nearest(&word, ValueType::SPELLINGS.map(bare))
+            .map(|near| ValueType::SPELLINGS.into_iter().find(|each| bare(each) == near).unwrap_or(near))
+            .map(|near| format!("did you mean `{near}`?")),
+        None => None,
+    };
+    out.problem(at, format!("unknown type {}", quoted(name)), hint.or_else(|| Some(every_type())));
+    None
+}
+
+/// The name of a type without its parameters.
+fn bare(spelling: &'static str) -> &'static str {
+    spelling.split('(').next().unwrap_or(spelling)
 }
 
 fn every_type() -> String {
-    format!("a type is one of {}", listed(ValueType::ALL.map(ValueType::as_str)))
+    format!("a type is one of {}", listed(ValueType::SPELLINGS))
 }
 
 /// Names in backticks, with commas.

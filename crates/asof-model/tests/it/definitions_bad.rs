@@ -75,8 +75,6 @@ feature_views:
     retention: 30d
     features:
       orders_1h: { aggregate: count(), over: 1h }
-      price: decimal(10, 2)
-      id: uuid
   ratio:
     request: { amount: int64 }
     inputs: [trips]
@@ -90,11 +88,9 @@ feature_views:
     features.yaml:9:5: `retention` is not supported by this version of Asof
     features.yaml:11:20: `aggregate` is not supported by this version of Asof
     features.yaml:11:40: `over` is not supported by this version of Asof
-    features.yaml:12:14: type `decimal(10, 2)` is not supported by this version of Asof
-    features.yaml:13:11: type `uuid` is not supported by this version of Asof
-    features.yaml:15:5: `request` is not supported by this version of Asof
-    features.yaml:16:5: `inputs` is not supported by this version of Asof
-    features.yaml:18:31: `expr` is not supported by this version of Asof
+    features.yaml:13:5: `request` is not supported by this version of Asof
+    features.yaml:14:5: `inputs` is not supported by this version of Asof
+    features.yaml:16:31: `expr` is not supported by this version of Asof
     ");
 }
 
@@ -200,9 +196,9 @@ fn entities() {
     assert_snapshot!(problems("entities:\n  rider: { keys: { id: float64, day: date } }\n"), @"
     refused
     features.yaml:2:24: a join key cannot be float64
-      hint: a join key is one of `int32`, `int64`, `string`, `bool`, `bytes`, `timestamp`
+      hint: a join key is one of `int32`, `int64`, `string`, `bool`, `bytes`, `timestamp`, `uuid`
     features.yaml:2:38: a join key cannot be date
-      hint: a join key is one of `int32`, `int64`, `string`, `bool`, `bytes`, `timestamp`
+      hint: a join key is one of `int32`, `int64`, `string`, `bool`, `bytes`, `timestamp`, `uuid`
     ");
     assert_snapshot!(problems("entities:\n  rider: { keys: { id: , b: { type: int64 } } }\n"), @"
     refused
@@ -236,6 +232,34 @@ fn types() {
     features.yaml:11:18: unknown type `boolean`
       hint: did you mean `bool`?
     ");
+    assert_snapshot!(view("decimal list(json) embedding(0) lst(int64) array uid"), @"
+    refused
+    features.yaml:5:18: `decimal` is not a type: write its digits, and those behind the point: `decimal(10, 2)`
+    features.yaml:6:7: `f_list(json)` is not a valid feature name
+      hint: a name begins with an ASCII letter or `_`, and goes on with letters, digits and `_`
+    features.yaml:6:21: `list(json)` is not a type: the items of a list are scalars
+    features.yaml:7:7: `f_embedding(0)` is not a valid feature name
+      hint: a name begins with an ASCII letter or `_`, and goes on with letters, digits and `_`
+    features.yaml:7:23: `embedding(0)` is not a type: an embedding has 1 to 16384 dimensions
+    features.yaml:8:7: `f_lst(int64)` is not a valid feature name
+      hint: a name begins with an ASCII letter or `_`, and goes on with letters, digits and `_`
+    features.yaml:8:21: unknown type `lst(int64)`
+      hint: did you mean `list(int64)`?
+    features.yaml:9:16: unknown type `array`
+      hint: did you mean `list(int64)`?
+    features.yaml:10:14: unknown type `uid`
+      hint: did you mean `uuid`?
+    ");
+    assert_snapshot!(problems(
+        "feature_views: { v: { source: trips_table, features: { a: decimal(10, 2) } } }"
+    ), @r#"
+    refused
+    features.yaml:1:59: `decimal(10` is not a type: a bracket is not closed
+      hint: in braces, put a type with a comma in quotes: `{ price: "decimal(10, 2)" }`
+    features.yaml:1:71: `2)` is not a valid feature name
+      hint: a name begins with an ASCII letter or `_`, and goes on with letters, digits and `_`
+    features.yaml:1:71: the type of feature `2)` has no value
+    "#);
     assert_snapshot!(view("Int64 int46 strnig money"), @"
     refused
     features.yaml:5:16: unknown type `Int64`
@@ -245,7 +269,7 @@ fn types() {
     features.yaml:7:17: unknown type `strnig`
       hint: did you mean `string`?
     features.yaml:8:16: unknown type `money`
-      hint: a type is one of `int32`, `int64`, `float32`, `float64`, `string`, `bool`, `bytes`, `timestamp`, `date`
+      hint: a type is one of `int32`, `int64`, `float32`, `float64`, `string`, `bool`, `bytes`, `timestamp`, `date`, `decimal(10, 2)`, `uuid`, `json`, `list(int64)`, `map(string, float64)`, `embedding(3)`
     ");
 }
 
@@ -594,7 +618,7 @@ feature_services:
 "), @"
     refused
     features.yaml:3:24: unknown type `floot`
-      hint: a type is one of `int32`, `int64`, `float32`, `float64`, `string`, `bool`, `bytes`, `timestamp`, `date`
+      hint: a type is one of `int32`, `int64`, `float32`, `float64`, `string`, `bool`, `bytes`, `timestamp`, `date`, `decimal(10, 2)`, `uuid`, `json`, `list(int64)`, `map(string, float64)`, `embedding(3)`
     features.yaml:5:3: source `rides` has no `event`
       hint: add a line such as `event: event_timestamp`
     features.yaml:5:12: `path` has no value

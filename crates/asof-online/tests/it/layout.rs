@@ -1,17 +1,23 @@
 //! The row codec.
 
-use asof_model::{Cell, Instant, Value, ValueType, canonical};
+use asof_model::{Cell, Decimal, Instant, ScalarType, Uuid, Value, ValueType, canonical};
 use asof_online::layout::FEATURES_MAX;
 use asof_online::{CellRef, OnlineError, RowLayout};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 pub fn any_type() -> impl Strategy<Value = ValueType> {
-    proptest::sample::select(ValueType::ALL.to_vec())
+    proptest::sample::select(ValueType::examples())
 }
 
 pub fn any_cell(of: ValueType) -> BoxedStrategy<Cell> {
-    let value: BoxedStrategy<Value> = match of {
+    let value = any_value(of).prop_map(Cell::Value);
+    prop_oneof![1 => Just(Cell::Null), 1 => Just(Cell::Error), 4 => value].boxed()
+}
+
+fn any_value(of: ValueType) -> BoxedStrategy<Value> {
+    let item = |of: ScalarType| proptest::option::of(any_value(of.into()));
+    match of {
         ValueType::Int32 => any::<i32>().prop_map(Value::Int32).boxed(),
         ValueType::Int64 => any::<i64>().prop_map(Value::Int64).boxed(),
         ValueType::Float32 => any::<u32>().prop_map(|bits| Value::float32(f32::from_bits(bits))).boxed(),
@@ -23,8 +29,20 @@ pub fn any_cell(of: ValueType) -> BoxedStrategy<Cell> {
             .prop_map(|micros| Value::Timestamp(Instant::from_micros_clamped(micros)))
             .boxed(),
         ValueType::Date => any::<i32>().prop_map(Value::Date).boxed(),
-    };
-    prop_oneof![1 => Just(Cell::Null), 1 => Just(Cell::Error), 4 => value.prop_map(Cell::Value)].boxed()
+        ValueType::Decimal(of) => {
+            let most = 10_i128.pow(of.precision().into()) - 1;
+            (-most..=most).prop_map(move |units| Value::Decimal(Decimal { units, scale: of.scale() })).boxed()
+        }
+        ValueType::Uuid => any::<u128>().prop_map(|bits| Value::Uuid(Uuid::from_u128(bits))).boxed(),
+        ValueType::Json => "[0-9]{1,9}".prop_map(Value::Json).boxed(),
+        ValueType::List(of) => vec(item(of), 0..4).prop_map(Value::List).boxed(),
+        ValueType::Map(of) => proptest::collection::btree_map(".{0,3}", item(of), 0..4)
+            .prop_map(|entries| Value::Map(entries.into_iter().collect()))
+            .boxed(),
+        ValueType::Embedding(dimensions) => vec(any::<u32>(), usize::from(dimensions))
+            .prop_map(|bits| Value::embedding(bits.into_iter().map(f32::from_bits).collect()))
+            .boxed(),
+    }
 }
 
 fn types_and_cells() -> impl Strategy<Value = (Vec<ValueType>, Vec<Cell>)> {

@@ -56,7 +56,7 @@ pub fn definitions(views: &[ViewText]) -> String {
             let default = default
                 .as_ref()
                 .map_or_else(String::new, |value| format!(", default: {}", quoted(&to_text(value))));
-            text.push_str(&format!("      {}: {{ type: {of}{default} }}\n", quoted(feature)));
+            text.push_str(&format!("      {}: {{ type: \"{of}\"{default} }}\n", quoted(feature)));
         }
     }
     text

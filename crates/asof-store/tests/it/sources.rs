@@ -203,29 +203,35 @@ fn csv_with_line_end(end: &str) {
     assert_eq!(quarantined(load.quarantine.as_deref().unwrap()).len(), 7);
 }
 
-/// Goal: the same facts through CSV, Parquet of text and typed Parquet are the same bytes, for all nine types and their
+/// A name for the column of a type.
+fn column_name(of: ValueType) -> String {
+    let spelled = of.to_string();
+    format!("f_{}", spelled.split('(').next().unwrap())
+}
+
+/// Goal: the same facts through CSV, Parquet of text and typed Parquet are the same bytes, for all types and their
 /// edge values, also where the spelling differs.
 #[test]
 fn carriers_agree() {
     let carriers = [("csv", Carrier::Csv), ("text", Carrier::Text), ("typed", Carrier::Typed)];
-    let feature = |of: &ValueType| (format!("f_{of}"), *of, None);
+    let feature = |of: &ValueType| (column_name(*of), *of, None);
     let view = |name: &str| ViewText {
         name: name.to_owned(),
         keys: vec![("id".to_owned(), ValueType::Int64)],
-        features: ValueType::ALL.iter().map(feature).collect(),
+        features: ValueType::examples().iter().map(feature).collect(),
         ttl: None,
         keep: None,
         zone: None,
         created: false,
     };
     let mut project = Project::new(&definitions(&carriers.map(|(name, _)| view(name))));
-    let rows = ValueType::ALL.iter().map(|of| edge_values(*of).len()).max().unwrap();
+    let rows = ValueType::examples().iter().map(|of| edge_values(*of).len()).max().unwrap();
     let mut columns = vec![
         Column::ints("id", 0..rows as i64),
         Column::instants("event_timestamp", (0..rows).map(|_| at("2024-01-01T10:00:00Z"))),
     ];
-    for of in ValueType::ALL {
-        let mut column = Column::new(&format!("f_{of}"), of);
+    for of in ValueType::examples() {
+        let mut column = Column::new(&column_name(of), of);
         for row in 0..rows {
             // CSV has no empty text: that would be null there.
             let value = edge_values(of).into_iter().nth(row).map(|value| spelled_otherwise(&value));
@@ -247,7 +253,7 @@ fn carriers_agree() {
     let online = carriers.map(|(name, _)| project.get(&[&format!("{name}:*")], &int_keys("id", &keys)));
     assert_eq!(online[0], online[1]);
     assert_eq!(online[0], online[2]);
-    let names: Vec<_> = ValueType::ALL.iter().map(|of| (format!("f_{of}"), *of)).collect();
+    let names: Vec<_> = ValueType::examples().iter().map(|of| (column_name(*of), *of)).collect();
     let labels = [
         Column::ints("id", keys.clone()),
         Column::instants("t", keys.iter().map(|_| at("2024-01-01T10:00:00Z"))),
@@ -257,7 +263,7 @@ fn carriers_agree() {
         assert_eq!(set.answers(&names), online[0], "{name}");
     }
     // And they are the values that were written, in canonical form.
-    for (place, of) in ValueType::ALL.into_iter().enumerate() {
+    for (place, of) in ValueType::examples().into_iter().enumerate() {
         for (row, value) in edge_values(of).into_iter().enumerate() {
             if online[0][row][place].status == Status::Present {
                 assert_eq!(online[0][row][place].cell, Cell::Value(value), "{of} {row}");

@@ -169,7 +169,7 @@ fn read_view_column(text: &str) -> Result<ViewColumn<'_>, String> {
         None => (text, None),
     };
     let (name, value_type) = match column.split_once(':') {
-        Some((name, of)) => (name, ValueType::parse(of).ok_or_else(|| format!("`{of}` is not a type"))?),
+        Some((name, of)) => (name, ValueType::parse(of).map_err(|error| error.to_string())?),
         None => (column, ValueType::Int64),
     };
     if name.is_empty() || !name.chars().all(|each| each.is_ascii_alphanumeric() || each == '_') {

@@ -46,6 +46,7 @@ pub fn small_world(shape: Shape) -> impl Strategy<Value = World> {
         vec![ValueType::String],
         vec![ValueType::Int64, ValueType::String],
         vec![ValueType::String, ValueType::String],
+        vec![ValueType::Uuid],
     ]);
     let start = select(STARTS_MICROS.to_vec());
     let limit = || proptest::option::of(select(LIMITS_MICROS.to_vec()).prop_map(Duration::from_micros));
@@ -88,7 +89,7 @@ pub(super) fn from_seed(seed: u64, shape: Shape) -> World {
 }
 
 fn any_feature() -> impl Strategy<Value = WorldFeature> {
-    select(ValueType::ALL.to_vec()).prop_flat_map(|value_type| {
+    select(ValueType::examples()).prop_flat_map(|value_type| {
         proptest::option::of(any_value(value_type))
             .prop_map(move |default| WorldFeature { value_type, default })
     })
@@ -102,6 +103,9 @@ fn any_key(types: &[ValueType]) -> BoxedStrategy<Vec<Value>> {
 fn any_key_part(of: ValueType) -> BoxedStrategy<Value> {
     match of {
         ValueType::Int64 => select(vec![1, 2, -1, i64::MIN, i64::MAX]).prop_map(Value::Int64).boxed(),
+        ValueType::Uuid => select(vec![0, 1, u128::MAX])
+            .prop_map(|bits| Value::Uuid(asof_model::Uuid::from_u128(bits)))
+            .boxed(),
         _ => select(vec!["a", "ab", "b", "bc", "c", "", "a\0"])
             .prop_map(|text| Value::String(text.to_owned()))
             .boxed(),
