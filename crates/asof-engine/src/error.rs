@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use asof_model::{Explain, Kind};
+use asof_objects::ObjectsError;
 
 /// Errors of sources, joins and training sets.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +17,37 @@ pub enum EngineError {
         /// The path.
         path: PathBuf,
     },
-    /// A folder without a file of a known format.
-    #[error("{what}: the folder `{}` has no Parquet or CSV file", path.display())]
+    /// A folder or a pattern without a file of a known format.
+    #[error("{what}: `{}` has no file of a known format", path.display())]
     NoFiles {
         /// Whose folder it is.
         what: String,
-        /// The folder.
+        /// The folder, or the pattern.
         path: PathBuf,
     },
+    /// A folder or a pattern with more files than are listed.
+    #[error("{what}: `{}` has more than {max} files", path.display())]
+    TooManyFiles {
+        /// Whose folder it is.
+        what: String,
+        /// The folder, or the pattern.
+        path: PathBuf,
+        /// How many are listed.
+        max: usize,
+    },
+    /// A pattern of files that is not understood.
+    #[error("{what}: the pattern `{}` is not understood: {reason}", path.display())]
+    Pattern {
+        /// Whose pattern it is.
+        what: String,
+        /// The pattern.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An object store failed.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
     /// A file whose suffix tells no format.
     #[error("{what}: the format of `{}` is not told by its suffix", path.display())]
     UnknownFormat {
@@ -111,7 +135,10 @@ pub enum EngineError {
 impl EngineError {
     /// A read that failed.
     pub(crate) fn reading(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { doing: "read", path: path.to_owned(), source }
+        match source.downcast::<ObjectsError>() {
+            Ok(error) => Self::Objects(error),
+            Err(source) => Self::Io { doing: "read", path: path.to_owned(), source },
+        }
     }
 
     /// A write that failed.
@@ -124,7 +151,10 @@ impl Explain for EngineError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoSuchPath { .. } | Self::NoFiles { .. } => Kind::NotFound,
+            Self::Objects(error) => error.kind(),
             Self::UnknownFormat { .. }
+            | Self::TooManyFiles { .. }
+            | Self::Pattern { .. }
             | Self::NoColumn { .. }
             | Self::NotScalar { .. }
             | Self::Label { .. }
@@ -142,6 +172,11 @@ impl Explain for EngineError {
             }
             Self::NoSuchPath { .. } => "relative paths start at the current folder".to_owned(),
             Self::NoFiles { .. } => "files whose name starts with `.` or `_` are skipped".to_owned(),
+            Self::TooManyFiles { .. } => "name a folder or a pattern with fewer".to_owned(),
+            Self::Pattern { .. } => {
+                "`*` and `?` stand for letters of one name, `**` for any number of folders".to_owned()
+            }
+            Self::Objects(error) => return error.hint(),
             Self::UnknownFormat { what, .. } if what.starts_with("source") => {
                 "name it with `.parquet` or `.csv`, or set `format:`".to_owned()
             }

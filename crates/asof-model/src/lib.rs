@@ -4,7 +4,8 @@
 //! or the network: text comes in as `&str`, the present comes in as an [`Instant`].
 //!
 //! Reading order: [`time`] and [`types`], [`value`] and [`decimal`], the [`canonical`] bytes, [`key`], how raw input
-//! becomes a value ([`entry`], [`json`]), then names and [`spec`], how definitions are read ([`definition`], [`settings`]) and what an
+//! becomes a value ([`entry`], [`json`]), then names, where files are ([`location`]) and [`spec`], how definitions are
+//! read ([`definition`], [`settings`]) and what an
 //! edit of them means ([`hash`], [`plan`]).
 
 pub mod canonical;
@@ -16,6 +17,7 @@ pub mod hash;
 pub mod json;
 pub mod key;
 pub mod knowledge;
+pub mod location;
 pub mod name;
 pub mod plan;
 pub mod settings;
@@ -29,6 +31,7 @@ pub use decimal::Decimal;
 pub use explain::{Explain, Kind};
 pub use key::EncodedKey;
 pub use knowledge::{Age, KnownAt, Rule};
+pub use location::{Location, ObjectUrl};
 pub use name::ViewId;
 pub use status::Status;
 pub use time::{Duration, Instant, TimeUnit, Zone};

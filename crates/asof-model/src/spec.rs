@@ -77,7 +77,8 @@ impl FileFormat {
 pub struct Source {
     /// Its name.
     pub name: String,
-    /// A file or a folder, as written: relative to the project, or absolute.
+    /// A file, a folder, a pattern of them, or a URL, as written ([`crate::Location`]); paths are relative to the
+    /// project, or absolute.
     pub path: String,
     /// The format, where it is not told by the suffix.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use asof_model::Location;
 use asof_model::definition::{self, ReadDefinitions, SourceFile};
 use asof_model::settings::Settings;
+use asof_model::spec::Source;
 
 use crate::StoreError;
 
@@ -53,6 +55,17 @@ impl Project {
     /// A path as the project's files write it: relative to the folder, or absolute.
     pub fn resolve(&self, path: &str) -> PathBuf {
         self.root.join(path)
+    }
+
+    /// Where the files of a source are.
+    ///
+    /// # Errors
+    /// [`StoreError::Request`] for a URL that an earlier version would have taken and this one does not.
+    pub fn location(&self, source: &Source) -> Result<Location, StoreError> {
+        Location::parse(&source.path, &self.root).map_err(|error| StoreError::Request {
+            message: format!("source `{}`: {error}", source.name),
+            hint: Some(error.hint()),
+        })
     }
 
     /// The registry's file.

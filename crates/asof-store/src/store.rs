@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asof_model::Instant;
+use asof_objects::Objects;
 use asof_offline::OfflineStore;
 use asof_online::{Clock, EmbeddedStore, OnlineStore};
 use asof_registry::sqlite::SqliteOptions;
@@ -32,6 +33,7 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     /// The command that runs, for whoever finds the online store held.
     holder: String,
+    objects: Objects,
     registry: OnceCell<Box<dyn Registry>>,
     offline: OnceCell<OfflineStore>,
     online: OnceCell<Arc<dyn OnlineStore>>,
@@ -46,6 +48,7 @@ impl Store {
             project,
             clock,
             holder: holder.to_owned(),
+            objects: Objects::of_process(),
             registry: OnceCell::new(),
             offline: OnceCell::new(),
             online: OnceCell::new(),
@@ -56,6 +59,11 @@ impl Store {
     /// The project.
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// The object stores that URLs name.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     /// The present, by the injected clock.

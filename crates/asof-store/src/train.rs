@@ -1,16 +1,17 @@
 //! `train`: a label table becomes a training set.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use asof_engine::columns::KeyColumns;
 use asof_engine::join::{Absorbed, LabelIndex, ViewAnswer, ViewJoin, ViewReport};
+use asof_engine::source;
 use asof_engine::training::labels::LABEL_ROWS_MAX;
 use asof_engine::training::{LabelTable, OutputColumn, output};
 use asof_model::plan::Catalog;
-use asof_model::{Duration, Instant, KnownAt, ValueType, ViewId, Zone};
+use asof_model::{Duration, Instant, KnownAt, Location, ValueType, ViewId, Zone};
 use asof_offline::Scan;
 use futures::TryStreamExt;
 use serde::Serialize;
@@ -25,7 +26,7 @@ const SCAN_ROWS: usize = 32_768;
 /// A training set to make.
 #[derive(Debug, Clone)]
 pub struct TrainRequest {
-    /// The label table: a Parquet or CSV file, or a folder of them.
+    /// The label table: Parquet or CSV, one file, a folder, a pattern, or a URL.
     pub labels: PathBuf,
     /// What is asked for.
     pub wanted: Wanted,
@@ -105,7 +106,8 @@ impl Store {
         }
         output::format_of(&request.output)?;
         self.refuse_input_as_output(&catalog, request)?;
-        let labels = LabelTable::read(&request.labels, &request.zone)?.with_time_column(&request.timestamp);
+        let labels = LabelTable::read(&self.labels_location(request)?, self.objects(), &request.zone)?;
+        let labels = labels.with_time_column(&request.timestamp);
         if labels.len() > LABEL_ROWS_MAX {
             let message = format!(
                 "the label table has {} rows, at most {LABEL_ROWS_MAX} are joined at once",
@@ -180,13 +182,12 @@ impl Store {
         // A folder that is not there holds no input; writing will say so.
         let (Ok(folder), Some(name)) = (folder, request.output.file_name()) else { return Ok(()) };
         let output = folder.join(name).canonicalize().unwrap_or(folder.join(name));
-        let sources = catalog.definitions.sources.values();
-        let sources =
-            sources.map(|each| (format!("source `{}`", each.name), self.project().resolve(&each.path)));
-        for (what, path) in
-            std::iter::once(("the label table".to_owned(), request.labels.clone())).chain(sources)
-        {
-            if path.canonicalize().is_ok_and(|path| output.starts_with(path)) {
+        let mut inputs = vec![("the label table".to_owned(), self.labels_location(request)?)];
+        for source in catalog.definitions.sources.values() {
+            inputs.push((format!("source `{}`", source.name), self.project().location(source)?));
+        }
+        for (what, at) in inputs {
+            if source::holds(&at, &output) {
                 let message = format!(
                     "the output `{}` would stand among the files of {what}",
                     request.output.display()
@@ -196,6 +197,15 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// The label table: a path of the current folder, or a URL.
+    fn labels_location(&self, request: &TrainRequest) -> Result<Location, StoreError> {
+        let Some(text) = request.labels.to_str() else { return Ok(Location::Local(request.labels.clone())) };
+        Location::parse(text, Path::new("")).map_err(|error| StoreError::Request {
+            message: format!("labels: {error}"),
+            hint: Some(error.hint()),
+        })
     }
 
     /// Keeps what is known of a training set.

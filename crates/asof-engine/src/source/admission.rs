@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::convert::convert;
 use super::raw::RawBatch;
+use super::wanted::WantedColumn;
 use crate::EngineError;
 use crate::columns::{CREATED, ERRORS, EVENT, KeyColumns, arrow_type};
 
@@ -24,8 +25,8 @@ pub struct Admission {
     keys: Vec<JoinKey>,
     features: Vec<Feature>,
     reading: Reading,
-    /// The columns to read, each once.
-    columns: Vec<String>,
+    /// The columns to read, each once. Only a feature's column may be lacking in a file.
+    columns: Vec<WantedColumn>,
     /// Places in `columns`.
     places: ColumnPlaces,
     /// Event instants from this one on are taken.
@@ -92,19 +93,20 @@ impl Admission {
         from: Instant,
         until: Option<Instant>,
     ) -> Self {
-        let mut columns: Vec<String> = Vec::new();
-        let mut place = |name: &str| {
+        let mut columns: Vec<WantedColumn> = Vec::new();
+        let mut place = |name: &str, required: bool| {
             let column = source.column_of(name);
-            columns.iter().position(|known| known == column).unwrap_or_else(|| {
-                columns.push(column.to_owned());
+            columns.iter().position(|known| known.name == column).unwrap_or_else(|| {
+                columns.push(WantedColumn { name: column.to_owned(), required });
                 columns.len() - 1
             })
         };
+        // What is required first: a feature may be one of those columns.
         let places = ColumnPlaces {
-            keys: keys.iter().map(|key| place(&key.name)).collect(),
-            event: place(&source.event),
-            created: source.created.as_deref().map(&mut place),
-            features: features.iter().map(|feature| place(&feature.name)).collect(),
+            keys: keys.iter().map(|key| place(&key.name, true)).collect(),
+            event: place(&source.event, true),
+            created: source.created.as_deref().map(|created| place(created, true)),
+            features: features.iter().map(|feature| place(&feature.name, false)).collect(),
         };
         let mut fields: Vec<Field> = Vec::with_capacity(keys.len() + features.len() + 3);
         fields.extend(keys.iter().map(|key| Field::new(&key.name, arrow_type(key.value_type), true)));
@@ -127,7 +129,7 @@ impl Admission {
     }
 
     /// The columns to read from the source's files.
-    pub fn columns(&self) -> &[String] {
+    pub fn columns(&self) -> &[WantedColumn] {
         &self.columns
     }
 

@@ -3,16 +3,18 @@
 //! An empty field is null, quoted or not. Rows with another number of fields than the header are broken, and so is a
 //! last row with a quote that is never closed. A record longer than [`RECORD_BYTES_MAX`] makes the file damaged:
 //! where the next one begins can't be told. Nothing else about a row is judged here.
+//!
+//! The file is read once, from beginning to end, so it may be compressed or far away.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryBuilder};
-use asof_model::name;
 use csv::ByteRecord;
 
 use super::raw::{BrokenRow, Places, RawBatch, RawColumn};
+use super::stream::{self, BUFFER_BYTES, Bytes};
+use super::wanted::{Origin, WantedColumn, filled, lacking, origins};
 use super::{RAW_BATCH_ROWS, RawBatches, SourceFile};
 use crate::EngineError;
 
@@ -22,42 +24,37 @@ const RECORD_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Bytes of fields in one batch, a record more or less: Arrow counts the bytes of a column in 31 bits.
 const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Bytes read from the file at once.
-const BUFFER_BYTES: usize = 1 << 20;
+/// What is put behind the last byte of a file, on a line of its own, to see whether a quote was open there: then this
+/// becomes a part of the last field, and otherwise a record of its own.
+const END: &[u8] = b"\0the end of the file\0";
 
 /// Characters of a broken row that are kept for people to find it.
 const BROKEN_TEXT_CHARS_MAX: usize = 200;
 
 /// Opens a CSV file; see [`super::open`].
-pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatches, EngineError> {
+pub fn open(what: &str, file: &SourceFile, columns: &[WantedColumn]) -> Result<RawBatches, EngineError> {
     open_bounded(what, file, columns, RECORD_BYTES_MAX, BATCH_BYTES_MAX)
 }
 
 fn open_bounded(
     what: &str,
     file: &SourceFile,
-    columns: &[String],
+    columns: &[WantedColumn],
     record_bytes_max: usize,
     batch_bytes_max: usize,
 ) -> Result<RawBatches, EngineError> {
     let mut reader = reader(file, record_bytes_max)?;
-    let length =
-        reader.get_ref().file.metadata().map_err(|error| EngineError::reading(&file.path, error))?.len();
     let header = read_header(&mut reader, file)?;
     let header_breaks: u64 = header.iter().map(|name| line_breaks(name.as_bytes())).sum();
     let carriage_returns = reader.position().line() == 1 + header_breaks;
-    let mut places = Vec::with_capacity(columns.len());
-    for column in columns {
-        places.push(find(what, file, &header, column)?);
-    }
+    let origins = origins(what, file, "CSV", columns, &header)?;
     Ok(Box::new(CsvBatches {
         reader,
         file: file.clone(),
-        columns: columns.to_vec(),
-        places,
+        columns: columns.iter().map(|column| column.name.clone()).collect(),
+        origins,
         width: header.len(),
         row: 0,
-        length,
         carriage_returns,
         record_bytes_max,
         batch_bytes_max,
@@ -66,29 +63,54 @@ fn open_bounded(
 }
 
 fn reader(file: &SourceFile, record_bytes_max: usize) -> Result<csv::Reader<Bounded>, EngineError> {
-    let handle = File::open(&file.path).map_err(|error| EngineError::reading(&file.path, error))?;
+    let bytes = stream::open(file)?;
     let mut builder = csv::ReaderBuilder::new();
     builder.has_headers(false).flexible(true).buffer_capacity(BUFFER_BYTES);
-    Ok(builder.from_reader(Bounded { file: handle, left: record_bytes_max }))
+    let ended = Tail { length: 0, terminated: true, rest: None };
+    Ok(builder.from_reader(Bounded { bytes, left: record_bytes_max, tail: ended }))
 }
 
 /// A file of which only so much can be read until more is granted, so that a quote that is never closed does not
-/// bring all of it into memory.
+/// bring all of it into memory; behind its last byte comes [`END`].
 struct Bounded {
-    file: File,
+    bytes: Bytes,
     /// Bytes that may still be read.
     left: usize,
+    tail: Tail,
+}
+
+/// How a file ends.
+struct Tail {
+    /// Bytes of the file, so far.
+    length: u64,
+    /// Whether the last of them ends a line.
+    terminated: bool,
+    /// What is to come of [`END`]. `None`: the end of the file was not met.
+    rest: Option<Vec<u8>>,
 }
 
 impl Read for Bounded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(rest) = &mut self.tail.rest {
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            rest.drain(..count);
+            return Ok(count);
+        }
         if self.left == 0 {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the record is too long"));
         }
         let most = buffer.len().min(self.left);
-        let read = self.file.read(&mut buffer[..most])?;
+        let read = self.bytes.read(&mut buffer[..most])?;
         self.left -= read;
-        Ok(read)
+        if read > 0 {
+            self.tail.length += read as u64;
+            self.tail.terminated = matches!(buffer[read - 1], b'\n' | b'\r');
+            return Ok(read);
+        }
+        let line_end: &[u8] = if self.tail.terminated { b"" } else { b"\n" };
+        self.tail.rest = Some([line_end, END].concat());
+        self.read(buffer)
     }
 }
 
@@ -102,9 +124,13 @@ pub fn names(file: &SourceFile) -> Result<Vec<String>, EngineError> {
 
 fn read_header(reader: &mut csv::Reader<Bounded>, file: &SourceFile) -> Result<Vec<String>, EngineError> {
     let mut record = ByteRecord::new();
-    let found = reader.read_byte_record(&mut record).map_err(|error| damaged(file, 1, error))?;
-    if !found {
+    reader.read_byte_record(&mut record).map_err(|error| damaged(file, 1, error))?;
+    if record.as_slice() == END {
         let reason = "it is empty, and a header line is expected".to_owned();
+        return Err(EngineError::Damaged { path: file.path.to_path_buf(), format: "CSV", reason });
+    }
+    if record.as_slice().ends_with(END) {
+        let reason = "a quote in the header is never closed".to_owned();
         return Err(EngineError::Damaged { path: file.path.to_path_buf(), format: "CSV", reason });
     }
     let mut names = Vec::with_capacity(record.len());
@@ -120,24 +146,6 @@ fn read_header(reader: &mut csv::Reader<Bounded>, file: &SourceFile) -> Result<V
     Ok(names)
 }
 
-fn find(what: &str, file: &SourceFile, header: &[String], column: &str) -> Result<usize, EngineError> {
-    let mut found = header.iter().enumerate().filter(|(_, name)| *name == column).map(|(index, _)| index);
-    match (found.next(), found.next()) {
-        (Some(index), None) => Ok(index),
-        (Some(_), Some(_)) => Err(EngineError::Damaged {
-            path: file.path.to_path_buf(),
-            format: "CSV",
-            reason: format!("the header has two columns named `{column}`"),
-        }),
-        (None, _) => Err(EngineError::NoColumn {
-            what: what.to_owned(),
-            path: file.path.to_path_buf(),
-            column: column.to_owned(),
-            hint: name::suggestion(column, header.iter().map(String::as_str)),
-        }),
-    }
-}
-
 /// What an error means that was met in the record that begins at `line`.
 fn damaged(file: &SourceFile, line: u64, error: csv::Error) -> EngineError {
     match error.into_kind() {
@@ -148,7 +156,7 @@ fn damaged(file: &SourceFile, line: u64, error: csv::Error) -> EngineError {
                 "the row at line {line} has no end within the bytes allowed; is a quote never closed?"
             ),
         },
-        csv::ErrorKind::Io(error) => EngineError::reading(&file.path, error),
+        csv::ErrorKind::Io(error) => stream::failed(file, error),
         kind => {
             EngineError::Damaged { path: file.path.to_path_buf(), format: "CSV", reason: format!("{kind:?}") }
         }
@@ -160,14 +168,12 @@ struct CsvBatches {
     reader: csv::Reader<Bounded>,
     file: SourceFile,
     columns: Vec<String>,
-    /// For each asked column, its place in the file.
-    places: Vec<usize>,
+    /// For each asked column, where it stands.
+    origins: Vec<Origin>,
     /// Fields in the header.
     width: usize,
     /// Rows read so far.
     row: u64,
-    /// Bytes of the file when it was opened.
-    length: u64,
     /// Whether rows end in a carriage return and a line break. The reader stops between the two.
     carriage_returns: bool,
     record_bytes_max: usize,
@@ -193,7 +199,7 @@ impl Iterator for CsvBatches {
 
 impl CsvBatches {
     fn read_batch(&mut self) -> Result<RawBatch, EngineError> {
-        let mut builders: Vec<BinaryBuilder> = self.places.iter().map(|_| BinaryBuilder::new()).collect();
+        let mut builders: Vec<BinaryBuilder> = self.origins.iter().map(|_| BinaryBuilder::new()).collect();
         let mut places = Vec::with_capacity(RAW_BATCH_ROWS);
         let mut broken = Vec::new();
         let mut record = ByteRecord::new();
@@ -202,41 +208,46 @@ impl CsvBatches {
             self.reader.get_mut().left = self.record_bytes_max;
             let before = self.reader.position().line();
             let found = self.reader.read_byte_record(&mut record);
-            if !found.map_err(|error| damaged(&self.file, before, error))? {
+            found.map_err(|error| damaged(&self.file, before, error))?;
+            if record.as_slice() == END || record.is_empty() {
                 break;
             }
             self.row += 1;
             bytes += record.as_slice().len();
-            let end = self.end(&record)?;
-            let line = self.line(&record, end);
-            if let Some(reason) = self.judge(&record, end) {
+            let (line, judged) = (self.line(&record), self.judge(&record));
+            if let Some(reason) = judged {
                 broken.push(BrokenRow { row: self.row, line, reason, text: beginning(&record) });
                 continue;
             }
             places.push((self.row, line));
-            for (builder, place) in builders.iter_mut().zip(&self.places) {
+            for (builder, origin) in builders.iter_mut().zip(&self.origins) {
+                let Origin::File(place) = origin else { continue };
                 match record.get(*place) {
                     Some(field) if !field.is_empty() => builder.append_value(field),
                     _ => builder.append_null(),
                 }
             }
         }
-        let columns = self.columns.iter().zip(builders).map(|(name, mut builder)| {
-            let array: ArrayRef = Arc::new(builder.finish());
-            RawColumn { name: name.clone(), array, text: true }
+        let columns = self.columns.iter().zip(&self.origins).zip(builders);
+        let columns = columns.map(|((name, origin), mut builder)| {
+            filled(origin, name, places.len()).unwrap_or_else(|| {
+                let array: ArrayRef = Arc::new(builder.finish());
+                RawColumn { name: name.clone(), array, text: true }
+            })
         });
         Ok(RawBatch {
             file: self.file.path.clone(),
             rows: places.len(),
             columns: columns.collect(),
+            lacking: lacking(&self.origins),
             places: Places::Each(places),
             broken,
         })
     }
 
     /// Why a record is no row, if it is none.
-    fn judge(&self, record: &ByteRecord, end: End) -> Option<String> {
-        if end == End::InQuotes {
+    fn judge(&self, record: &ByteRecord) -> Option<String> {
+        if swallowed_end(record) {
             let reason = "a quote in the row is never closed: everything behind it was read as one field";
             return Some(reason.to_owned());
         }
@@ -246,71 +257,34 @@ impl CsvBatches {
 
     /// The line on which a record that was just read begins. The reader gives it that of the end of the record
     /// before, which is another where blank lines or a carriage return lie between.
-    fn line(&self, record: &ByteRecord, end: End) -> u64 {
-        let counted = u64::from(end == End::OfLine && !self.carriage_returns);
+    fn line(&self, record: &ByteRecord) -> u64 {
+        let tail = &self.reader.get_ref().tail;
+        // The line end that a file lacks was put there by us, and has no carriage return.
+        let ours =
+            !tail.terminated && tail.rest.is_some() && self.reader.position().byte() == tail.length + 1;
+        let counted = u64::from(!swallowed_end(record) && (ours || !self.carriage_returns));
         self.reader.position().line().saturating_sub(line_breaks(record.as_slice()) + counted)
     }
+}
 
-    /// How a record ends; looked up in the file for the last one, of which the reader says nothing.
-    fn end(&self, record: &ByteRecord) -> Result<End, EngineError> {
-        if self.reader.position().byte() < self.length {
-            return Ok(End::OfLine);
-        }
-        let failed = |error| EngineError::reading(&self.file.path, error);
-        let start = record.position().map_or(0, csv::Position::byte);
-        let mut file = File::open(&self.file.path).map_err(failed)?;
-        file.seek(SeekFrom::Start(start)).map_err(failed)?;
-        let (mut field, mut last) = (Field::Start, b'\n');
-        for byte in BufReader::new(file).bytes() {
-            last = byte.map_err(failed)?;
-            field = match (field, last) {
-                (Field::Start, b'"') | (Field::QuoteInQuotes, b'"') => Field::Quoted,
-                (Field::Quoted, b'"') => Field::QuoteInQuotes,
-                (Field::Quoted, _) => Field::Quoted,
-                (_, b',' | b'\n' | b'\r') => Field::Start,
-                _ => Field::Plain,
-            };
-        }
-        Ok(match (field, last) {
-            (Field::Quoted, _) => End::InQuotes,
-            (_, b'\n' | b'\r') => End::OfLine,
-            _ => End::OfFile,
-        })
-    }
+/// Whether the end of the file came within a quoted field.
+fn swallowed_end(record: &ByteRecord) -> bool {
+    record.as_slice().ends_with(END)
 }
 
 fn line_breaks(bytes: &[u8]) -> u64 {
     bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
-/// What ends a record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    OfLine,
-    OfFile,
-    /// The end of the file within a quoted field: the reader closes it in silence.
-    InQuotes,
-}
-
-/// Where in a field a byte stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Start,
-    Plain,
-    Quoted,
-    /// Behind a quote that closes the field, unless another follows.
-    QuoteInQuotes,
-}
-
 fn beginning(record: &ByteRecord) -> String {
-    let text = record.iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join(",");
+    let fields = record.iter().map(|field| String::from_utf8_lossy(field.strip_suffix(END).unwrap_or(field)));
+    let text = fields.collect::<Vec<_>>().join(",");
     text.chars().take(BROKEN_TEXT_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use asof_model::spec::FileFormat;
 
     fn read(
         text: &str,
@@ -320,8 +294,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         std::fs::write(&path, text).unwrap();
-        let file = SourceFile { path: path.into(), format: FileFormat::Csv, bytes: text.len() as u64 };
-        open_bounded("source `a`", &file, &["a".to_owned()], record_bytes_max, batch_bytes_max)
+        let file = SourceFile::local(&path, text.len() as u64, None).unwrap();
+        open_bounded("source `a`", &file, &[WantedColumn::required("a")], record_bytes_max, batch_bytes_max)
             .unwrap()
             .collect()
     }

@@ -1,89 +1,62 @@
-//! Which files a path means, and what identifies their content.
+//! A file of a source, and what identifies its content.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use asof_model::spec::FileFormat;
+use asof_objects::ObjectFile;
 use serde::{Deserialize, Serialize};
 
+use super::partitions::Partitions;
 use crate::EngineError;
 
 /// One file of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Where it is.
+    /// Where it is, as messages name it: a path, or the text of a URL.
     pub path: Arc<Path>,
     /// How it is read.
     pub format: FileFormat,
+    /// How its bytes are packed.
+    pub compression: Option<Compression>,
     /// Its size in bytes when it was listed.
     pub bytes: u64,
+    /// Columns that the names of its folders tell.
+    pub partitions: Partitions,
+    /// The object; `None` for a file of this machine.
+    pub(crate) object: Option<ObjectFile>,
 }
 
-/// What identifies the content of a file that was read, as it is recorded with the rows that came of it.
+/// How the bytes of a text file are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// `.gz`
+    Gzip,
+    /// `.zst`
+    Zstandard,
+}
+
+/// What identifies the content of a file that was read, as it is recorded with the rows that came of it. Stored for
+/// ever: fields are only added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// The path, as the definition and the folder listing give it.
+    /// The path or the URL, as the definition and the listing give it.
     pub path: String,
     /// Bytes.
     pub size: u64,
     /// Last change, microseconds since 1970. 0 where the system does not tell.
     pub modified: i64,
-    /// BLAKE3 of the content, hexadecimal.
+    /// The identity, hexadecimal: inputs with equal ones hold the same rows. For a file it is the BLAKE3 of the
+    /// content, so a copy is known; for an object, which would have to be fetched for that, the BLAKE3 of its URL, size
+    /// and tag (or time of change). Columns told by folders enter it too.
     pub hash: String,
+    /// What an object store says of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
 }
 
-/// Lists the files that `path` means: itself, or every Parquet and CSV file below it, sorted by path.
-///
-/// In a folder, names that start with `.` or `_` are skipped, and so is every other suffix; a `format` that is given
-/// holds for a file of any suffix, and limits a folder to that suffix.
-///
-/// # Errors
-/// [`EngineError::NoSuchPath`], [`EngineError::NoFiles`], [`EngineError::UnknownFormat`], [`EngineError::Io`].
-pub fn list(what: &str, path: &Path, format: Option<FileFormat>) -> Result<Vec<SourceFile>, EngineError> {
-    let facts = match std::fs::metadata(path) {
-        Ok(facts) => facts,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(EngineError::NoSuchPath { what: what.to_owned(), path: path.to_owned() });
-        }
-        Err(error) => return Err(EngineError::reading(path, error)),
-    };
-    if facts.is_file() {
-        let format = format
-            .or_else(|| format_of(path))
-            .ok_or_else(|| EngineError::UnknownFormat { what: what.to_owned(), path: path.to_owned() })?;
-        return Ok(vec![SourceFile { path: path.into(), format, bytes: facts.len() }]);
-    }
-    let mut files = Vec::new();
-    walk(path, format, &mut files)?;
-    if files.is_empty() {
-        return Err(EngineError::NoFiles { what: what.to_owned(), path: path.to_owned() });
-    }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
-}
-
-fn walk(folder: &Path, format: Option<FileFormat>, files: &mut Vec<SourceFile>) -> Result<(), EngineError> {
-    let failed = |error| EngineError::reading(folder, error);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path: PathBuf = entry.path();
-        if entry.file_name().to_string_lossy().starts_with(['.', '_']) {
-            continue;
-        }
-        let facts = std::fs::metadata(&path).map_err(|error| EngineError::reading(&path, error))?;
-        if facts.is_dir() {
-            walk(&path, format, files)?;
-        } else if let Some(found) =
-            format_of(&path).filter(|found| format.is_none_or(|wanted| wanted == *found))
-        {
-            files.push(SourceFile { path: path.into(), format: found, bytes: facts.len() });
-        }
-    }
-    Ok(())
-}
-
-/// The format that a file's suffix tells.
+/// The format that a file's suffix tells, of a file that is not compressed.
 pub fn format_of(path: &Path) -> Option<FileFormat> {
     match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
         "parquet" | "pq" => Some(FileFormat::Parquet),
@@ -92,30 +65,81 @@ pub fn format_of(path: &Path) -> Option<FileFormat> {
     }
 }
 
+/// The compression that a file's suffix tells. Parquet has its own, inside.
+pub(super) fn compression_of(path: &Path) -> Option<Compression> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "gz" => Some(Compression::Gzip),
+        "zst" => Some(Compression::Zstandard),
+        _ => None,
+    }
+}
+
 impl SourceFile {
-    /// Reads the whole file once and identifies its content.
+    /// A file of this machine. A `format` that is given holds whatever the suffix; `None`: neither tells one.
+    pub(super) fn local(path: &Path, bytes: u64, format: Option<FileFormat>) -> Option<Self> {
+        Self::new(path, bytes, format, None)
+    }
+
+    /// An object, likewise.
+    pub(super) fn object(object: ObjectFile, format: Option<FileFormat>) -> Option<Self> {
+        let (url, size) = (object.url().to_string(), object.size);
+        Self::new(Path::new(&url), size, format, Some(object))
+    }
+
+    fn new(path: &Path, bytes: u64, format: Option<FileFormat>, object: Option<ObjectFile>) -> Option<Self> {
+        let compression = compression_of(path);
+        let told = match compression {
+            // Whole files of a format with an index can't be read from the middle of a stream.
+            Some(_) => {
+                format_of(Path::new(path.file_stem()?)).filter(|format| *format != FileFormat::Parquet)
+            }
+            None => format_of(path),
+        };
+        let format = format.or(told)?;
+        Some(Self {
+            path: path.into(),
+            format,
+            compression: compression.filter(|_| format != FileFormat::Parquet),
+            bytes,
+            partitions: Partitions::of_path(path),
+            object,
+        })
+    }
+
+    /// Identifies the content: by reading the whole file once, or by what the object store says of it.
     ///
     /// # Errors
     /// [`EngineError::Io`].
     pub fn fingerprint(&self) -> Result<Fingerprint, EngineError> {
+        let path = self.path.display().to_string();
+        if let Some(object) = &self.object {
+            let mut hasher = blake3::Hasher::new();
+            let tag = object.etag.clone().unwrap_or_else(|| object.modified.to_string());
+            for part in ["object", &path, &object.size.to_string(), &tag] {
+                add(&mut hasher, part);
+            }
+            let hash = self.partitions.identity(hasher.finalize());
+            let (size, modified, etag) = (object.size, object.modified, object.etag.clone());
+            return Ok(Fingerprint { path, size, modified, hash, etag });
+        }
         let failed = |error| EngineError::reading(&self.path, error);
         let mut file = File::open(&self.path).map_err(failed)?;
         let (size, modified) = facts(&file).map_err(failed)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(&mut file).map_err(failed)?;
-        Ok(Fingerprint {
-            path: self.path.display().to_string(),
-            size,
-            modified,
-            hash: hasher.finalize().to_hex().to_string(),
-        })
+        let hash = self.partitions.identity(hasher.finalize());
+        Ok(Fingerprint { path, size, modified, hash, etag: None })
     }
 
-    /// Checks that the file is still the one that was identified, as far as size and time of change tell.
+    /// Checks that the file is still the one that was identified, as far as size and time of change tell. An object
+    /// needs no check: each read of it asks for the content that was listed.
     ///
     /// # Errors
     /// [`EngineError::Changed`], [`EngineError::Io`].
     pub fn check_unchanged(&self, fingerprint: &Fingerprint) -> Result<(), EngineError> {
+        if self.object.is_some() {
+            return Ok(());
+        }
         let now = File::open(&self.path).and_then(|file| facts(&file));
         let now = now.map_err(|error| EngineError::reading(&self.path, error))?;
         if now != (fingerprint.size, fingerprint.modified) {
@@ -123,6 +147,11 @@ impl SourceFile {
         }
         Ok(())
     }
+}
+
+fn add(hasher: &mut blake3::Hasher, text: &str) {
+    hasher.update(&(text.len() as u64).to_le_bytes());
+    hasher.update(text.as_bytes());
 }
 
 fn facts(file: &File) -> std::io::Result<(u64, i64)> {

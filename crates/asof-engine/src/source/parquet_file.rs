@@ -1,13 +1,12 @@
 //! Reads Parquet files: only the asked columns.
 
-use std::fs::File;
-
-use asof_model::name;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::ParquetMetaData;
 
+use super::chunks::Chunks;
 use super::raw::{Places, RawBatch, RawColumn, normalise};
+use super::wanted::{Origin, WantedColumn, filled, lacking, origins};
 use super::{RAW_BATCH_ROWS, RawBatches, SourceFile};
 use crate::EngineError;
 
@@ -15,38 +14,59 @@ use crate::EngineError;
 const BATCH_BYTES: usize = 64 * 1024 * 1024;
 
 /// Opens a Parquet file; see [`super::open`].
-pub fn open(what: &str, file: &SourceFile, columns: &[String]) -> Result<RawBatches, EngineError> {
-    let handle = File::open(&file.path).map_err(|error| EngineError::reading(&file.path, error))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(handle)
-        .map_err(|error| damaged(file, &error.to_string()))?;
-    let schema = builder.schema().clone();
-    for column in columns {
-        let found = schema.fields().iter().filter(|field| field.name() == column).count();
-        if found > 1 {
-            return Err(damaged(file, &format!("it has two columns named `{column}`")));
-        }
-        if found == 0 {
-            let known = schema.fields().iter().map(|field| field.name().as_str());
-            return Err(EngineError::NoColumn {
-                what: what.to_owned(),
-                path: file.path.to_path_buf(),
-                column: column.clone(),
-                hint: name::suggestion(column, known),
-            });
-        }
-    }
-    let roots = schema.fields().iter().enumerate().filter(|(_, field)| columns.contains(field.name()));
+pub fn open(what: &str, file: &SourceFile, columns: &[WantedColumn]) -> Result<RawBatches, EngineError> {
+    let chunks = Chunks::open(file)?;
+    let builder = builder(file, &chunks)?;
+    let names = names_of(&builder);
+    let origins = origins(what, file, "Parquet", columns, &names)?;
+    let roots = origins.iter().filter_map(|origin| match origin {
+        Origin::File(place) => Some(*place),
+        _ => None,
+    });
     let batch_rows = batch_rows(builder.metadata());
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(index, _)| index));
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    let leaves = (0..builder.parquet_schema().num_columns()).filter(|leaf| mask.leaf_included(*leaf));
+    chunks.expect_columns(leaves.count());
     let reader = builder.with_projection(mask).with_batch_size(batch_rows).build();
     Ok(Box::new(ParquetBatches {
-        reader: reader.map_err(|error| damaged(file, &error.to_string()))?,
+        reader: reader.map_err(|error| damaged(file, &chunks, &error.to_string()))?,
+        chunks,
         what: what.to_owned(),
         file: file.clone(),
-        columns: columns.to_vec(),
+        columns: columns.iter().map(|column| column.name.clone()).collect(),
+        origins,
         row: 1,
         done: false,
     }))
+}
+
+/// The names of a Parquet file's columns, in order.
+///
+/// # Errors
+/// [`EngineError::Damaged`], [`EngineError::Io`], [`EngineError::Objects`].
+pub fn names(file: &SourceFile) -> Result<Vec<String>, EngineError> {
+    let chunks = Chunks::open(file)?;
+    Ok(names_of(&builder(file, &chunks)?))
+}
+
+/// A reader of a whole Parquet file, to be told what to read.
+///
+/// # Errors
+/// As [`names`].
+pub fn whole(file: &SourceFile) -> Result<ParquetRecordBatchReaderBuilder<Chunks>, EngineError> {
+    builder(file, &Chunks::open(file)?)
+}
+
+fn builder(
+    file: &SourceFile,
+    chunks: &Chunks,
+) -> Result<ParquetRecordBatchReaderBuilder<Chunks>, EngineError> {
+    ParquetRecordBatchReaderBuilder::try_new(chunks.clone())
+        .map_err(|error| damaged(file, chunks, &error.to_string()))
+}
+
+fn names_of(builder: &ParquetRecordBatchReaderBuilder<Chunks>) -> Vec<String> {
+    builder.schema().fields().iter().map(|field| field.name().clone()).collect()
 }
 
 /// Rows in a batch: fewer where rows are wide, so that a batch stays within [`BATCH_BYTES`] as far as the file tells.
@@ -57,20 +77,24 @@ fn batch_rows(metadata: &ParquetMetaData) -> usize {
     (BATCH_BYTES / row_bytes).clamp(1, RAW_BATCH_ROWS)
 }
 
-fn damaged(file: &SourceFile, reason: &str) -> EngineError {
-    EngineError::Damaged {
+/// What an error of the decoder means: that the bytes are wrong, unless they did not come.
+fn damaged(file: &SourceFile, chunks: &Chunks, reason: &str) -> EngineError {
+    chunks.failure().unwrap_or_else(|| EngineError::Damaged {
         path: file.path.to_path_buf(),
         format: "Parquet",
         reason: reason.trim_start_matches("Parquet error: ").to_owned(),
-    }
+    })
 }
 
 /// The batches of a Parquet file.
 struct ParquetBatches {
     reader: ParquetRecordBatchReader,
+    chunks: Chunks,
     what: String,
     file: SourceFile,
     columns: Vec<String>,
+    /// For each asked column, where it stands.
+    origins: Vec<Origin>,
     /// The number of the next row, from 1.
     row: u64,
     done: bool,
@@ -85,7 +109,7 @@ impl Iterator for ParquetBatches {
         }
         let batch = match self.reader.next()? {
             Ok(batch) => self.raw(&batch),
-            Err(error) => Err(damaged(&self.file, &error.to_string())),
+            Err(error) => Err(damaged(&self.file, &self.chunks, &error.to_string())),
         };
         self.done = batch.is_err();
         Some(batch)
@@ -95,8 +119,13 @@ impl Iterator for ParquetBatches {
 impl ParquetBatches {
     fn raw(&mut self, batch: &arrow::array::RecordBatch) -> Result<RawBatch, EngineError> {
         let mut columns = Vec::with_capacity(self.columns.len());
-        for name in &self.columns {
-            let array = batch.column_by_name(name).ok_or_else(|| damaged(&self.file, "a column is gone"))?;
+        for (name, origin) in self.columns.iter().zip(&self.origins) {
+            if let Some(column) = filled(origin, name, batch.num_rows()) {
+                columns.push(column);
+                continue;
+            }
+            let array = batch.column_by_name(name);
+            let array = array.ok_or_else(|| damaged(&self.file, &self.chunks, "a column is gone"))?;
             let plain = normalise(array).ok_or_else(|| EngineError::NotScalar {
                 what: self.what.clone(),
                 path: self.file.path.to_path_buf(),
@@ -111,6 +140,7 @@ impl ParquetBatches {
             file: self.file.path.clone(),
             rows: batch.num_rows(),
             columns,
+            lacking: lacking(&self.origins),
             places: Places::From(first),
             broken: Vec::new(),
         })

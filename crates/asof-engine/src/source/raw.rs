@@ -22,6 +22,8 @@ pub struct RawBatch {
     pub rows: usize,
     /// The columns.
     pub columns: Vec<RawColumn>,
+    /// Places among `columns` of those that the file does not have: they are null.
+    pub lacking: Vec<usize>,
     /// Where each row stands.
     pub places: Places,
     /// Rows that could not even be split into columns. They are in no column.

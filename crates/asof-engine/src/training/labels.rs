@@ -8,13 +8,13 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use asof_model::entry::Reading;
 use asof_model::spec::FileFormat;
-use asof_model::{ValueType, Zone, name};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use asof_model::{Location, ValueType, Zone, name};
+use asof_objects::Objects;
 
 use crate::EngineError;
 use crate::source::convert::convert;
 use crate::source::raw::{RawColumn, normalise};
-use crate::source::{SourceFile, files};
+use crate::source::{self, SourceFile, WantedColumn};
 
 /// The most label rows of one training set. Slots are numbered in 32 bits.
 pub const LABEL_ROWS_MAX: usize = u32::MAX as usize - 2;
@@ -36,13 +36,12 @@ pub struct LabelTable {
 }
 
 impl LabelTable {
-    /// Reads a label table, one file or a folder of files with equal columns. Times without offset are local to
-    /// `zone`.
+    /// Reads a label table, one file or several with equal columns. Times without offset are local to `zone`.
     ///
     /// # Errors
     /// [`EngineError`] names the file; for CSV also the first broken row, since a label must never be dropped.
-    pub fn read(path: &Path, zone: &Zone) -> Result<Self, EngineError> {
-        let files = files::list("labels", path, None)?;
+    pub fn read(at: &Location, objects: &Objects, zone: &Zone) -> Result<Self, EngineError> {
+        let files = source::list("labels", at, None, objects)?;
         let text = files.iter().any(|file| file.format == FileFormat::Csv);
         let mut batches = Vec::new();
         let mut schema: Option<SchemaRef> = None;
@@ -62,7 +61,7 @@ impl LabelTable {
         let rows = concat_batches(&schema, &batches)?;
         Ok(Self {
             rows,
-            path: path.into(),
+            path: Path::new(&at.to_string()).into(),
             text,
             reading: Reading { zone: zone.clone(), unit: None },
             time_column: None,
@@ -177,16 +176,15 @@ fn damaged(file: &SourceFile, reason: &str) -> EngineError {
 }
 
 fn read_parquet(file: &SourceFile) -> Result<(SchemaRef, Vec<RecordBatch>), EngineError> {
-    let handle = std::fs::File::open(&file.path).map_err(|error| EngineError::reading(&file.path, error))?;
-    let failed = |error: parquet::errors::ParquetError| damaged(file, &error.to_string());
-    let builder = ParquetRecordBatchReaderBuilder::try_new(handle).map_err(failed)?;
+    let builder = source::parquet_builder(file)?;
     // Without the file's own metadata: it describes that file, not the training set.
     let schema = Arc::new(Schema::new(builder.schema().fields().clone()));
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     if let Some(index) = (0..names.len()).find(|at| names[..*at].contains(&names[*at])) {
         return Err(damaged(file, &format!("it has two columns named `{}`", names[index])));
     }
-    let reader = builder.with_batch_size(READ_ROWS).build().map_err(failed)?;
+    let reader = builder.with_batch_size(READ_ROWS).build();
+    let reader = reader.map_err(|error| damaged(file, &error.to_string()))?;
     let mut batches = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|error| damaged(file, &error.to_string()))?;
@@ -200,7 +198,8 @@ fn read_csv(file: &SourceFile) -> Result<(SchemaRef, Vec<RecordBatch>), EngineEr
     let fields: Vec<Field> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let mut batches = Vec::new();
-    for batch in crate::source::open("labels", file, &names)? {
+    let columns: Vec<_> = names.iter().map(|name| WantedColumn::required(name)).collect();
+    for batch in source::open("labels", file, &columns)? {
         let batch = batch?;
         if let Some(broken) = batch.broken.first() {
             return Err(damaged(
@@ -230,7 +229,7 @@ fn read_csv(file: &SourceFile) -> Result<(SchemaRef, Vec<RecordBatch>), EngineEr
 }
 
 fn csv_names(file: &SourceFile) -> Result<Vec<String>, EngineError> {
-    let names = crate::source::csv_names(file)?;
+    let names = source::names(file)?;
     if let Some(index) = names.iter().enumerate().position(|(at, name)| names[..at].contains(name)) {
         return Err(damaged(file, &format!("the header has two columns named `{}`", names[index])));
     }

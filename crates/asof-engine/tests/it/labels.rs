@@ -18,6 +18,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 
+use crate::read_labels;
+
 fn write_parquet(path: &Path, rows: &RecordBatch) {
     let file = std::fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, rows.schema(), None).unwrap();
@@ -103,7 +105,7 @@ fn folder() -> (TempDir, PathBuf, PathBuf) {
 }
 
 fn read(path: &Path) -> LabelTable {
-    LabelTable::read(path, &Zone::utc()).unwrap()
+    read_labels(path, &Zone::utc()).unwrap()
 }
 
 /// Goal: Parquet and CSV labels give the same instants and keys, and the same CSV training set, byte for byte: labels
@@ -286,12 +288,12 @@ fn label_files_that_are_refused() {
         (b"", "it is empty, and a header line is expected"),
     ] {
         std::fs::write(&csv, text).unwrap();
-        let error = LabelTable::read(&csv, &Zone::utc()).err().unwrap();
+        let error = read_labels(&csv, &Zone::utc()).err().unwrap();
         assert!(error.to_string().ends_with(message), "{error}");
     }
     let number: ArrayRef = Arc::new(Int64Array::from(vec![1]));
     write_parquet(&parquet, &RecordBatch::try_from_iter([("x", number.clone()), ("x", number)]).unwrap());
-    let error = LabelTable::read(&parquet, &Zone::utc()).err().unwrap();
+    let error = read_labels(&parquet, &Zone::utc()).err().unwrap();
     assert!(error.to_string().ends_with("it has two columns named `x`"), "{error}");
 }
 
@@ -300,7 +302,7 @@ fn label_files_that_are_refused() {
 fn zone_of_labels() {
     let (_folder, csv, _) = folder();
     std::fs::write(&csv, "at\n2024-01-01\n2024-01-01T00:00:00Z\n").unwrap();
-    let table = LabelTable::read(&csv, &Zone::named("America/New_York").unwrap()).unwrap();
+    let table = read_labels(&csv, &Zone::named("America/New_York").unwrap()).unwrap();
     assert_eq!(table.times("at").unwrap(), [1_704_085_200_000_000, 1_704_067_200_000_000]);
 }
 
@@ -314,7 +316,7 @@ fn a_folder_of_labels() {
     write("_c.csv", "nothing");
     assert_eq!(read(folder.path()).times("at").unwrap(), [1_000_000, 2_000_000]);
     write("c.csv", "x,at\n");
-    let error = LabelTable::read(folder.path(), &Zone::utc()).err().unwrap();
+    let error = read_labels(folder.path(), &Zone::utc()).err().unwrap();
     assert!(error.to_string().contains("c.csv") && error.to_string().contains("columns differ"), "{error}");
 }
 

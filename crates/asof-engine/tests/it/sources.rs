@@ -11,13 +11,15 @@ use arrow::util::display::array_value_to_string;
 use asof_engine::EngineError;
 use asof_engine::columns::value_at;
 use asof_engine::source::admission::FeatureErrors;
-use asof_engine::source::{self, Admission, BadRow, RAW_BATCH_ROWS, files};
+use asof_engine::source::{self, Admission, BadRow, RAW_BATCH_ROWS, WantedColumn};
 use asof_model::entry::{KEY_BYTES_MAX, to_text};
 use asof_model::spec::{About, Feature, FileFormat, JoinKey, Source};
 use asof_model::{Explain, Instant, ValueType};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
+
+use crate::list;
 
 const WHAT: &str = "source `loans`";
 
@@ -74,7 +76,7 @@ impl Outcome {
 
 fn admit(path: &Path, admission: &Admission) -> Result<Outcome, EngineError> {
     let mut outcome = Outcome::default();
-    for file in files::list(WHAT, path, None)? {
+    for file in list(WHAT, path, None)? {
         for raw in source::open(WHAT, &file, admission.columns())? {
             let admitted = admission.admit(&raw?)?;
             let text = |row| {
@@ -266,7 +268,7 @@ fn a_quote_that_is_never_closed() {
 fn csv_files_that_are_no_table() {
     for (text, reason) in [
         (&b""[..], "it is empty, and a header line is expected"),
-        (b"id,at,seen,amount,at\n", "the header has two columns named `at`"),
+        (b"id,at,seen,amount,at\n", "it has two columns named `at`"),
         (b"id,\xff,seen,amount,city\n", "the name of column 2 is not UTF-8 text"),
     ] {
         let (_folder, path) = csv(text);
@@ -298,8 +300,8 @@ fn missing_columns_are_named() {
         assert!(error.to_string().ends_with("has no column `seen`"), "{error}");
         assert!(error.to_string().starts_with(WHAT), "{error}");
         assert_eq!(error.hint().as_deref(), Some("there is `amount`, `at`, `citi`, `id`, `known`"));
-        let columns = ["city".to_owned()];
-        let file = files::list(WHAT, &path, None).unwrap().remove(0);
+        let columns = [WantedColumn::required("city")];
+        let file = list(WHAT, &path, None).unwrap().remove(0);
         let error = source::open(WHAT, &file, &columns).err().unwrap();
         assert_eq!(error.hint().as_deref(), Some("did you mean `citi`?"));
     }
@@ -489,7 +491,7 @@ fn created_shared_columns_and_long_keys() {
     let keys = [key("name", ValueType::String), key("at", ValueType::Timestamp)];
     let features = [feature("name", ValueType::String), feature("at", ValueType::Date)];
     let admission = Admission::new(&source, &keys, &features, Instant::MIN, None);
-    assert_eq!(admission.columns(), ["name", "at"]);
+    assert_eq!(admission.columns(), [WantedColumn::required("name"), WantedColumn::required("at")]);
     // The other key takes 8 bytes, and the end of text 2.
     let (fits, long) = ("x".repeat(KEY_BYTES_MAX - 10), "x".repeat(KEY_BYTES_MAX - 9));
     let (_folder, path) = csv(format!("at,name\n2024-01-01,{fits}\n2024-01-01T01:00:00Z,{long}\n"));
@@ -505,7 +507,7 @@ fn created_shared_columns_and_long_keys() {
 fn admitted_batches_have_the_history_schema() {
     let (_folder, path) = csv("id,at,seen,amount,city\nx,x,x,x,x\n");
     let admission = admission();
-    let file = files::list(WHAT, &path, None).unwrap().remove(0);
+    let file = list(WHAT, &path, None).unwrap().remove(0);
     let raw = source::open(WHAT, &file, admission.columns()).unwrap().next().unwrap().unwrap();
     assert!(raw.approximate_bytes() > 0);
     let rows = admission.admit(&raw).unwrap().rows;
@@ -539,7 +541,7 @@ fn listing_of_folders() {
         std::fs::write(path, name).unwrap();
     }
     let names = |format| -> Vec<String> {
-        let listed = files::list(WHAT, root, format).unwrap();
+        let listed = list(WHAT, root, format).unwrap();
         listed.iter().map(|file| file.path.strip_prefix(root).unwrap().display().to_string()).collect()
     };
     assert_eq!(names(None), ["a/x.csv", "a.PARQUET", "a.csv/w.parquet", "b.csv", "c.pq"]);
@@ -547,12 +549,12 @@ fn listing_of_folders() {
     assert_eq!(names(Some(FileFormat::Parquet)), ["a.PARQUET", "a.csv/w.parquet", "c.pq"]);
 
     let text = root.join("notes.txt");
-    let listed = files::list(WHAT, &text, Some(FileFormat::Csv)).unwrap();
+    let listed = list(WHAT, &text, Some(FileFormat::Csv)).unwrap();
     assert_eq!((listed[0].format, listed[0].bytes), (FileFormat::Csv, 9));
-    assert!(matches!(files::list(WHAT, &text, None), Err(EngineError::UnknownFormat { .. })));
-    assert!(matches!(files::list(WHAT, &root.join("gone"), None), Err(EngineError::NoSuchPath { .. })));
+    assert!(matches!(list(WHAT, &text, None), Err(EngineError::UnknownFormat { .. })));
+    assert!(matches!(list(WHAT, &root.join("gone"), None), Err(EngineError::NoSuchPath { .. })));
     assert!(matches!(
-        files::list(WHAT, &root.join("a/_tmp"), Some(FileFormat::Parquet)),
+        list(WHAT, &root.join("a/_tmp"), Some(FileFormat::Parquet)),
         Err(EngineError::NoFiles { .. })
     ));
 }
@@ -577,7 +579,7 @@ fn files_of_a_folder_number_their_own_rows() {
 #[test]
 fn fingerprints() {
     let (folder, path) = csv("id\n1\n");
-    let file = files::list(WHAT, &path, None).unwrap().remove(0);
+    let file = list(WHAT, &path, None).unwrap().remove(0);
     let print = file.fingerprint().unwrap();
     assert_eq!((print.size, print.path.as_str()), (5, path.to_str().unwrap()));
     assert_eq!(print.hash, blake3::hash(b"id\n1\n").to_hex().to_string());
@@ -587,7 +589,7 @@ fn fingerprints() {
     // The same content under another name and time has the same hash.
     let twin = folder.path().join("twin.csv");
     std::fs::write(&twin, "id\n1\n").unwrap();
-    assert_eq!(files::list(WHAT, &twin, None).unwrap()[0].fingerprint().unwrap().hash, print.hash);
+    assert_eq!(list(WHAT, &twin, None).unwrap()[0].fingerprint().unwrap().hash, print.hash);
 
     let touched = std::time::UNIX_EPOCH + std::time::Duration::from_micros(1_000_001);
     let handle = std::fs::File::options().write(true).open(&path).unwrap();

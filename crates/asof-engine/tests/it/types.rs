@@ -12,12 +12,14 @@ use arrow::datatypes::{DataType, Field, Float32Type, TimeUnit as Unit};
 use asof_engine::columns::{arrow_type, value_at};
 use asof_engine::source::convert::convert;
 use asof_engine::source::raw::{RawColumn, normalise};
-use asof_engine::source::{self, files};
+use asof_engine::source::{self, WantedColumn};
 use asof_model::entry::{Reading, from_raw, to_text};
 use asof_model::{Cell, DecimalType, ScalarType, TimeUnit, ValueType, Zone, canonical};
 use asof_testkit::values::{any_value, edge_values, spelled_otherwise};
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
+
+use crate::list;
 
 use ValueType as T;
 
@@ -69,8 +71,8 @@ fn by_parquet(array: &ArrayRef) -> Option<RawColumn> {
     let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), rows.schema(), None).ok()?;
     writer.write(&rows).unwrap();
     writer.close().unwrap();
-    let file = files::list("source `s`", &path, None).unwrap().remove(0);
-    let mut batches = source::open("source `s`", &file, &["value".to_owned()]).unwrap();
+    let file = list("source `s`", &path, None).unwrap().remove(0);
+    let mut batches = source::open("source `s`", &file, &[WantedColumn::required("value")]).unwrap();
     Some(batches.next().unwrap().unwrap().columns.remove(0))
 }
 
@@ -521,8 +523,8 @@ fn csv_and_parquet_agree() {
             builder.append(Some(&spelled_otherwise(value)));
         }
         writer.flush().unwrap();
-        let file = files::list("source `s`", &path, None).unwrap().remove(0);
-        let mut batches = source::open("source `s`", &file, &["value".to_owned()]).unwrap();
+        let file = list("source `s`", &path, None).unwrap().remove(0);
+        let mut batches = source::open("source `s`", &file, &[WantedColumn::required("value")]).unwrap();
         let from_csv = batches.next().unwrap().unwrap().columns.remove(0);
         let from_parquet = by_parquet(&builder.finish()).unwrap();
         let (csv, csv_failed) = convert(&from_csv, values.len(), of, &Reading::default());

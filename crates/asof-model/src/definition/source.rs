@@ -1,10 +1,12 @@
 //! Reads a source.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::collector::{Collector, Object};
 use super::keys::{self, Fields, KnownKeys, listed};
 use super::node::{Entry, Position, quoted};
+use crate::location::Location;
 use crate::spec::{About, FileFormat, Source};
 use crate::time::{TimeUnit, Zone};
 
@@ -67,12 +69,8 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Sourc
 }
 
 fn check_path(path: &str, at: Position, out: &mut Collector) {
-    if let Some((scheme, _)) = path.split_once("://") {
-        let message = format!("a URL ({scheme}://) as `path` is not supported by this version of Asof");
-        out.problem(at, message, Some("name a file or a folder of this machine".to_owned()));
-    } else if path.contains('*') {
-        let message = "a pattern (`*`) in `path` is not supported by this version of Asof";
-        out.problem(at, message, Some("name a file, or the folder that holds the files".to_owned()));
+    if let Err(error) = Location::parse(path, Path::new("")) {
+        out.problem(at, error.to_string(), Some(error.hint()));
     }
 }
 

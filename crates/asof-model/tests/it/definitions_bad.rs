@@ -50,8 +50,6 @@ fn not_built_yet() {
 sources:
   a: { path: a.csv, event: t, sql: select * from source, lookback: 7d, event_id: id, repeats: replace }
   b: { push: { amount: float64 } }
-  c: { path: data/*.parquet, event: t }
-  d: { path: s3://bucket/d.parquet, event: t }
 "), @"
     refused
     features.yaml:3:31: `sql` is not supported by this version of Asof
@@ -59,10 +57,6 @@ sources:
     features.yaml:3:72: `event_id` is not supported by this version of Asof
     features.yaml:3:86: `repeats` is not supported by this version of Asof
     features.yaml:4:8: `push` is not supported by this version of Asof
-    features.yaml:5:14: a pattern (`*`) in `path` is not supported by this version of Asof
-      hint: name a file, or the folder that holds the files
-    features.yaml:6:14: a URL (s3://) as `path` is not supported by this version of Asof
-      hint: name a file or a folder of this machine
     ");
     assert_snapshot!(problems("
 feature_views:

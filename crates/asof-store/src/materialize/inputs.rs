@@ -1,11 +1,11 @@
 //! What a load reads, and the names of the units that come of it.
 
 use std::collections::HashSet;
-use std::path::Path;
 
-use asof_engine::source::SourceFile;
-use asof_engine::source::files::{self, Fingerprint};
+use asof_engine::source::{self, Fingerprint, SourceFile, WantedColumn};
+use asof_model::Location;
 use asof_model::spec::FileFormat;
+use asof_objects::Objects;
 use serde_json::json;
 
 use crate::StoreError;
@@ -39,21 +39,24 @@ pub struct Pack {
 }
 
 impl Inputs {
-    /// Lists and fingerprints the files of a source. Files for which `known` answers true to their content hash, and
+    /// Lists and fingerprints the files of a source. Files for which `known` answers true to their identity, and
     /// copies of one file, are left out.
     ///
     /// # Errors
-    /// Those of listing and reading files.
+    /// Those of listing and reading files; a column of `columns` that not one of the files has.
     pub fn read(
         what: &str,
-        path: &Path,
+        at: &Location,
         format: Option<FileFormat>,
+        objects: &Objects,
+        columns: &[WantedColumn],
         known: impl Fn(&str) -> bool,
     ) -> Result<Self, StoreError> {
         let mut inputs = Self::default();
         let mut seen: HashSet<String> = HashSet::new();
         let mut room = 0;
-        for file in files::list(what, path, format)? {
+        let listed = source::list(what, at, format, objects)?;
+        for file in listed.clone() {
             let fingerprint = file.fingerprint()?;
             inputs.files += 1;
             if known(&fingerprint.hash) || !seen.insert(fingerprint.hash.clone()) {
@@ -71,6 +74,10 @@ impl Inputs {
                     inputs.packs.push(Pack { files: vec![(file, fingerprint)] });
                 }
             }
+        }
+        if !inputs.packs.is_empty() {
+            let unread = inputs.packs.iter().flat_map(|pack| &pack.files).map(|(file, _)| file);
+            source::check_columns(what, unread.chain(&listed), columns)?;
         }
         Ok(inputs)
     }
@@ -93,7 +100,7 @@ impl Pack {
         format!("u{}", &hasher.finalize().to_hex()[..32])
     }
 
-    /// The content hashes of its files.
+    /// The identities of its files.
     pub fn hashes(&self) -> Vec<String> {
         self.files.iter().map(|(_, fingerprint)| fingerprint.hash.clone()).collect()
     }

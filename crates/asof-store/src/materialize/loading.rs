@@ -73,6 +73,7 @@ impl<'a, 't> Loading<'a, 't> {
             // A row is set aside with its file, which is read again unless the whole of it was published.
             let mut bad = self.quarantine.of_file(&fingerprint.hash);
             let mut left = fingerprint.size;
+            let mut lacking: Option<Vec<usize>> = None;
             for batch in source::open(&self.what, file, self.admission.columns())? {
                 if !self.progress.wanted() {
                     return Err(StoreError::Stopped);
@@ -80,6 +81,11 @@ impl<'a, 't> Loading<'a, 't> {
                 let raw = batch?;
                 let admitted = self.admission.admit(&raw)?;
                 self.load.count_rows(&raw, &admitted);
+                // Lacking in a file is what no batch of it has.
+                lacking = Some(match lacking {
+                    Some(known) => known.into_iter().filter(|place| raw.lacking.contains(place)).collect(),
+                    None => raw.lacking.clone(),
+                });
                 bad.add(&admitted.bad)?;
                 rows.add(&raw, admitted.rows);
                 if rows.is_full() {
@@ -92,6 +98,9 @@ impl<'a, 't> Loading<'a, 't> {
                 let step = raw.approximate_bytes().min(left);
                 left -= step;
                 self.progress.advance(self.target.name(), step);
+            }
+            for place in lacking.unwrap_or_default() {
+                self.load.lacks(&self.admission.columns()[place].name, &fingerprint.path);
             }
             self.progress.advance(self.target.name(), left);
             file.check_unchanged(fingerprint)?;

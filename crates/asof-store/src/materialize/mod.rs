@@ -32,7 +32,7 @@ use crate::journal::Note;
 use crate::{Progress, Store, StoreError, catalog};
 use inputs::Inputs;
 use loading::Loading;
-pub use report::{MaterializeReport, Totals, ViewFailure, ViewLoad};
+pub use report::{LackingColumn, MaterializeReport, Totals, ViewFailure, ViewLoad};
 pub(crate) use unit::copy_stamps;
 
 /// What to materialise.
@@ -114,9 +114,10 @@ impl Store {
         let journal = target.journal().await?;
 
         let what = format!("source `{}`", source.name);
-        let path = self.project().resolve(&source.path);
+        let at = self.project().location(source)?;
+        let admission = Admission::new(source, &keys, &view.features, instant(range.from), request.end);
         let known = |hash: &str| journal.has_file(hash, target.semantic_hash(), range);
-        let inputs = Inputs::read(&what, &path, source.format, known)?;
+        let inputs = Inputs::read(&what, &at, source.format, self.objects(), admission.columns(), known)?;
         (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
         let features = view.features.len();
         if inputs.packs.is_empty() && journal.has_loaded(features, range) {
@@ -124,7 +125,6 @@ impl Store {
         } else {
             let work = view.id.to_string();
             progress.begin(&work, "bytes", Some(load.bytes));
-            let admission = Admission::new(source, &keys, &view.features, instant(range.from), request.end);
             let note = Note::Rows { features, bulk: journal.uncovered(range, features) };
             let folder = self.project().quarantine_path().join(target.table_name());
             let mut loading =

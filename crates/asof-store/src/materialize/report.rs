@@ -49,6 +49,8 @@ pub struct ViewLoad {
     pub rows_bad: u64,
     /// Where they are.
     pub quarantine: Option<PathBuf>,
+    /// Columns of features that some of the files do not have: their rows have null there.
+    pub lacking_columns: BTreeMap<String, LackingColumn>,
     /// Features that could not be read, with a count and the first reason each.
     pub feature_errors: BTreeMap<String, FeatureErrors>,
     /// Rows with equal instants and other values, where the source names no created column.
@@ -67,6 +69,15 @@ pub struct ViewLoad {
     pub unchanged: bool,
     /// Seconds it took.
     pub seconds: f64,
+}
+
+/// A column that files lack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LackingColumn {
+    /// Files read without it.
+    pub files: u64,
+    /// The first of them.
+    pub first: String,
 }
 
 /// Why a view could not be loaded.
@@ -163,6 +174,11 @@ impl ViewLoad {
     /// Values in ERROR, over all features.
     pub fn value_errors(&self) -> u64 {
         self.feature_errors.values().map(|errors| errors.count).sum()
+    }
+
+    pub(super) fn lacks(&mut self, column: &str, file: &str) {
+        let first = || LackingColumn { files: 0, first: file.to_owned() };
+        self.lacking_columns.entry(column.to_owned()).or_insert_with(first).files += 1;
     }
 
     /// Counts what came of a raw batch.

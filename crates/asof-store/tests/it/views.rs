@@ -82,10 +82,10 @@ feature_views: { v: { entities: id, source: rows, features: { n: int64 } } }
     project.apply();
     project
         .write("folder/b.csv", "id,event_timestamp,n\n1,2024-01-01T10:00:00Z,5\nx,2024-01-01T10:00:00Z,5\n");
-    project.write("folder/c.csv", "id,event_timestamp,m\n1,2024-01-01T10:00:00Z,5\n");
+    project.write("folder/c.csv", "key,event_timestamp,n\n1,2024-01-01T10:00:00Z,5\n");
     let request = MaterializeRequest { views: vec!["v".to_owned()], ..MaterializeRequest::default() };
     let report = project.try_materialize(&request).unwrap();
-    assert!(report.failures[0].message.contains("no column `n`"), "{:?}", report.failures);
+    assert!(report.failures[0].message.contains("no column `id`"), "{:?}", report.failures);
     project.write("folder/a.csv", "id,event_timestamp,n\n2,2024-01-01T10:00:00Z,5\n");
     project.write("folder/c.csv", "id,event_timestamp,n\ny,2024-01-01T10:00:00Z,5\n");
     let report = project.try_materialize(&request).unwrap();

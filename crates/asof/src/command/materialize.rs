@@ -131,6 +131,10 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
             counted(load.rows_bad, "bad row")
         ));
     }
+    for (column, lacking) in &load.lacking_columns {
+        let files = counted(lacking.files, "file");
+        say(format!("column `{column}` is not in {files} and is null there; first: {}", lacking.first));
+    }
     for (feature, errors) in &load.feature_errors {
         let rows = counted(errors.count, "row");
         say(format!(
