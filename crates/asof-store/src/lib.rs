@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`project`] (the folder), [`store`] (what is open), [`catalog`] (definitions as recorded),
 //! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`request`] (what a request means),
-//! [`train`], [`get`] and [`answers`] (a sample of them, kept), [`verify`]; and the care of what is kept: [`compact`],
-//! [`vacuum`].
+//! [`train`], [`get`] and [`answers`] (a sample of them, kept), [`verify`]; and the care of what is kept: [`status`],
+//! [`compact`], [`vacuum`].
 
 pub mod answers;
 pub mod apply;
@@ -21,6 +21,7 @@ pub mod materialize;
 pub mod progress;
 pub mod project;
 pub mod request;
+pub mod status;
 pub mod store;
 pub mod train;
 pub mod vacuum;

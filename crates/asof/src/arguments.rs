@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 pub(crate) enum Format {
     /// For people
     #[default]
+    #[value(alias = "table")]
     Text,
     /// For programs
     Json,

@@ -10,6 +10,7 @@ mod materialize;
 mod plan;
 mod serve;
 mod show;
+mod status;
 mod train;
 mod vacuum;
 mod verify;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     /// Compare what is served with what history says, byte for byte
     Verify(verify::Verify),
+    /// Show how each view is, in history and online
+    Status(status::Status),
     /// Bring the small files of history together
     Compact(compact::Compact),
     /// Remove files of history that no reader needs any more
@@ -68,6 +71,7 @@ impl Command {
             Self::Get(command) => Box::pin(command.run(everywhere)).await,
             Self::Serve(command) => Box::pin(command.run(everywhere)).await,
             Self::Verify(command) => Box::pin(command.run(everywhere)).await,
+            Self::Status(command) => Box::pin(command.run(everywhere)).await,
             Self::Compact(command) => Box::pin(command.run(everywhere)).await,
             Self::Vacuum(command) => Box::pin(command.run(everywhere)).await,
             Self::Completions(command) => command.run(),

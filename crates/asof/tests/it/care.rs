@@ -1,4 +1,4 @@
-//! `compact` and `vacuum`: the care of history.
+//! `status`, `compact` and `vacuum`: the care of history.
 
 use insta::assert_snapshot;
 
@@ -53,4 +53,48 @@ fn nothing_to_do() {
 
     hint: give 30 days or less
     ");
+}
+
+/// Goal: the status of a view says what there is of it, before and after a load, and what to do.
+#[test]
+fn status() {
+    let scene = Scene::project();
+    scene.write("features.yaml", crate::support::FEATURES.replace("owner: fleet", "freshness: 1d"));
+    scene.does("apply");
+    let before = scene.json("status --format json");
+    assert_eq!(
+        (&before["views"][0]["rows"], &before["views"][0]["last_run"]),
+        (&0.into(), &().into()),
+        "{before}"
+    );
+    assert_eq!(before["views"][0]["behind"], true);
+    scene.write("data/bad.txt", "");
+    scene.write("data/trips.csv", format!("{TRIPS}9,never,,1,1.0\n"));
+    scene.does("materialize --start 2026-01-01T00:00:00Z");
+    let after = scene.json("status trips --format json");
+    let view = &after["views"][0];
+    let counts = ["rows", "files", "units", "quarantined", "online_entries", "small_files"];
+    assert_eq!(counts.map(|name| view[name].as_u64()), [3, 2, 1, 1, 2, 0].map(Some), "{view}");
+    assert_eq!(view["newest_event"], "2026-01-02T10:00:00Z");
+    assert_eq!(
+        (&view["last_run"]["from"], &view["last_run"]["rows"]),
+        (&"2026-01-01T00:00:00Z".into(), &3.into())
+    );
+    assert_eq!(view["complete"][0]["features"], 2);
+    assert_eq!(view["complete"][0]["ranges"][0][0], "2026-01-01T00:00:00Z");
+    assert_eq!(view["answering"], serde_json::json!(["trip_count", "rating"]));
+    assert_eq!(after["totals"]["online_entries"], 2);
+    let text = scene.does("status --format table");
+    assert!(text.contains("behind") && text.contains("3 rows in 2 files of history"), "{text}");
+}
+
+/// Goal: beside a running server the status says all but what only the online store knows.
+#[test]
+fn status_beside_a_server() {
+    let scene = Scene::loaded();
+    let _server = scene.serve();
+    let report = scene.json("status --format json");
+    assert_eq!(report["views"][0]["rows"], 3);
+    assert_eq!(report["views"][0]["online_entries"], serde_json::Value::Null);
+    assert!(report["online_unread"].as_str().unwrap_or_default().contains("asof serve"), "{report}");
 }

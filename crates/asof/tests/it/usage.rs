@@ -155,6 +155,7 @@ fn help() {
       get          Get the values of features for one entity key
       serve        Serve features over HTTP
       verify       Compare what is served with what history says, byte for byte
+      status       Show how each view is, in history and online
       compact      Bring the small files of history together
       vacuum       Remove files of history that no reader needs any more
       completions  Print the completions of a shell
