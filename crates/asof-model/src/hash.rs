@@ -7,7 +7,7 @@
 //! In: join keys and their types, the source's name and how it is read (event, created, zone, unit, the column behind
 //! each name that the view uses), ttl, keep, features in order of addition with types and defaults, and the revision
 //! of the engine's semantics. Out: where the source's files lie and in which format, descriptions, owners, tags,
-//! freshness, schedule, sunset, the entity's name.
+//! freshness, schedule, sunset, how long history keeps, the entity's name.
 
 use crate::spec::{Definitions, Feature, View};
 

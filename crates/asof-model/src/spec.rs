@@ -141,6 +141,9 @@ pub struct View {
     /// Past it (`t - event > keep`) a row is MISSING. `None` is for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<Duration>,
+    /// How long history keeps rows that no newer row has replaced at the time. `None` is for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_keep: Option<Duration>,
     /// At least one. Once applied: in order of addition, which is the order of canonical bytes.
     pub features: Vec<Feature>,
     /// How fresh the data promises to be.

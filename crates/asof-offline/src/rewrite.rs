@@ -26,8 +26,8 @@ use serde_json::Map;
 use crate::columns::{CREATED_TIMESTAMP, EVENT_DATE, EVENT_TIMESTAMP, UNIT};
 use crate::delta::{self, COMMIT_ATTEMPTS_MAX};
 use crate::error::{OfflineError, storage};
-use crate::files::{DataFile, compacted_path, unit_tags};
-use crate::read::{self, ScanJob};
+use crate::files::{DataFile, Scan, compacted_path, unit_tags};
+use crate::read;
 use crate::table::{Table, discard};
 use crate::write::{encode_whole, interrupted, modified_now, put_file};
 
@@ -122,6 +122,44 @@ impl Table {
         Ok(small_files(self.files()?, units).iter().map(|group| group.len() as u64).sum())
     }
 
+    /// Of `files`, those of which `choice` drops a row. Only `columns` are read, and only they are given to it. Files with
+    /// rows of units that are not in `units` are left out.
+    ///
+    /// # Errors
+    /// [`OfflineError::DamagedFile`], [`OfflineError::Storage`].
+    pub fn files_touched<'a>(
+        &'a self,
+        files: Vec<DataFile>,
+        columns: &'a [String],
+        units: &'a UnitRanks,
+        choice: RowChoice,
+    ) -> BoxFuture<'a, Result<Vec<DataFile>, OfflineError>> {
+        async move {
+            let mut touched = Vec::new();
+            let published = |file: &DataFile| file.units.iter().all(|unit| units.contains_key(unit));
+            for file in files.into_iter().filter(published) {
+                let scan = Scan { batch_rows: BATCH_ROWS, ..Scan::of(columns) };
+                let mut batches = read::rows(self.job(&scan)?, vec![file.clone()]);
+                while let Some(batch) = batches.try_next().await? {
+                    let kept = choice(&batch).map_err(|error| {
+                        let path = self.root.file_location(&self.name, &file.path);
+                        OfflineError::DamagedFile {
+                            table: self.name.clone(),
+                            path,
+                            reason: error.to_string(),
+                        }
+                    })?;
+                    if kept.true_count() < batch.num_rows() {
+                        touched.push(file);
+                        break;
+                    }
+                }
+            }
+            Ok(touched)
+        }
+        .boxed()
+    }
+
     /// Replaces files by what `choice` leaves of their rows, each by one of its own.
     ///
     /// # Errors
@@ -169,16 +207,8 @@ impl Table {
         ranks: &UnitRanks,
         choice: Option<RowChoice>,
     ) -> Result<Group, OfflineError> {
-        let job = ScanJob {
-            root: self.root.clone(),
-            table: self.name.clone(),
-            objects: self.delta.object_store(),
-            schema: self.schema.clone(),
-            event_from: None,
-            event_until: None,
-            units: None,
-            batch_rows: BATCH_ROWS,
-        };
+        let columns = self.schema.fields().iter().map(|field| field.name().clone());
+        let job = self.job(&Scan { batch_rows: BATCH_ROWS, ..Scan::of(columns) })?;
         let day = files.iter().map(|file| file.day).max().unwrap_or_default();
         let units: BTreeSet<String> = files.iter().flat_map(|file| file.units.iter().cloned()).collect();
         let batches: Vec<RecordBatch> = read::rows(job, files.clone()).try_collect().await?;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use asof_model::Instant;
 use deltalake_core::DeltaTable;
-use deltalake_core::kernel::{Action, Add, DataType, StructField};
+use deltalake_core::kernel::{Action, Add, DataType, MetadataExt, StructField};
+use deltalake_core::protocol::DeltaOperation;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -24,6 +26,9 @@ use crate::write::UnitWrite;
 
 /// The key of our part of a commit's `commitInfo`.
 const COMMIT_KEY: &str = "asof";
+
+/// The property of a table that says up to where it was cut, in microseconds.
+const CUT_KEY: &str = "asof.historyCut";
 
 /// What a table is to be.
 #[derive(Debug, Clone)]
@@ -125,6 +130,31 @@ impl Table {
         Ok(self.files()?.into_iter().flat_map(|file| file.units).collect())
     }
 
+    /// The instant before which rows were cut from history: what was in force before it is not known any more. `None`:
+    /// nothing was cut.
+    ///
+    /// # Errors
+    /// [`OfflineError::DamagedLog`] where it is not understood.
+    pub fn cut(&self) -> Result<Option<Instant>, OfflineError> {
+        let state = self.delta.snapshot().map_err(|error| delta::explain(&self.root, &self.name, error))?;
+        let Some(text) = state.metadata().configuration().get(CUT_KEY) else { return Ok(None) };
+        match text.parse().ok().and_then(Instant::from_micros) {
+            Some(cut) => Ok(Some(cut)),
+            None => {
+                let reason = format!("the property `{CUT_KEY}` is `{text}`, which is no instant");
+                Err(delta::damaged(&self.root, &self.name, &reason))
+            }
+        }
+    }
+
+    /// Says, before rows go, that rows before `cut` may be gone. An earlier cut than the one there changes nothing.
+    ///
+    /// # Errors
+    /// [`OfflineError::Contended`], then what storage and log say.
+    pub fn set_cut(&mut self, cut: Instant) -> BoxFuture<'_, Result<(), OfflineError>> {
+        set_cut(self, cut).boxed()
+    }
+
     /// What the units have consumed, newest first.
     ///
     /// # Errors
@@ -162,12 +192,17 @@ impl Table {
     }
 
     fn plan(&self, scan: &Scan) -> Result<(ScanJob, Vec<DataFile>), OfflineError> {
+        Ok((self.job(scan)?, self.files_to_read(scan)?))
+    }
+
+    /// What the workers of a scan share.
+    pub(crate) fn job(&self, scan: &Scan) -> Result<ScanJob, OfflineError> {
         let field = |name: &String| {
             let unknown = || OfflineError::UnknownColumn { table: self.name.clone(), column: name.clone() };
             self.schema.field_with_name(name).cloned().map_err(|_| unknown())
         };
         let fields = scan.columns.iter().map(field).collect::<Result<Vec<Field>, _>>()?;
-        let job = ScanJob {
+        Ok(ScanJob {
             root: self.root.clone(),
             table: self.name.clone(),
             objects: self.delta.object_store(),
@@ -176,8 +211,7 @@ impl Table {
             event_until: scan.event_until,
             units: scan.units.clone().map(Arc::new),
             batch_rows: scan.batch_rows,
-        };
-        Ok((job, self.files_to_read(scan)?))
+        })
     }
 
     /// Every file of this version, in no order.
@@ -275,6 +309,28 @@ fn refresh(table: &mut Table) -> BoxFuture<'_, Result<(), OfflineError>> {
         Ok(())
     }
     .boxed()
+}
+
+async fn set_cut(table: &mut Table, cut: Instant) -> Result<(), OfflineError> {
+    for _ in 0..COMMIT_ATTEMPTS_MAX {
+        table.refresh().await?;
+        if table.cut()?.is_some_and(|before| before >= cut) {
+            return Ok(());
+        }
+        let explain = |error| delta::explain(&table.root, &table.name, error);
+        let metadata = table.delta.snapshot().map_err(explain)?.metadata().clone();
+        let metadata = metadata
+            .add_config_key(CUT_KEY.to_owned(), cut.micros().to_string())
+            .map_err(|error| explain(error.into()))?;
+        let properties = [(CUT_KEY.to_owned(), cut.micros().to_string())].into();
+        let operation = DeltaOperation::SetTableProperties { properties };
+        let actions = vec![Action::Metadata(metadata)];
+        let landed = delta::commit_next(&mut table.delta, actions, operation, Map::new(), None).await;
+        if landed.map_err(|error| delta::explain(&table.root, &table.name, error))? {
+            return Ok(());
+        }
+    }
+    Err(OfflineError::Contended { table: table.name.clone(), attempts: COMMIT_ATTEMPTS_MAX })
 }
 
 fn append<'a>(

@@ -161,6 +161,16 @@ pub enum StoreError {
         /// The last stamp.
         last: Instant,
     },
+    /// An instant of which history does not know any more what was in force.
+    #[error("history of view `{view}` begins at {cut}, and {label} is asked for")]
+    HistoryCut {
+        /// The view.
+        view: ViewId,
+        /// What was in force before is not known any more.
+        cut: Instant,
+        /// The earliest instant that was asked for.
+        label: Instant,
+    },
     /// Another command rewrites or removes files of history.
     #[error("another command compacts, vacuums or forgets in this project now")]
     CareHeld,
@@ -229,7 +239,8 @@ impl Explain for StoreError {
             | Self::MissingKey { .. }
             | Self::BadKey { .. }
             | Self::SameName { .. }
-            | Self::NowBehind { .. } => Kind::Invalid,
+            | Self::NowBehind { .. }
+            | Self::HistoryCut { .. } => Kind::Invalid,
             Self::Refused(_)
             | Self::NothingApplied { .. }
             | Self::NotBackfilled { .. }
@@ -273,6 +284,9 @@ impl Explain for StoreError {
             Self::NowBehind { .. } => {
                 Some("ask on the command line (`asof get --now`), which answers from history".to_owned())
             }
+            Self::HistoryCut { view, cut, .. } => Some(format!(
+                "ask for instants from {cut} on; rows before it are cut by `history_keep` of `{view}`"
+            )),
             Self::CareHeld => Some("wait until it is through".to_owned()),
             Self::Stopped => Some("run the command again: it goes on where this one ended".to_owned()),
             Self::Engine(error) => error.hint(),

@@ -318,6 +318,12 @@ impl Store {
                 path,
             });
         }
+        let first = times.iter().min().and_then(|t| Instant::from_micros(*t));
+        if let (Some(cut), Some(label)) = (table.cut()?, first)
+            && label < cut
+        {
+            return Err(StoreError::HistoryCut { view: join.view.id.clone(), cut, label });
+        }
         'again: loop {
             let mut columns: Vec<String> = places.iter().flat_map(|place| joins[*place].columns()).collect();
             columns.sort();

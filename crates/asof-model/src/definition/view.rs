@@ -18,6 +18,7 @@ const KEYS: KnownKeys = KnownKeys {
         "source",
         "ttl",
         "keep",
+        "history_keep",
         "features",
         "description",
         "owner",
@@ -61,6 +62,7 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
         source: String::new(),
         ttl: None,
         keep: None,
+        history_keep: None,
         features: Vec::new(),
         freshness: None,
         schedule: None,
@@ -81,6 +83,7 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
     }
     view.ttl = fields.duration("ttl", true, out);
     view.keep = fields.duration("keep", false, out);
+    view.history_keep = fields.duration("history_keep", false, out);
     view.freshness = fields.duration("freshness", false, out);
     view.schedule = fields.filled_text("schedule", out).map(|(line, at)| {
         if !is_cron(line) {

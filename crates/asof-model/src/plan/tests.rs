@@ -49,6 +49,7 @@ fn view(version: u32, features: &[&str]) -> View {
         source: "trips_file".into(),
         ttl: None,
         keep: None,
+        history_keep: None,
         features: features.iter().map(feature).collect(),
         freshness: None,
         schedule: None,

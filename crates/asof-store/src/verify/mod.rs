@@ -245,10 +245,13 @@ impl Store {
     ) -> Result<Recorded, StoreError> {
         let join = &plan.joins[0];
         let mut found = Recorded::default();
+        let table = self.offline().await?.existing_table(&join.table).await?;
+        // What was in force before the cut can't be computed any more.
+        let cut = table.map(|table| table.cut()).transpose()?.flatten().map_or(i64::MIN, Instant::micros);
         for include_expired in [false, true] {
             let records: Vec<(EncodedKey, RecordedAnswer)> = all
                 .iter()
-                .filter(|record| record.include_expired == include_expired)
+                .filter(|record| record.include_expired == include_expired && record.t >= cut)
                 .filter_map(|record| Some((unhex(&record.key)?, record.clone())))
                 .collect();
             let keys: Vec<EncodedKey> = records.iter().map(|(key, _)| key.clone()).collect();

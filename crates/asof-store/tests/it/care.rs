@@ -136,3 +136,62 @@ fn one_at_a_time() {
     held.unlock().unwrap();
     project.compact();
 }
+
+/// Goal: what `history_keep` cuts is refused, never answered MISSING; from the cut on every answer stays, under every
+/// rule; the row in force at the cut stays, and so does one that was not known yet.
+#[test]
+fn history_keep_cuts_and_refuses() {
+    let mut project = loaded();
+    let times = |from: &str| {
+        let mut times = vec![at(from)];
+        times.extend(["2029-07-01T00:00:00Z", "2029-12-01T00:00:00Z", "2030-01-01T00:00:00Z"].map(at));
+        let mut labels = Vec::new();
+        labels.push(Column::ints("id", times.iter().flat_map(|_| 1..=4)));
+        labels.push(Column::instants("t", times.iter().flat_map(|time| [*time; 4])));
+        labels
+    };
+    let rules = [KnownAt::Event, KnownAt::Created, KnownAt::Served];
+    let columns =
+        [("n".to_owned(), asof_model::ValueType::Int64), ("s".to_owned(), asof_model::ValueType::String)];
+    let asked = |project: &mut Project, from: &str| {
+        rules.map(|rule| {
+            let ask = crate::project::Ask::of(features(&["v:*"]), rule);
+            project.try_train(&ask, &times(from)).map(|set| set.answers(&columns))
+        })
+    };
+    // 2030-01-01 less 214 days.
+    let cut = "2029-06-01T00:00:00Z";
+    let right = asked(&mut project, cut).map(Result::unwrap);
+    project.define(&DEFINITIONS.replace("ttl: 400d,", "ttl: 400d, history_keep: 214d,"));
+    project.apply();
+    let report = project.compact();
+    let (v, w) = (&report.views[0], &report.views[1]);
+    // Of id 1 the row in force at the cut stays, the late one of 09:00 goes; the correction was not known by then.
+    assert_eq!((v.rows_cut, v.cut.as_deref()), (1, Some(cut)));
+    assert_eq!((w.rows_cut, &w.cut), (0, &None));
+    assert_eq!(asked(&mut project, cut).map(Result::unwrap), right);
+    for from in ["2029-05-31T23:59:59.999999Z", "2029-01-01T10:30:00Z"] {
+        for refused in asked(&mut project, from) {
+            let Err(asof_store::StoreError::HistoryCut { cut: found, label, .. }) = refused.map(|_| ())
+            else {
+                panic!("{from} was answered")
+            };
+            assert_eq!((found, label), (at(cut), at(from)));
+        }
+        let keys = int_keys("id", &[1]);
+        let ask = crate::project::Ask::of(features(&["v:n"]), KnownAt::Served);
+        let refused = project.try_get(&ask, &keys, 1, Some(at(from)), true).map(|_| ());
+        assert!(matches!(refused, Err(asof_store::StoreError::HistoryCut { .. })), "{refused:?}");
+    }
+    let (values, identical) = verified(&mut project);
+    assert_eq!(values, identical);
+    project.lose_online();
+    project.materialize(&[]);
+    assert_eq!(verified(&mut project), (values, values));
+    assert_eq!(asked(&mut project, cut).map(Result::unwrap), right);
+    // What is not kept any more does not come back, and the cut never goes back.
+    project.define(&DEFINITIONS.replace("ttl: 400d,", "ttl: 400d, history_keep: 300d,"));
+    project.apply();
+    let report = project.compact();
+    assert_eq!((report.views[0].rows_cut, report.views[0].cut.as_deref()), (0, Some(cut)));
+}

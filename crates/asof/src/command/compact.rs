@@ -35,8 +35,15 @@ impl Compact {
 }
 
 fn text(report: &CompactReport) -> String {
-    let mut table =
-        Table::new(&["view", "#files before", "#after", "#bytes before", "#after", "#rows folded"]);
+    let mut table = Table::new(&[
+        "view",
+        "#files before",
+        "#after",
+        "#bytes before",
+        "#after",
+        "#rows folded",
+        "#rows cut",
+    ]);
     for view in &report.views {
         table.row([
             view.view.clone(),
@@ -45,6 +52,7 @@ fn text(report: &CompactReport) -> String {
             size(view.bytes_before),
             size(view.bytes_after),
             count(view.rows_folded),
+            count(view.rows_cut),
         ]);
     }
     match report.journal_files {

@@ -31,8 +31,8 @@ fn nothing_to_do() {
     assert_snapshot!(scene.run("compact trips"), @"
     exit 0
     --- stdout
-    view     files before  after  bytes before  after  rows folded
-    trips@1             0      0           0 B    0 B            0
+    view     files before  after  bytes before  after  rows folded  rows cut
+    trips@1             0      0           0 B    0 B            0         0
 
     3 files of the journal brought together
     --- stderr
