@@ -239,4 +239,12 @@ pub trait OnlineStore: Send + Sync {
     /// # Errors
     /// [`OnlineError::UnknownView`]; failures of the store.
     fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>>;
+
+    /// Erases what is held under these keys, in force or waiting, and answers how many keys held something. Afterwards
+    /// nothing below the store holds them any more: neither what was replaced before, nor a log. Units and frontiers
+    /// stay. Also with no key given, what an interrupted erasure has left goes.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; failures of the store. Erase again then.
+    fn erase<'a>(&'a self, keys: &'a [(ViewHandle, Vec<u8>)]) -> BoxFuture<'a, Result<u64, OnlineError>>;
 }

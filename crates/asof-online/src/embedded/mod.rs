@@ -10,6 +10,7 @@
 //! A publication is one batch over all four, synced before it is acknowledged. Everything is computed inline and
 //! futures come back ready. One process holds the folder at a time; `holder.json` says which.
 
+mod erase;
 mod failure;
 mod folder;
 mod publish;
@@ -209,5 +210,9 @@ impl OnlineStore for EmbeddedStore {
 
     fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>> {
         Box::pin(ready(self.statistics_now(view)))
+    }
+
+    fn erase<'a>(&'a self, keys: &'a [(ViewHandle, Vec<u8>)]) -> BoxFuture<'a, Result<u64, OnlineError>> {
+        Box::pin(ready(self.erase_now(keys)))
     }
 }

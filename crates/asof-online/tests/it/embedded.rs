@@ -268,3 +268,55 @@ fn creation_is_whole() {
     drop(open(&empty.path()).unwrap());
     drop(open(&empty.path()).unwrap());
 }
+
+/// Goal: an erased key is MISSING, and no file below the folder holds its bytes any more, neither old rows nor the
+/// engine's log; every other key, the units and the stamps stay, over a reopening too; erasing again finds nothing.
+#[test]
+fn erased_keys_leave_no_bytes() {
+    const SECRET: &[u8] = b"somebody-7f3a9c51e2";
+    let folder = Folder::new();
+    let units;
+    {
+        let world = World::open(&folder);
+        let (trips, other) = (world.view("trips@1"), world.view("other@1"));
+        for unit in 0..4_i64 {
+            let mut rows: Vec<_> = (0..2_000_i64)
+                .map(|n| world.row(&n.to_be_bytes(), at(unit - 99), at(unit - 99), unit))
+                .collect();
+            rows.push(world.row(SECRET, at(unit - 50), at(unit - 50), unit));
+            // Some wait, more than stand in the entry itself.
+            rows.extend((1..20).map(|n| world.row(SECRET, at(1_000 + 20 * unit + n), at(0), n)));
+            world.publish(trips, &format!("u{unit}"), unit as u64, rows);
+            world.publish(other, &format!("u{unit}"), 1, vec![world.row(SECRET, at(-9), at(-9), unit)]);
+        }
+        assert!(files_with(&folder.path(), SECRET) > 0);
+        units = folder.wait(world.store.journal(trips)).unwrap();
+        let keys = [(trips, SECRET.to_vec()), (other, SECRET.to_vec()), (trips, b"nobody".to_vec())];
+        assert_eq!(folder.wait(world.store.erase(&keys)).unwrap(), 2);
+        assert_eq!(files_with(&folder.path(), SECRET), 0);
+        assert_eq!((world.row_now(trips, SECRET), world.row_now(other, SECRET)), (None, None));
+        assert_eq!(folder.wait(world.store.erase(&keys)).unwrap(), 0);
+    }
+    let world = World::open(&folder);
+    let trips = world.view("trips@1");
+    assert_eq!(folder.wait(world.store.journal(trips)).unwrap(), units);
+    assert_eq!(world.keys(trips, None, 5_000).len(), 2_000);
+    assert_eq!(world.number_now(trips, &7_i64.to_be_bytes()), Some(3));
+    assert!(world.publish(trips, "u3", 3, Vec::new()).already);
+    world.publish(trips, "u4", 4, vec![world.row(SECRET, at(-1), at(-1), 5)]);
+    assert_eq!(world.number_now(trips, SECRET), Some(5), "what comes later is kept");
+}
+
+/// How many files below a folder hold these bytes.
+fn files_with(folder: &Path, bytes: &[u8]) -> usize {
+    let mut found = 0;
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found += files_with(&entry.path(), bytes);
+        } else {
+            let content = fs::read(entry.path()).unwrap();
+            found += usize::from(content.windows(bytes.len()).any(|window| window == bytes));
+        }
+    }
+    found
+}
