@@ -145,10 +145,10 @@ fn history_keep_cuts_and_refuses() {
     let times = |from: &str| {
         let mut times = vec![at(from)];
         times.extend(["2029-07-01T00:00:00Z", "2029-12-01T00:00:00Z", "2030-01-01T00:00:00Z"].map(at));
-        let mut labels = Vec::new();
-        labels.push(Column::ints("id", times.iter().flat_map(|_| 1..=4)));
-        labels.push(Column::instants("t", times.iter().flat_map(|time| [*time; 4])));
-        labels
+        vec![
+            Column::ints("id", times.iter().flat_map(|_| 1..=4)),
+            Column::instants("t", times.iter().flat_map(|time| [*time; 4])),
+        ]
     };
     let rules = [KnownAt::Event, KnownAt::Created, KnownAt::Served];
     let columns =
