@@ -8,14 +8,14 @@ use asof_store::Store;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use crate::serving::Serving;
-use crate::{ServerError, feast, json, native};
+use crate::{ServerError, feast, json, metrics, native, ready};
 
 /// The largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 10_000_000;
@@ -28,6 +28,16 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 512;
 
 /// The most characters of a path that a log line repeats.
 const LOGGED_PATH_CHARS_MAX: usize = 80;
+
+/// The longest id of a request that is given back, in bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// The header with a request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Every route, for counting: what is asked elsewhere counts as `other`.
+const ROUTES: [&str; 6] =
+    ["/get-online-features", "/v1/online-features", "/health", "/ready", "/metrics", "/openapi.json"];
 
 /// The number of entity rows of an answer, for the log.
 #[derive(Debug, Clone, Copy)]
@@ -82,10 +92,12 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
         .route("/get-online-features", post(feast::get_online_features))
         .route("/v1/online-features", post(native::online_features))
         .route_layer(middleware::from_fn_with_state(free, bounded))
-        .route("/health", get(health))
-        .fallback(async || detail(StatusCode::NOT_FOUND, "Not Found"))
-        .method_not_allowed_fallback(async || detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
-        .layer(middleware::from_fn(logged))
+        .route("/health", get(ready::health))
+        .route("/ready", get(ready::ready))
+        .route("/metrics", get(exported))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(observed))
         .with_state(serving)
 }
 
@@ -134,15 +146,54 @@ pub(crate) fn log_failure(error: &asof_store::StoreError) {
     }
 }
 
-/// 200 without a body where the online store can be read, else 503. A registry that is out of reach does no harm here.
-async fn health(State(serving): State<Arc<Serving>>) -> Response {
-    match serving.check().await {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(error) => {
-            log_failure(&error);
-            respond(StatusCode::SERVICE_UNAVAILABLE, json::quoted(&error.to_string()))
-        }
+/// The metrics of this process, as Prometheus reads them.
+async fn exported(State(serving): State<Arc<Serving>>) -> Response {
+    let form = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    match serving.metrics() {
+        Some(text) => (StatusCode::OK, [(header::CONTENT_TYPE, form)], text).into_response(),
+        None => detail(StatusCode::NOT_FOUND, "the process records its metrics elsewhere"),
     }
+}
+
+async fn unknown_route(request: Request) -> Response {
+    let path = shown_path(&request);
+    if !is_native(&path) {
+        return detail(StatusCode::NOT_FOUND, "Not Found");
+    }
+    let hint = "docs/http.md and `GET /openapi.json` list the routes";
+    native::refusal(StatusCode::NOT_FOUND, Kind::NotFound, &format!("there is no route `{path}`"), Some(hint))
+}
+
+async fn unknown_method(request: Request) -> Response {
+    let path = shown_path(&request);
+    if !is_native(&path) {
+        return detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    }
+    let message = format!("`{path}` does not take `{}`", request.method());
+    native::refusal(StatusCode::METHOD_NOT_ALLOWED, Kind::Invalid, &message, Some("use POST"))
+}
+
+/// Whether errors of a path come in our own shape.
+fn is_native(path: &str) -> bool {
+    path == "/v1" || path.starts_with("/v1/")
+}
+
+/// The path of a request, as far as an answer or a log line repeats it.
+fn shown_path(request: &Request) -> String {
+    request.uri().path().chars().take(LOGGED_PATH_CHARS_MAX).collect()
+}
+
+/// That the server has no time now, in the shape of the path asked.
+pub(crate) fn busy(path: &str) -> Response {
+    const MESSAGE: &str = "the server is busy";
+    const HINT: &str = "try again in a second";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = match is_native(path) {
+        true => native::refusal(status, Kind::Unavailable, MESSAGE, Some(HINT)),
+        false => respond(status, json::quoted(&format!("{MESSAGE}; {HINT}"))),
+    };
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// Whether reading failed on the length or on the connection: the limit is the only source that says so.
@@ -165,26 +216,27 @@ fn detail(status: StatusCode, text: &str) -> Response {
 async fn bounded(State(free): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     match free.try_acquire() {
         Ok(_held) => next.run(request).await,
-        Err(_) => {
-            let mut response = respond(
-                StatusCode::SERVICE_UNAVAILABLE,
-                json::quoted("the server is busy; try again in a second"),
-            );
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            response
-        }
+        Err(_) => busy(request.uri().path()),
     }
 }
 
-/// One line per request. Times are measured from the head of the request to the head of the answer.
-async fn logged(request: Request, next: Next) -> Response {
+/// One line and one count per request. Times are measured from the head of the request to the head of the answer. An
+/// id that the client gives its request comes back with the answer.
+async fn observed(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let route: String = request.uri().path().chars().take(LOGGED_PATH_CHARS_MAX).collect();
-    let response = next.run(request).await;
+    let path = shown_path(&request);
+    let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("other");
+    let id = request.headers().get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX).cloned();
+    let mut response = next.run(request).await;
     let rows = response.extensions().get::<Rows>().map_or(0, |rows| rows.0);
-    let micros = started.elapsed().as_micros() as u64;
+    let took = started.elapsed();
     let status = response.status().as_u16();
-    tracing::debug!(%method, route, status, rows, duration_us = micros, "request");
+    metrics::request(route, status, took.as_secs_f64());
+    let shown_id = id.as_ref().and_then(|id| id.to_str().ok());
+    tracing::debug!(%method, path, status, rows, duration_us = took.as_micros() as u64, id = shown_id, "request");
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     response
 }

@@ -6,7 +6,8 @@
 //! `asof-store` and translates what it says, errors included.
 //!
 //! Reading order: [`Server`] (bind, run, stop), `http` (routes and bounds), `serving` (catalog and plans), `workers`
-//! (threads for long work), `entity` and `json` (values in and out), then the faces `feast` and `native`, and [`beside`]
+//! (threads for long work), `past` (what only history can answer), `watch`, `metrics` and `ready` (how the server is),
+//! `strict`, `entity` and `json` (requests and values in and out), then the faces `feast` and `native`, and [`beside`]
 //! (commands that let a running server work for them).
 
 pub mod beside;
@@ -15,12 +16,20 @@ mod error;
 mod feast;
 mod http;
 mod json;
+mod metrics;
 mod native;
+mod past;
+mod ready;
 mod server;
 mod serving;
+mod strict;
+mod watch;
 mod workers;
 
 pub use error::ServerError;
-pub use http::{BODY_BYTES_MAX, BODY_WAIT, REQUESTS_IN_FLIGHT_MAX, router};
+pub use http::{BODY_BYTES_MAX, BODY_WAIT, REQUEST_ID_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX, router};
+pub use past::{PAST_ANSWERS_MAX, PAST_FEATURES_MAX, PAST_ROWS_MAX, PAST_WAIT};
+pub use ready::READY_SERVICES_MAX;
 pub use server::{SHUTDOWN_WAIT, Server, serve};
 pub use serving::{PLANS_MAX, REVISION_POLL, UNSETTLED_PLAN_AGE_MAX};
+pub use watch::LOOK_EVERY;

@@ -3,7 +3,7 @@
 //! The request is read strictly: a field that is not known is an error with the nearest one. Errors are
 //! `{"error": {"kind", "message", "hint"}}`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use asof_model::{Explain, Instant, Kind, Zone, name};
@@ -16,8 +16,12 @@ use axum::response::Response;
 use serde_json::{Map, Value as Json, json};
 
 use crate::http::{self, BodyError, Rows};
+use crate::past::GetError;
 use crate::serving::{Serving, Shape};
-use crate::{entity, json};
+use crate::{entity, json, strict};
+
+/// Its route.
+const ROUTE: &str = "/v1/online-features";
 
 /// Every field of a request.
 const FIELDS: [&str; 6] = ["service", "features", "entities", "now", "full_names", "include_expired"];
@@ -34,7 +38,7 @@ struct NativeRequest {
 /// Why a request is not answered.
 enum Problem {
     Body(BodyError),
-    Store(StoreError),
+    Get(GetError),
 }
 
 impl From<BodyError> for Problem {
@@ -45,7 +49,13 @@ impl From<BodyError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        Self::Get(error.into())
+    }
+}
+
+impl From<GetError> for Problem {
+    fn from(error: GetError) -> Self {
+        Self::Get(error)
     }
 }
 
@@ -54,11 +64,13 @@ pub(crate) async fn online_features(State(serving): State<Arc<Serving>>, request
     match answer(&serving, request).await {
         Ok(response) => response,
         Err(Problem::Body(error)) => {
-            refusal(error.status(), Kind::Invalid, &error.to_string(), Some(error.hint().to_owned()))
+            refusal(error.status(), Kind::Invalid, &error.to_string(), Some(error.hint()))
         }
-        Err(Problem::Store(error)) => {
+        Err(Problem::Get(GetError::Busy)) => http::busy(ROUTE),
+        Err(Problem::Get(GetError::Store(error))) => {
             http::log_failure(&error);
-            refusal(http::status(error.kind()), error.kind(), &error.to_string(), error.hint())
+            let (status, hint) = (http::status(error.kind()), error.hint());
+            refusal(status, error.kind(), &error.to_string(), hint.as_deref())
         }
     }
 }
@@ -68,22 +80,24 @@ async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem
     let asked = read(&body)?;
     let (compiled, plan) = serving.plan(Shape { wanted: asked.wanted, full_names: asked.full_names }).await?;
     let request = GetRequest {
-        entities: key_columns(&plan.plan, &asked.entities)?,
+        entities: key_columns(&plan.online.plan, &asked.entities)?,
         rows: asked.entities.len(),
         now: asked.now,
         include_expired: asked.include_expired,
         from_history: false,
     };
-    let answer = serving.get(&compiled.catalog, &plan, &request).await?;
-    let mut response = http::respond(StatusCode::OK, written(&plan.plan, &answer));
+    let answer = serving.get(compiled, &plan, request).await?;
+    let degraded = serving.behind(&plan.online.plan, answer.t);
+    let mut response = http::respond(StatusCode::OK, written(&plan.online.plan, &answer, &degraded));
     response.extensions_mut().insert(Rows(answer.rows.len()));
     Ok(response)
 }
 
 fn read(body: &[u8]) -> Result<NativeRequest, StoreError> {
-    let mut all = match serde_json::from_slice(body) {
+    let mut all = match strict::read(body) {
         Ok(Json::Object(all)) => all,
         Ok(_) => return Err(wrong("the body is not a JSON object".to_owned(), FORM)),
+        Err(error) if error.is_data() => return Err(wrong(error.to_string(), "write each name once")),
         Err(error) => return Err(wrong(format!("the body is not JSON: {error}"), FORM)),
     };
     if let Some(unknown) = all.keys().find(|field| !FIELDS.contains(&field.as_str())) {
@@ -180,7 +194,7 @@ fn missing(plan: &RequestPlan, column: &str, row: usize, fields: &Map<String, Js
     }
 }
 
-fn written(plan: &RequestPlan, answer: &Answer) -> Vec<u8> {
+fn written(plan: &RequestPlan, answer: &Answer, degraded: &BTreeSet<String>) -> Vec<u8> {
     let names: Vec<String> =
         plan.columns.iter().map(|column| format!("{}:", json::quoted(&column.name))).collect();
     let mut out = Vec::with_capacity(128 + answer.rows.len() * (64 + names.len() * 128));
@@ -211,11 +225,18 @@ fn written(plan: &RequestPlan, answer: &Answer) -> Vec<u8> {
         json::text(out, &view.to_string());
         out.extend_from_slice(format!(":{position}").as_bytes());
     });
-    out.extend_from_slice(b"}}");
+    out.push(b'}');
+    if !degraded.is_empty() {
+        out.extend_from_slice(b",\"degraded\":[");
+        json::list(&mut out, degraded, |out, view| json::text(out, view));
+        out.push(b']');
+    }
+    out.push(b'}');
     out
 }
 
-fn refusal(status: StatusCode, kind: Kind, message: &str, hint: Option<String>) -> Response {
+/// An error in our own shape.
+pub(crate) fn refusal(status: StatusCode, kind: Kind, message: &str, hint: Option<&str>) -> Response {
     let body = json!({ "error": { "kind": kind, "message": message, "hint": hint } });
     http::respond(status, body.to_string())
 }

@@ -3,7 +3,7 @@
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use asof_model::Explain;
@@ -83,23 +83,22 @@ impl Server {
         };
         let public = axum::serve(listener, http::routes(self.serving.clone()))
             .with_graceful_shutdown(stopped(stopping.clone()));
-        let no_more_work = Arc::new(AtomicBool::new(false));
+        let no_more_work = self.serving.stopping().clone();
         let beside = async {
             let Some(Socket { listener, file }) = self.socket else { return Ok(()) };
             let told = stopped(stopping.clone());
-            let no_more = no_more_work.clone();
             let until = async move {
                 told.await;
                 // Commands that come now find nobody, rather than somebody who is about to leave.
                 drop(file);
-                no_more.store(true, Ordering::Relaxed);
             };
-            let routes = beside::routes::routes(self.serving.clone(), no_more_work.clone());
+            let routes = beside::routes::routes(self.serving.clone());
             axum::serve(listener, routes).with_graceful_shutdown(until).await
         };
         let told = async {
             shutdown.await;
             tracing::info!("stopping");
+            no_more_work.store(true, Ordering::Relaxed);
             let _ = stop.send(true);
             std::future::pending::<()>().await;
         };

@@ -4,7 +4,7 @@
 //! registry moves on, both are replaced together, so no plan ever meets a catalog that it was not made from. While
 //! the registry can't be read, the last catalog stays in use.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +19,9 @@ use asof_store::{Store, StoreError};
 use parking_lot::RwLock;
 
 use crate::ServerError;
+use crate::metrics::{self, Served};
+use crate::past::{GetError, Past};
+use crate::watch::{LOOK_EVERY, Watch};
 use crate::workers::Workers;
 
 /// How often the registry is asked whether it has moved on.
@@ -47,8 +50,15 @@ pub(crate) struct Compiled {
     plans: RwLock<HashMap<Shape, Cached>>,
 }
 
+/// A compiled request, and its counters.
+pub(crate) struct Planned {
+    /// The request.
+    pub online: OnlinePlan,
+    served: Served,
+}
+
 struct Cached {
-    plan: Arc<OnlinePlan>,
+    plan: Arc<Planned>,
     /// When an unsettled plan was made; `None` for one that holds as long as its catalog.
     unsettled_since: Option<Instant>,
 }
@@ -64,6 +74,13 @@ pub(crate) struct Serving {
     /// A request for nothing: it opens the online store when it is made, and reads its clock and snapshot when asked.
     probe: OnlinePlan,
     workers: Workers,
+    past: Past,
+    watch: Watch,
+    started: Instant,
+    /// Whether the registry could be read when it was last asked.
+    registry_up: AtomicBool,
+    /// Whether the server is told to stop.
+    stopping: Arc<AtomicBool>,
 }
 
 impl Compiled {
@@ -86,7 +103,62 @@ impl Serving {
         }
         let answers = store.answer_log();
         let compiled = RwLock::new(Compiled::new(catalog));
-        Ok(Self { store, compiled, answers, unrecorded: AtomicBool::new(false), probe, workers })
+        let serving = Self {
+            store,
+            compiled,
+            answers,
+            unrecorded: AtomicBool::new(false),
+            probe,
+            workers,
+            past: Past::new(),
+            watch: Watch::default(),
+            started: Instant::now(),
+            registry_up: AtomicBool::new(true),
+            stopping: Arc::new(AtomicBool::new(false)),
+        };
+        metrics::recorder();
+        serving.look().await;
+        Ok(serving)
+    }
+
+    /// Whether the server is told to stop: set once, for all who ask.
+    pub fn stopping(&self) -> &Arc<AtomicBool> {
+        &self.stopping
+    }
+
+    /// The registry revision that is served; 0 where nothing was applied.
+    pub fn revision(&self) -> u64 {
+        self.compiled.read().catalog.revision
+    }
+
+    /// The names of the services.
+    pub fn services(&self) -> Vec<String> {
+        self.compiled.read().catalog.definitions.services.keys().cloned().collect()
+    }
+
+    /// The views of a plan that are behind their freshness promise at `t`, in order of their names.
+    pub fn behind(&self, plan: &RequestPlan, t: Time) -> BTreeSet<String> {
+        let behind = plan.joins.iter().filter(|join| self.watch.is_behind(&join.view, t));
+        behind.map(|join| join.view.id.to_string()).collect()
+    }
+
+    /// Looks at what is not looked at for each request.
+    pub async fn look(&self) {
+        let compiled = self.compiled.read().clone();
+        self.watch.look(&self.store, &compiled.catalog).await;
+    }
+
+    /// The metrics of this process in Prometheus' text form. `None` where they are recorded elsewhere.
+    pub fn metrics(&self) -> Option<String> {
+        let recorder = metrics::recorder()?;
+        metrics::state(&metrics::State {
+            revision: self.revision(),
+            registry_up: self.registry_up.load(Ordering::Relaxed),
+            freshness_seconds: self.watch.freshness_seconds(self.store.now()),
+            online_bytes: self.watch.online_bytes(),
+            uptime_seconds: self.started.elapsed().as_secs_f64(),
+        });
+        Some(recorder.render())
     }
 
     /// The store.
@@ -108,7 +180,7 @@ impl Serving {
     ///
     /// # Errors
     /// As [`Store::online_plan`]. Nothing is remembered then.
-    pub async fn plan(&self, shape: Shape) -> Result<(Arc<Compiled>, Arc<OnlinePlan>), StoreError> {
+    pub async fn plan(&self, shape: Shape) -> Result<(Arc<Compiled>, Arc<Planned>), StoreError> {
         let compiled = self.compiled.read().clone();
         if compiled.catalog.revision == 0 {
             return Err(StoreError::NothingApplied { project: self.project().to_owned() });
@@ -118,8 +190,9 @@ impl Serving {
         }
         let naming = Naming { full_names: shape.full_names, keys: BTreeMap::new() };
         let made = Instant::now();
-        let plan = Arc::new(self.store.online_plan(&compiled.catalog, &shape.wanted, &naming).await?);
-        let holds = settled(&compiled.catalog, &shape.wanted, &plan.plan);
+        let online = self.store.online_plan(&compiled.catalog, &shape.wanted, &naming).await?;
+        let holds = settled(&compiled.catalog, &shape.wanted, &online.plan);
+        let plan = Arc::new(Planned { served: Served::new(&online), online });
         let cached = Cached { plan: plan.clone(), unsettled_since: (!holds).then_some(made) };
         let mut plans = compiled.plans.write();
         if plans.len() >= PLANS_MAX && !plans.contains_key(&shape) {
@@ -131,24 +204,38 @@ impl Serving {
         Ok((compiled, plan))
     }
 
-    /// Answers a request from the online store.
+    /// Answers a request: from the online store, or, where its `now` lies before the last update of a view, from history.
     ///
     /// # Errors
-    /// As [`Store::get`]; [`StoreError::NowBehind`] for an instant that only history can answer.
+    /// As [`Store::get`], and where history is asked for more than its bounds.
     pub async fn get(
         &self,
-        catalog: &Catalog,
-        plan: &OnlinePlan,
-        request: &GetRequest,
-    ) -> Result<Answer, StoreError> {
-        let answer = self.store.get(catalog, plan, request).await?;
-        self.record(plan, request, &answer);
+        compiled: Arc<Compiled>,
+        plan: &Arc<Planned>,
+        request: GetRequest,
+    ) -> Result<Answer, GetError> {
+        let answer = match self.store.get(&compiled.catalog, &plan.online, &request).await {
+            Err(StoreError::NowBehind { now, last }) => {
+                let (store, planned) = (self.store.clone(), plan.clone());
+                let past = self.past.answer(&self.workers, store, compiled, planned, request, (now, last));
+                past.await?
+            }
+            answer => {
+                let answer = answer?;
+                self.record(&plan.online, &request, &answer);
+                answer
+            }
+        };
+        plan.served.count(&plan.online, &answer);
         Ok(answer)
     }
 
     /// Keeps the answer for `verify`, as far as the bounds of the record allow. The answer is as good without.
     fn record(&self, plan: &OnlinePlan, request: &GetRequest, answer: &Answer) {
-        let failed = self.answers.record(self.store.now(), plan, request, answer).err();
+        let recorded = self.answers.record(self.store.now(), plan, request, answer);
+        let rows = *recorded.as_ref().unwrap_or(&0);
+        metrics::recorded(rows, answer.rows.len() - rows);
+        let failed = recorded.err();
         if let (Some(error), false) = (&failed, self.unrecorded.swap(failed.is_some(), Ordering::Relaxed)) {
             tracing::warn!(%error, "answers can't be recorded for `asof verify`; serving goes on");
         }
@@ -167,9 +254,20 @@ impl Serving {
         let mut poll = tokio::time::interval(REVISION_POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut lost = false;
+        let mut looked = Instant::now();
         loop {
             poll.tick().await;
-            match self.catch_up().await {
+            if looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                self.look().await;
+            }
+            if let Some(recorder) = metrics::recorder() {
+                // Request times wait in memory until they are put into their buckets.
+                recorder.run_upkeep();
+            }
+            let caught_up = self.catch_up().await;
+            self.registry_up.store(caught_up.is_ok(), Ordering::Relaxed);
+            match caught_up {
                 Ok(()) if lost => {
                     lost = false;
                     tracing::info!("the registry can be read again");
@@ -197,15 +295,16 @@ impl Serving {
         let catalog = self.store.catalog().await?;
         tracing::info!(revision = catalog.revision, "the registry moved on");
         *self.compiled.write() = Compiled::new(catalog);
+        self.look().await;
         Ok(())
     }
 
     /// A plan from the cache that still means the same.
-    fn kept(&self, compiled: &Compiled, shape: &Shape) -> Option<Arc<OnlinePlan>> {
+    fn kept(&self, compiled: &Compiled, shape: &Shape) -> Option<Arc<Planned>> {
         let plans = compiled.plans.read();
         let cached = plans.get(shape)?;
         let stale = cached.unsettled_since.is_some_and(|since| since.elapsed() >= UNSETTLED_PLAN_AGE_MAX);
-        (!stale && !past_sunset(&cached.plan.plan, self.store.now())).then(|| cached.plan.clone())
+        (!stale && !past_sunset(&cached.plan.online.plan, self.store.now())).then(|| cached.plan.clone())
     }
 }
 

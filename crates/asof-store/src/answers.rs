@@ -97,7 +97,7 @@ impl Store {
 
 impl AnswerLog {
     /// Records rows of an answer given at `now`, as many as the bounds allow. Never waits: where another thread is recording, or the
-    /// second's share is used up, nothing is recorded.
+    /// second's share is used up, nothing is recorded. Returns how many rows were.
     ///
     /// # Errors
     /// [`StoreError::Io`]. The answer is as good without its record.
@@ -107,8 +107,8 @@ impl AnswerLog {
         plan: &OnlinePlan,
         request: &GetRequest,
         answer: &Answer,
-    ) -> Result<(), StoreError> {
-        let Some(mut state) = self.state.try_lock() else { return Ok(()) };
+    ) -> Result<usize, StoreError> {
+        let Some(mut state) = self.state.try_lock() else { return Ok(0) };
         let second = now.micros().div_euclid(1_000_000);
         if state.second != second {
             (state.second, state.rows) = (second, 0);
@@ -116,7 +116,7 @@ impl AnswerLog {
         let room = RECORDED_ROWS_PER_SECOND_MAX.saturating_sub(state.rows) as usize;
         let rows = answer.rows.len().min(room);
         if rows == 0 {
-            return Ok(());
+            return Ok(0);
         }
         state.rows += rows as u32;
         let mut text = Vec::new();
@@ -128,7 +128,8 @@ impl AnswerLog {
             }
         }
         let path = self.folder.join(CURRENT);
-        state.append(&self.folder, &text).map_err(|error| writing(&path, error))
+        state.append(&self.folder, &text).map_err(|error| writing(&path, error))?;
+        Ok(rows)
     }
 }
 

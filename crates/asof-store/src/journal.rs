@@ -187,6 +187,24 @@ impl ViewJournal {
 }
 
 impl Store {
+    /// The newest event in a view's history, by what the log of history says of its files. `None` for a view without
+    /// rows.
+    ///
+    /// # Errors
+    /// Those of history.
+    pub async fn newest_event(
+        &self,
+        catalog: &Catalog,
+        view: &ViewId,
+    ) -> Result<Option<Instant>, StoreError> {
+        let Some(table) = catalog.table_name(view) else { return Ok(None) };
+        if !self.project().history_path().exists() {
+            return Ok(None);
+        }
+        let Some(table) = self.offline().await?.existing_table(&table).await? else { return Ok(None) };
+        Ok(table.files()?.iter().filter_map(|file| file.event_max).max())
+    }
+
     /// The journal of a view version as history holds it: what readers beside a writer see. Empty for a version that
     /// was never loaded.
     ///

@@ -1,7 +1,6 @@
 //! The server's end: a route for each verb, on the socket alone.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use asof_model::{Explain, Kind};
 use asof_store::Progress;
@@ -17,8 +16,8 @@ use tokio::sync::Semaphore;
 use super::told::Told;
 use super::verb::{GetRow, Verb};
 use super::{Event, FOLLOW, HELLO, Hello, PROTOCOL, PROTOCOL_HEADER, tape};
-use crate::http;
 use crate::serving::Serving;
+use crate::{http, metrics};
 use asof_store::materialize::MaterializeRequest;
 use asof_store::verify::VerifyRequest;
 
@@ -29,12 +28,11 @@ pub(crate) const COMMANDS_MAX: usize = 16;
 struct Beside {
     serving: Arc<Serving>,
     free: Arc<Semaphore>,
-    stopping: Arc<AtomicBool>,
 }
 
-/// The routes. Work that goes on stops between its steps once `stopping` is true.
-pub(crate) fn routes(serving: Arc<Serving>, stopping: Arc<AtomicBool>) -> Router {
-    let beside = Beside { serving, free: Arc::new(Semaphore::new(COMMANDS_MAX)), stopping };
+/// The routes. Work that goes on stops between its steps once the server is told to stop.
+pub(crate) fn routes(serving: Arc<Serving>) -> Router {
+    let beside = Beside { serving, free: Arc::new(Semaphore::new(COMMANDS_MAX)) };
     Router::new()
         .route(&path::<MaterializeRequest>(), post(run::<MaterializeRequest>))
         .route(&path::<VerifyRequest>(), post(run::<VerifyRequest>))
@@ -79,13 +77,17 @@ async fn run<V: Verb>(State(beside): State<Arc<Beside>>, request: Request) -> Re
         let hint = "run the command again when one of them has ended";
         return refused(vec![Told::new(Kind::Unavailable, message, Some(hint))]);
     };
-    let (recorder, lines) = tape::tape(beside.stopping.clone());
+    let (recorder, lines) = tape::tape(beside.serving.stopping().clone());
     let serving = beside.serving.clone();
     serving.clone().workers().spawn(async move {
         let _held = held;
         let name = V::NAME;
         tracing::info!(command = name, "working for a command");
         let outcome = verb.run(serving.store(), &recorder).await;
+        metrics::command(name, outcome.is_ok());
+        if V::LOADS {
+            serving.look().await;
+        }
         let event = match outcome {
             Ok(report) => match to_raw_value(&report) {
                 Ok(report) => Event::Done(report),

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::json;
+use crate::{json, metrics};
 
 /// What a running verb is.
 pub type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -26,6 +26,9 @@ pub type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 pub trait Verb: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Its name, which is its command's and its route's.
     const NAME: &'static str;
+
+    /// Whether it brings rows.
+    const LOADS: bool = false;
 
     /// What comes of it.
     type Report: Serialize + DeserializeOwned + Send;
@@ -36,10 +39,15 @@ pub trait Verb: Serialize + DeserializeOwned + Send + Sync + 'static {
 
 impl Verb for MaterializeRequest {
     const NAME: &'static str = "materialize";
+    const LOADS: bool = true;
     type Report = MaterializeReport;
 
     fn run<'a>(&'a self, store: &'a Store, progress: &'a dyn Progress) -> Running<'a, Self::Report> {
-        Box::pin(store.materialize(self, progress))
+        Box::pin(async move {
+            let report = store.materialize(self, progress).await?;
+            metrics::materialized(&report);
+            Ok(report)
+        })
     }
 }
 

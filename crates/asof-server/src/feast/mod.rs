@@ -33,6 +33,9 @@ use crate::{entity, json};
 use problem::Problem;
 use request::FeastRequest;
 
+/// Its route.
+const ROUTE: &str = "/get-online-features";
+
 /// The header that carries the instant an answer holds for.
 const ASOF_T: HeaderName = HeaderName::from_static("asof-t");
 
@@ -52,16 +55,16 @@ async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem
     let asked = FeastRequest::read(&body)?;
     let rows = rows(&asked.entities)?;
     let (compiled, plan) = serving.plan(Shape { wanted: asked.wanted, full_names: asked.full_names }).await?;
-    let keys = key_columns(&compiled.catalog, &plan.plan, &asked.entities)?;
+    let keys = key_columns(&compiled.catalog, &plan.online.plan, &asked.entities)?;
     let request = GetRequest {
         entities: keys.iter().cloned().collect::<BTreeMap<_, _>>(),
         rows: rows.unwrap_or(1),
-        now: None,
+        now: asked.now,
         include_expired: asked.include_expired,
         from_history: false,
     };
-    let answer = serving.get(&compiled.catalog, &plan, &request).await?;
-    let body = written(&plan.plan, &keys, &answer, asked.version_metadata);
+    let answer = serving.get(compiled, &plan, request).await?;
+    let body = written(&plan.online.plan, &keys, &answer, asked.version_metadata);
     let mut response = http::respond(StatusCode::OK, body);
     if let Ok(t) = HeaderValue::from_str(&answer.t.to_string()) {
         response.headers_mut().insert(ASOF_T, t);

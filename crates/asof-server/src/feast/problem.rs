@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use crate::http::{self, BodyError};
 use crate::json::quoted;
+use crate::past::GetError;
 
 /// Why a request is not answered.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) enum Problem {
     Details(Vec<Json>),
     /// The request can't be answered.
     Store(StoreError),
+    /// There is no time for it now.
+    Busy,
 }
 
 impl From<BodyError> for Problem {
@@ -37,6 +40,15 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<GetError> for Problem {
+    fn from(error: GetError) -> Self {
+        match error {
+            GetError::Store(error) => Self::Store(error),
+            GetError::Busy => Self::Busy,
+        }
+    }
+}
+
 impl Problem {
     pub fn into_response(self, project: &str) -> Response {
         match self {
@@ -46,6 +58,7 @@ impl Problem {
                 http::respond(StatusCode::UNPROCESSABLE_ENTITY, body.to_string())
             }
             Self::Store(error) => from_store(&error, project),
+            Self::Busy => http::busy(super::ROUTE),
         }
     }
 }

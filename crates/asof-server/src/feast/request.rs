@@ -1,9 +1,11 @@
 //! The body of a request, read as Feast's server reads it. Keys that are not known are left alone.
 
+use asof_model::{Instant, Zone};
 use asof_store::request::Wanted;
 use serde_json::{Map, Value as Json, json};
 
 use super::problem::Problem;
+use crate::strict;
 
 /// The most bytes of a wrong input that an error repeats.
 const ECHOED_BYTES_MAX: usize = 1_000;
@@ -21,6 +23,8 @@ pub(super) struct FeastRequest {
     pub version_metadata: bool,
     /// Whether values past their ttl are returned. An addition of ours.
     pub include_expired: bool,
+    /// The instant asked for; `None` is the present. An addition of ours.
+    pub now: Option<Instant>,
 }
 
 impl FeastRequest {
@@ -32,7 +36,7 @@ impl FeastRequest {
         if body.is_empty() {
             return Err(Problem::Details(vec![detail("missing", &[], "Field required", &Json::Null)]));
         }
-        let mut all = match serde_json::from_slice(body) {
+        let mut all = match strict::read(body) {
             Ok(Json::Object(all)) => all,
             Ok(other) => {
                 let message = "Input should be a valid dictionary or object to extract fields from";
@@ -48,6 +52,7 @@ impl FeastRequest {
         let full_names = fields.flag("full_feature_names", &all);
         let version_metadata = fields.flag("include_feature_view_version_metadata", &all);
         let include_expired = fields.flag("include_expired", &all);
+        let now = fields.instant("now", &all);
         if !fields.details.is_empty() {
             return Err(Problem::Details(fields.details));
         }
@@ -55,7 +60,7 @@ impl FeastRequest {
             Some(service) => Wanted::Service(service),
             None => Wanted::Features(features.iter().map(|feature| reference(feature)).collect()),
         };
-        Ok(Self { entities, wanted, full_names, version_metadata, include_expired })
+        Ok(Self { entities, wanted, full_names, version_metadata, include_expired, now })
     }
 }
 
@@ -140,6 +145,15 @@ impl Fields {
                 false
             }
         }
+    }
+
+    fn instant(&mut self, field: &str, all: &Map<String, Json>) -> Option<Instant> {
+        let given = all.get(field).filter(|given| !given.is_null())?;
+        let read = given.as_str().and_then(|text| Instant::parse(text, &Zone::utc()));
+        if read.is_none() {
+            self.wrong("datetime_parsing", &[field], "Input should be a valid datetime", given);
+        }
+        read
     }
 
     fn wrong(&mut self, kind: &str, place: &[&str], message: &str, input: &Json) {

@@ -6,4 +6,6 @@ mod feast;
 mod fuzz;
 mod live;
 mod native;
+mod past;
+mod service;
 mod support;

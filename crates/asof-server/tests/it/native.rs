@@ -43,34 +43,6 @@ async fn values_statuses_events() {
     "#);
 }
 
-/// Goal: an instant of the client is answered as of then, unless the store's clock has not reached it or the views
-/// have moved on since.
-#[tokio::test]
-async fn instants_of_the_client() {
-    let world = World::new().await;
-    let ask = async |now: &str| {
-        let body = format!(r#"{{"features":["recent:level"],"entities":[{{"sensor_id":1}}],"now":{now}}}"#);
-        world.native(&body).await
-    };
-    let mut answers = Vec::new();
-    for now in [
-        "\"2026-01-01T13:20:00+01:00\"",
-        "\"2026-01-01T12:30:00.000001Z\"",
-        "\"2026-01-01T11:59:59Z\"",
-        "17",
-        "\"soon\"",
-    ] {
-        answers.push(ask(now).await);
-    }
-    assert_snapshot!(answers.join("\n"), @r#"
-    200 {"t":"2026-01-01T12:20:00Z","rows":[{"features":{"level":3},"statuses":{"level":"PRESENT"},"events":{"level":"2026-01-01T11:45:00Z"}}],"positions":{"recent@1":1}}
-    422 {"error":{"kind":"invalid","message":"`now` 2026-01-01T12:30:00.000001Z is beyond the store's clock, which stands at 2026-01-01T12:30:00Z","hint":"leave `now` out to ask for the present, or ask again in a moment"}}
-    422 {"error":{"kind":"invalid","message":"`now` 2026-01-01T11:59:59Z is before the last update of a view, 2026-01-01T12:00:00.000006Z","hint":"ask on the command line (`asof get --now`), which answers from history"}}
-    422 {"error":{"kind":"invalid","message":"`now` is 17, not an instant","hint":"write it like \"2026-01-31T12:00:00Z\", or leave it out to ask for the present"}}
-    422 {"error":{"kind":"invalid","message":"`now` is \"soon\", not an instant","hint":"write it like \"2026-01-31T12:00:00Z\", or leave it out to ask for the present"}}
-    "#);
-}
-
 /// Goal: every mistake says what is wrong and what to write.
 #[tokio::test]
 async fn mistakes() {

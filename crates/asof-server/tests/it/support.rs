@@ -113,6 +113,11 @@ pub fn at(text: &str) -> Instant {
 impl World {
     pub async fn new() -> Self {
         let (dir, clock, store) = Self::stored().await;
+        Self::over(dir, clock, store).await
+    }
+
+    /// A project as it is.
+    pub async fn over(dir: TempDir, clock: Arc<SteppedClock>, store: Arc<Store>) -> Self {
         let router = router(store).await.unwrap();
         Self { clock, router, _dir: dir }
     }

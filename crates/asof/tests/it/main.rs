@@ -5,6 +5,7 @@ mod care;
 mod definitions;
 mod get;
 mod materialize;
+mod metrics;
 mod serve;
 mod story;
 mod support;

@@ -1,0 +1,64 @@
+//! What a server looks at now and then rather than for each request: the newest event of each view, and the size of the
+//! online store.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use asof_model::plan::Catalog;
+use asof_model::spec::View;
+use asof_model::{Instant, ViewId};
+use asof_store::Store;
+use parking_lot::RwLock;
+
+/// How often the views and the online store are looked at. After a load they are at once.
+pub const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// What was seen last.
+#[derive(Default)]
+pub(crate) struct Watch {
+    newest: RwLock<BTreeMap<ViewId, Instant>>,
+    online_bytes: RwLock<u64>,
+}
+
+impl Watch {
+    /// Looks. A view that can't be looked at keeps what was seen of it before.
+    pub async fn look(&self, store: &Store, catalog: &Catalog) {
+        for view in catalog.definitions.views.keys() {
+            match store.newest_event(catalog, view).await {
+                Ok(Some(newest)) => drop(self.newest.write().insert(view.clone(), newest)),
+                Ok(None) => drop(self.newest.write().remove(view)),
+                Err(error) => tracing::debug!(%view, %error, "the newest event of a view is not known"),
+            }
+        }
+        self.newest.write().retain(|view, _| catalog.definitions.views.contains_key(view));
+        *self.online_bytes.write() = bytes(&store.project().online_path());
+    }
+
+    /// For each view with rows how old its newest event is, in seconds.
+    pub fn freshness_seconds(&self, now: Instant) -> Vec<(ViewId, f64)> {
+        let age = |newest: Instant| (now.micros() - newest.micros()) as f64 / 1e6;
+        self.newest.read().iter().map(|(view, newest)| (view.clone(), age(*newest))).collect()
+    }
+
+    /// Bytes of the online store's files.
+    pub fn online_bytes(&self) -> u64 {
+        *self.online_bytes.read()
+    }
+
+    /// Whether a view is behind its freshness promise at `t`: its newest event is older, or it has none (SEMANTICS 6).
+    pub fn is_behind(&self, view: &View, t: Instant) -> bool {
+        let Some(promise) = view.freshness else { return false };
+        self.newest.read().get(&view.id).is_none_or(|newest| newest.plus(promise) < t)
+    }
+}
+
+/// Bytes of all files below a folder. What goes away meanwhile is not counted.
+fn bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => bytes(&entry.path()),
+        _ => entry.metadata().map_or(0, |metadata| metadata.len()),
+    };
+    entries.map(size).sum()
+}
