@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use crate::serving::Serving;
-use crate::{ServerError, feast, json, metrics, native, ready};
+use crate::{ServerError, feast, json, metrics, native, openapi, ready};
 
 /// The largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 10_000_000;
@@ -95,6 +95,7 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
         .route("/health", get(ready::health))
         .route("/ready", get(ready::ready))
         .route("/metrics", get(exported))
+        .route("/openapi.json", get(openapi::document))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(observed))
@@ -146,8 +147,14 @@ pub(crate) fn log_failure(error: &asof_store::StoreError) {
     }
 }
 
-/// The metrics of this process, as Prometheus reads them.
-async fn exported(State(serving): State<Arc<Serving>>) -> Response {
+/// `GET /metrics`: the metrics of this process, as Prometheus reads them.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    responses((status = 200, description = "Metrics in Prometheus' text form", body = String, content_type = "text/plain"))
+)]
+pub(crate) async fn exported(State(serving): State<Arc<Serving>>) -> Response {
     let form = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     match serving.metrics() {
         Some(text) => (StatusCode::OK, [(header::CONTENT_TYPE, form)], text).into_response(),

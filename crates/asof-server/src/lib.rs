@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`Server`] (bind, run, stop), `http` (routes and bounds), `serving` (catalog and plans), `workers`
 //! (threads for long work), `past` (what only history can answer), `watch`, `metrics` and `ready` (how the server is),
-//! `strict`, `entity` and `json` (requests and values in and out), then the faces `feast` and `native`, and [`beside`]
+//! `strict`, `entity` and `json` (requests and values in and out), then the faces `feast` and `native`, `openapi` (all of it described), and [`beside`]
 //! (commands that let a running server work for them).
 
 pub mod beside;
@@ -18,6 +18,7 @@ mod http;
 mod json;
 mod metrics;
 mod native;
+mod openapi;
 mod past;
 mod ready;
 mod server;

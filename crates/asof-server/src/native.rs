@@ -16,6 +16,7 @@ use axum::response::Response;
 use serde_json::{Map, Value as Json, json};
 
 use crate::http::{self, BodyError, Rows};
+use crate::openapi::{OnlineAnswer, OnlineError, OnlineRequest};
 use crate::past::GetError;
 use crate::serving::{Serving, Shape};
 use crate::{entity, json, strict};
@@ -59,7 +60,25 @@ impl From<GetError> for Problem {
     }
 }
 
-/// Answers a request.
+/// `POST /v1/online-features`: values row by row, with statuses and event instants beside them.
+#[utoipa::path(
+    post,
+    path = "/v1/online-features",
+    tag = "features",
+    request_body = OnlineRequest,
+    responses(
+        (status = 200, description = "The values", body = OnlineAnswer),
+        (status = 400, description = "The body broke off", body = OnlineError),
+        (status = 404, description = "A service, view or feature that does not exist", body = OnlineError),
+        (status = 405, description = "Another method than POST", body = OnlineError),
+        (status = 408, description = "The body did not arrive in time", body = OnlineError),
+        (status = 409, description = "Right, but not in the present state", body = OnlineError),
+        (status = 413, description = "The body is too large", body = OnlineError),
+        (status = 422, description = "A wrong request", body = OnlineError),
+        (status = 500, description = "What is stored is damaged", body = OnlineError),
+        (status = 503, description = "Something needed is away, or too busy", body = OnlineError)
+    )
+)]
 pub(crate) async fn online_features(State(serving): State<Arc<Serving>>, request: Request) -> Response {
     match answer(&serving, request).await {
         Ok(response) => response,

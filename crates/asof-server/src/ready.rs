@@ -12,14 +12,24 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::beside::told::Told;
+use crate::openapi::Readiness;
 use crate::serving::{Serving, Shape};
 use crate::{http, json};
 
 /// The most services whose plans are compiled to say whether the server is ready.
 pub const READY_SERVICES_MAX: usize = 256;
 
-/// 200 where definitions are there, the online store can be read and the services' plans compile; else 503 with the
+/// `GET /ready`: 200 where definitions are there, the online store can be read and the services' plans compile; else 503 with the
 /// reasons.
+#[utoipa::path(
+    get,
+    path = "/ready",
+    tag = "operations",
+    responses(
+        (status = 200, description = "Requests can be answered", body = Readiness),
+        (status = 503, description = "They can't, for these reasons", body = Readiness)
+    )
+)]
 pub(crate) async fn ready(State(serving): State<Arc<Serving>>) -> Response {
     let reasons = reasons(&serving).await;
     let revision = serving.revision();
@@ -32,7 +42,16 @@ pub(crate) async fn ready(State(serving): State<Arc<Serving>>) -> Response {
     }
 }
 
-/// 200 without a body where the online store can be read, else 503. A registry that is out of reach does no harm here.
+/// `GET /health`: 200 without a body where the online store can be read, else 503. A registry that is out of reach does no harm here.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "operations",
+    responses(
+        (status = 200, description = "The online store can be read"),
+        (status = 503, description = "It can't: why", body = String, content_type = "application/json")
+    )
+)]
 pub(crate) async fn health(State(serving): State<Arc<Serving>>) -> Response {
     match serving.check().await {
         Ok(()) => StatusCode::OK.into_response(),

@@ -28,10 +28,11 @@ use axum::response::Response;
 use serde_json::Value as Json;
 
 use crate::http::{self, Rows};
+use crate::openapi::{FeastAnswer, FeastError, FeastRequest, Timestamp};
 use crate::serving::{Serving, Shape};
 use crate::{entity, json};
 use problem::Problem;
-use request::FeastRequest;
+use request::FeastRequest as Asked;
 
 /// Its route.
 const ROUTE: &str = "/get-online-features";
@@ -42,7 +43,29 @@ const ASOF_T: HeaderName = HeaderName::from_static("asof-t");
 /// A column of join keys: its name, and a value per entity row.
 type KeyColumn = (String, Vec<Option<Value>>);
 
-/// Answers a request; mistakes of the client are 404 or 422, never 500.
+/// `POST /get-online-features`: values column by column, in Feast's shape. Mistakes of the client are 404 or 422, never
+/// 500.
+#[utoipa::path(
+    post,
+    path = "/get-online-features",
+    tag = "features",
+    request_body = FeastRequest,
+    responses(
+        (
+            status = 200,
+            description = "The values",
+            body = FeastAnswer,
+            headers(("asof-t" = Timestamp, description = "The instant that all values hold for"))
+        ),
+        (status = 400, description = "The body broke off", body = FeastError),
+        (status = 404, description = "A service, view or feature that does not exist", body = FeastError),
+        (status = 408, description = "The body did not arrive in time", body = FeastError),
+        (status = 413, description = "The body is too large", body = FeastError),
+        (status = 422, description = "A wrong request, or one that the present state can't answer", body = FeastError),
+        (status = 500, description = "What is stored is damaged", body = FeastError),
+        (status = 503, description = "Something needed is away, or too busy", body = FeastError)
+    )
+)]
 pub(crate) async fn get_online_features(State(serving): State<Arc<Serving>>, request: Request) -> Response {
     match answer(&serving, request).await {
         Ok(response) => response,
@@ -52,7 +75,7 @@ pub(crate) async fn get_online_features(State(serving): State<Arc<Serving>>, req
 
 async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem> {
     let body = http::body(request).await?;
-    let asked = FeastRequest::read(&body)?;
+    let asked = Asked::read(&body)?;
     let rows = rows(&asked.entities)?;
     let (compiled, plan) = serving.plan(Shape { wanted: asked.wanted, full_names: asked.full_names }).await?;
     let keys = key_columns(&compiled.catalog, &plan.online.plan, &asked.entities)?;

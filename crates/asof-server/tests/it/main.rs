@@ -6,6 +6,7 @@ mod feast;
 mod fuzz;
 mod live;
 mod native;
+mod openapi;
 mod past;
 mod service;
 mod support;

@@ -1,0 +1,377 @@
+//! The description of every route in OpenAPI 3.1, made from types.
+//!
+//! Requests are read and answers are written by hand, where speed and exact bytes matter; the types here say what they
+//! look like. Tests hold real requests and answers against them.
+
+#![expect(dead_code, reason = "types that describe are read by the macros alone")]
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{KnownFormat, RefOr};
+use utoipa::{OpenApi, PartialSchema, ToSchema};
+
+use crate::{feast, http, native, ready};
+
+/// The document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Asof",
+        description = "Feature values for entity keys, each as it was known at one instant `t`. The meaning of a value \
+                       is in docs/semantics.md, that of a route in docs/http.md.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        native::online_features,
+        feast::get_online_features,
+        ready::ready,
+        ready::health,
+        http::exported,
+        document
+    )
+)]
+struct Api;
+
+/// `GET /openapi.json`: this description.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operations",
+    responses((status = 200, description = "The description of every route, in OpenAPI 3.1", body = OpenApiDocument))
+)]
+pub(crate) async fn document() -> Response {
+    static TEXT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default());
+    http::respond(StatusCode::OK, TEXT.as_str())
+}
+
+/// Any JSON of one of these types.
+fn one_of(types: impl IntoIterator<Item = Type>, description: &str) -> RefOr<Schema> {
+    let types = SchemaType::from_iter(types);
+    ObjectBuilder::new().schema_type(types).description(Some(description)).build().into()
+}
+
+/// A value of a join key, in a request.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct KeyValue(serde_json::Value);
+
+impl PartialSchema for KeyValue {
+    fn schema() -> RefOr<Schema> {
+        let says =
+            "A join key: text, number or boolean that its declared type takes without loss; null is MISSING";
+        one_of([Type::String, Type::Number, Type::Boolean, Type::Null], says)
+    }
+}
+
+impl ToSchema for KeyValue {}
+
+/// A feature's value, in an answer.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct FeatureValue(serde_json::Value);
+
+impl PartialSchema for FeatureValue {
+    fn schema() -> RefOr<Schema> {
+        let says = "A value as its type is written in JSON: floats always with a point or an exponent, NaN and \
+                    infinities as text, bytes as base64, instants as RFC 3339 in UTC, dates as YYYY-MM-DD";
+        let types = [Type::String, Type::Number, Type::Boolean, Type::Array, Type::Object, Type::Null];
+        one_of(types, says)
+    }
+}
+
+impl ToSchema for FeatureValue {}
+
+/// An instant.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Timestamp(String);
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("An instant, RFC 3339, in microseconds"))
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for Timestamp {}
+
+/// The event instant of a value.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct EventTime(Option<String>);
+
+impl PartialSchema for EventTime {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("The event instant of the row that was met; null where none was"))
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for EventTime {}
+
+/// Any JSON object.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct OpenApiDocument(serde_json::Value);
+
+impl PartialSchema for OpenApiDocument {
+    fn schema() -> RefOr<Schema> {
+        one_of([Type::Object], "An OpenAPI document")
+    }
+}
+
+impl ToSchema for OpenApiDocument {}
+
+/// What is asked for: a service or features.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum OnlineRequest {
+    /// The features of a service.
+    Service(ServiceRequest),
+    /// Features by name.
+    Features(FeaturesRequest),
+}
+
+/// A request for the features of a service.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceRequest {
+    /// The service.
+    service: String,
+    /// A row for each entity, with every join key that the request needs. By default one row without keys.
+    #[schema(max_items = 10_000, nullable = false)]
+    entities: Option<Vec<BTreeMap<String, KeyValue>>>,
+    /// The instant asked for, not beyond the server's clock. By default the present.
+    now: Option<Timestamp>,
+    /// Whether features are called `view__feature` or `alias__feature`.
+    #[serde(default)]
+    full_names: bool,
+    /// Whether values past their ttl are returned, with their status.
+    #[serde(default)]
+    include_expired: bool,
+}
+
+/// A request for features by name.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeaturesRequest {
+    /// `view:feature`, `view@2:feature` or `view:*`.
+    features: Vec<String>,
+    /// A row for each entity, with every join key that the request needs. By default one row without keys.
+    #[schema(max_items = 10_000, nullable = false)]
+    entities: Option<Vec<BTreeMap<String, KeyValue>>>,
+    /// The instant asked for, not beyond the server's clock. By default the present.
+    now: Option<Timestamp>,
+    /// Whether features are called `view__feature` or `alias__feature`.
+    #[serde(default)]
+    full_names: bool,
+    /// Whether values past their ttl are returned, with their status.
+    #[serde(default)]
+    include_expired: bool,
+}
+
+/// An answer in Asof's own shape.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnlineAnswer {
+    /// The instant that all values hold for.
+    t: Timestamp,
+    /// A row for each entity row of the request.
+    rows: Vec<OnlineRow>,
+    /// View to the commit of its history that the answer reflects. Empty where history itself answered.
+    positions: BTreeMap<String, u64>,
+    /// Views that are behind their freshness promise; left out where none is.
+    #[schema(nullable = false)]
+    degraded: Option<Vec<String>>,
+}
+
+/// One row of an answer, by the names of the features.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnlineRow {
+    /// The values.
+    features: BTreeMap<String, FeatureValue>,
+    /// Why each value is what it is.
+    statuses: BTreeMap<String, ValueStatus>,
+    /// The event instant of the row that was met; null where none was.
+    events: BTreeMap<String, EventTime>,
+}
+
+/// Why a value is what it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum ValueStatus {
+    Present,
+    Null,
+    Missing,
+    OutsideTtl,
+    Error,
+}
+
+/// The class of an error.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ErrorKind {
+    NotFound,
+    Invalid,
+    Conflict,
+    Unavailable,
+    Corrupt,
+}
+
+/// An error in Asof's own shape.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnlineError {
+    error: ErrorBody,
+}
+
+/// What is wrong.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ErrorBody {
+    kind: ErrorKind,
+    /// What is wrong.
+    message: String,
+    /// What to do next.
+    #[schema(required)]
+    hint: Option<String>,
+}
+
+/// A request in Feast's shape. Fields that are not known are left alone.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct FeastRequest {
+    /// Join key to its values, one for each entity row.
+    entities: BTreeMap<String, Vec<KeyValue>>,
+    /// `view:feature`.
+    features: Option<Vec<String>>,
+    /// Instead of `features`.
+    feature_service: Option<String>,
+    /// Whether features are called `view__feature`.
+    #[serde(default)]
+    full_feature_names: bool,
+    /// Whether the answer says which version of which view answered.
+    #[serde(default)]
+    include_feature_view_version_metadata: bool,
+    /// Whether values past their ttl are returned. An addition to Feast's shape.
+    #[serde(default)]
+    include_expired: bool,
+    /// The instant asked for. An addition to Feast's shape.
+    now: Option<Timestamp>,
+}
+
+/// An answer in Feast's shape: columns of join keys, then of features, in the order of `feature_names`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeastAnswer {
+    results: Vec<FeastColumn>,
+    metadata: FeastMetadata,
+}
+
+/// One column, a value for each entity row.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeastColumn {
+    values: Vec<FeatureValue>,
+    statuses: Vec<FeastStatus>,
+    /// Left out where there are no rows.
+    #[schema(nullable = false)]
+    event_timestamps: Option<Vec<Timestamp>>,
+}
+
+/// Why a value is what it is, in Feast's words.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum FeastStatus {
+    Present,
+    NullValue,
+    NotFound,
+    OutsideMaxAge,
+    Invalid,
+}
+
+/// What the columns are.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeastMetadata {
+    feature_names: Vec<String>,
+    /// Where asked for.
+    #[schema(nullable = false)]
+    feature_view_metadata: Option<Vec<FeastView>>,
+}
+
+/// A view that answered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeastView {
+    name: String,
+    version: u32,
+}
+
+/// An error in Feast's shape.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum FeastError {
+    /// Text, which for errors that Feast has a class for is itself JSON with module, class and message.
+    Text(String),
+    /// Everything that is wrong with a body.
+    Details(FeastDetails),
+}
+
+/// Everything that is wrong with a body.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeastDetails {
+    detail: Vec<FeastDetail>,
+}
+
+/// One thing that is wrong with a body.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct FeastDetail {
+    /// What kind of mistake it is.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Where it is: field names, and positions in the text.
+    loc: Vec<KeyValue>,
+    /// What is wrong.
+    msg: String,
+}
+
+/// Whether requests can be answered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Readiness {
+    ready: bool,
+    /// The registry revision that is served; 0 where nothing was applied.
+    revision: u64,
+    /// Why not.
+    #[schema(nullable = false)]
+    reasons: Option<Vec<Reason>>,
+}
+
+/// One reason.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reason {
+    kind: ErrorKind,
+    /// What is wrong.
+    message: String,
+    /// What is behind it, the nearest first.
+    causes: Vec<String>,
+    /// What to do next.
+    #[schema(required)]
+    hint: Option<String>,
+}
