@@ -13,6 +13,7 @@ mod keys;
 mod node;
 mod places;
 mod problem;
+mod schema;
 mod service;
 mod source;
 mod view;
@@ -27,6 +28,7 @@ use node::{Content, Entry, Node, quoted};
 pub use places::{Place, Places};
 pub(crate) use problem::in_order;
 pub use problem::{PROBLEMS_MAX, Problem};
+pub use schema::json_schema;
 
 /// One file of definitions.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,7 @@ use crate::location::Location;
 use crate::spec::{About, FileFormat, Source};
 use crate::time::{TimeUnit, Zone};
 
-const KEYS: KnownKeys = KnownKeys {
+pub(super) const KEYS: KnownKeys = KnownKeys {
     read: &["path", "format", "event", "created", "zone", "unit", "fields", "description", "owner", "tags"],
     later: &["sql", "lookback", "push", "event_id", "repeats"],
 };

@@ -12,7 +12,7 @@ use crate::types::ValueType;
 /// Columns that every table of history has, so that no feature or join key can have their names.
 pub(super) const RESERVED_COLUMNS: [&str; 2] = ["event_timestamp", "created_timestamp"];
 
-const KEYS: KnownKeys = KnownKeys {
+pub(super) const KEYS: KnownKeys = KnownKeys {
     read: &[
         "entities",
         "source",
@@ -30,7 +30,7 @@ const KEYS: KnownKeys = KnownKeys {
     later: &["edge", "delay", "resolution", "retention", "request", "inputs"],
 };
 
-const FEATURE_KEYS: KnownKeys = KnownKeys {
+pub(super) const FEATURE_KEYS: KnownKeys = KnownKeys {
     read: &["type", "description", "default", "tags", "owner"],
     later: &["aggregate", "over", "where", "by", "session", "tumbling", "expr"],
 };

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use asof_model::settings::{LISTEN_DEFAULT, OFFLINE_URL_DEFAULT, ONLINE_URL_DEFAULT, REGISTRY_URL_DEFAULT};
 use asof_store::project::SETTINGS_FILE;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::schema::{self, SCHEMA_FILE};
 use crate::failure::Failure;
 use crate::{Outcome, output};
 
@@ -17,58 +18,46 @@ pub(crate) struct Init {
     /// The folder; it is created where it is missing
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// What to begin with
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    template: Template,
 }
 
-const FEATURES: &str = r#"# A small example: will a customer leave? Change it, or begin your own files beside it.
-# Every *.yaml file of this folder is read.
+/// A project to begin with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Template {
+    /// A small working example with its data
+    #[default]
+    Starter,
+    /// Definitions to fill in, without data
+    Empty,
+}
 
-entities:
-  customer:
-    keys: { customer_id: int64 }          # join key: type
-    description: Somebody who has an account with us
+impl Template {
+    /// Its files but the settings: path in the project, and text.
+    fn files(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Starter => &[
+                ("features.yaml", include_str!("../../templates/starter/features.yaml")),
+                ("data/customers.csv", include_str!("../../templates/starter/data/customers.csv")),
+                ("data/labels.csv", include_str!("../../templates/starter/data/labels.csv")),
+            ],
+            Self::Empty => &[("features.yaml", include_str!("../../templates/empty/features.yaml"))],
+        }
+    }
 
-sources:
-  customers_table:
-    path: data/customers.csv              # a file or folder of Parquet or CSV
-    event: event_timestamp                # when the fact became true
-    created: created_timestamp            # when it was known; optional
-
-feature_views:
-  customer_profile:
-    entities: [customer]
-    source: customers_table
-    # ttl: 90d                            # values older than this are not used
-    features:
-      plan: string
-      orders_90d: int64
-      balance: { type: float64, description: In euros, default: 0 }
-    owner: you
-
-feature_services:
-  churn:
-    description: What the churn model reads
-    features:
-      - customer_profile: "*"
-"#;
-
-const CUSTOMERS: &str = "\
-customer_id,event_timestamp,created_timestamp,plan,orders_90d,balance
-7,2026-01-05T08:00:00Z,2026-01-05T09:00:00Z,free,3,12.5
-7,2026-03-02T08:00:00Z,2026-03-02T09:00:00Z,plus,9,80.25
-8,2026-01-17T08:00:00Z,2026-01-17T09:00:00Z,plus,5,0
-8,2026-02-21T08:00:00Z,2026-02-21T09:00:00Z,free,0,
-9,2026-02-11T08:00:00Z,2026-02-12T17:30:00Z,free,1,4
-";
-
-const LABELS: &str = "\
-customer_id,event_timestamp,left
-7,2026-02-01T00:00:00Z,false
-7,2026-04-01T00:00:00Z,false
-8,2026-02-01T00:00:00Z,false
-8,2026-03-01T00:00:00Z,true
-9,2026-02-12T00:00:00Z,true
-10,2026-03-01T00:00:00Z,false
-";
+    /// What to do next, one command a line.
+    fn next(self) -> &'static str {
+        match self {
+            Self::Starter => {
+                "  asof apply\n  asof materialize\n  asof get --service churn customer_id=7\n  \
+                 asof train --labels data/labels.csv --service churn -o training.parquet\n  \
+                 asof verify --oracle\n  asof serve\n"
+            }
+            Self::Empty => "  edit features.yaml\n  asof plan\n  asof apply\n",
+        }
+    }
+}
 
 /// What `.gitignore` holds: the folder of everything that is made and not written.
 const IGNORED: &str = ".asof/";
@@ -77,12 +66,9 @@ impl Init {
     pub(crate) fn run(&self) -> Result<Outcome, Failure> {
         let folder = &self.folder;
         let settings = settings(&project_name(folder));
-        let files = [
-            (SETTINGS_FILE, settings.as_str()),
-            ("features.yaml", FEATURES),
-            ("data/customers.csv", CUSTOMERS),
-            ("data/labels.csv", LABELS),
-        ];
+        let schema = schema::text();
+        let mut files = vec![(SETTINGS_FILE, settings.as_str()), (SCHEMA_FILE, schema.as_str())];
+        files.extend(self.template.files());
         if folder.join(SETTINGS_FILE).exists() {
             return Err(Failure::new(format!("`{}` is a project already", folder.display()))
                 .hint(format!("`asof plan --project {}` shows what it defines", folder.display())));
@@ -99,10 +85,9 @@ impl Init {
         ignore(&folder.join(".gitignore"))?;
         let shown = folder.display();
         output::print(&format!(
-            "began a project in `{shown}`: `{SETTINGS_FILE}`, `features.yaml` and `data/`\n\n\
-             next:\n  cd {shown}\n  asof apply\n  asof materialize\n  asof get --service churn customer_id=7\n  \
-             asof train --labels data/labels.csv --service churn -o training.parquet\n  asof verify --oracle\n  \
-             asof serve\n"
+            "began a project in `{shown}`: {}\n\nnext:\n  cd {shown}\n{}",
+            files.iter().map(|(file, _)| format!("`{file}`")).collect::<Vec<_>>().join(", "),
+            self.template.next()
         ))?;
         Ok(Outcome::Done)
     }

@@ -8,6 +8,7 @@ mod init;
 mod list;
 mod materialize;
 mod plan;
+mod schema;
 mod serve;
 mod show;
 mod status;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Compact(compact::Compact),
     /// Remove files of history that no reader needs any more
     Vacuum(vacuum::Vacuum),
+    /// Print the JSON Schema of definition files, for editors
+    Schema(schema::Schema),
     /// Print the completions of a shell
     Completions(completions::Completions),
 }
@@ -74,6 +77,7 @@ impl Command {
             Self::Status(command) => Box::pin(command.run(everywhere)).await,
             Self::Compact(command) => Box::pin(command.run(everywhere)).await,
             Self::Vacuum(command) => Box::pin(command.run(everywhere)).await,
+            Self::Schema(command) => command.run(),
             Self::Completions(command) => command.run(),
         }
     }

@@ -8,10 +8,10 @@ use crate::support::{Scene, example};
 #[test]
 fn init_and_on() {
     let scene = Scene::empty();
-    assert_snapshot!(scene.run("init shop"), @r"
+    assert_snapshot!(scene.run("init shop"), @"
     exit 0
     --- stdout
-    began a project in `shop`: `asof.toml`, `features.yaml` and `data/`
+    began a project in `shop`: `asof.toml`, `asof.schema.json`, `features.yaml`, `data/customers.csv`, `data/labels.csv`
 
     next:
       cd shop
@@ -201,4 +201,37 @@ fn credit_scoring() {
     15,000 of 15,000 values are byte-identical, checked by the oracle too
     --- stderr
     ");
+}
+
+/// Goal: an empty project is one that plans and applies, with nothing in it; its schema is what the program prints.
+#[test]
+fn an_empty_project() {
+    let scene = Scene::empty();
+    assert_snapshot!(scene.run("init bare --template empty"), @"
+    exit 0
+    --- stdout
+    began a project in `bare`: `asof.toml`, `asof.schema.json`, `features.yaml`
+
+    next:
+      cd bare
+      edit features.yaml
+      asof plan
+      asof apply
+    --- stderr
+    ");
+    assert_snapshot!(scene.run("plan --project bare"), @"
+    exit 0
+    --- stdout
+    nothing to change (registry revision 0)
+    --- stderr
+    ");
+    assert_snapshot!(scene.run("apply --project bare"), @"
+    exit 0
+    --- stdout
+    nothing to change (registry revision 0)
+    --- stderr
+    ");
+    let schema = scene.run("schema");
+    let written = scene.read("bare/asof.schema.json");
+    assert!(schema.contains(written.trim_end()), "{schema}");
 }
