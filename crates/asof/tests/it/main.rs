@@ -3,6 +3,7 @@
 mod beside;
 mod care;
 mod definitions;
+mod docs;
 mod get;
 mod materialize;
 mod metrics;

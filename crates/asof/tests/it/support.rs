@@ -53,7 +53,7 @@ driver_id,event_timestamp,tipped
 ";
 
 /// What differs from run to run, and what is shown for it.
-const MASKS: [(&str, &str); 10] = [
+pub const MASKS: [(&str, &str); 10] = [
     (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+Z", "[NOW]"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z", "[NOW]"),
     (r"\b[0-9a-f]{16,64}\b", "[HASH]"),
