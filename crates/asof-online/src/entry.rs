@@ -149,6 +149,26 @@ pub fn row_at(entry: &[u8], t: Instant) -> Result<Option<StoredRowRef<'_>>, Onli
     Ok(None)
 }
 
+/// The event of the smallest row of a key: what was smaller has been dropped. `None` where there is no row. `overflow` is
+/// its overflow record, where [`overflow_from`] says there is one.
+///
+/// # Errors
+/// [`OnlineError::Damaged`], [`OnlineError::UnknownVersion`].
+pub fn smallest_event(entry: &[u8], overflow: Option<&[u8]>) -> Result<Option<Instant>, OnlineError> {
+    let mut smallest: Option<StoredRowRef<'_>> = None;
+    for record in [Some(entry), overflow].into_iter().flatten() {
+        let record = Record::read(record)?;
+        // Rows stand best first.
+        if let Some(last) = record.rows.checked_sub(1) {
+            let row = record.row(last)?;
+            if smallest.as_ref().is_none_or(|known| known.rank < row.rank) {
+                smallest = Some(row);
+            }
+        }
+    }
+    Ok(smallest.map(|row| row.event))
+}
+
 /// The first instant at which a row of the overflow record is in force; `None` where there is no such record.
 ///
 /// # Errors

@@ -219,6 +219,7 @@ impl Explain for OnlineError {
             Self::NowAhead { .. } => "leave `now` out to ask for the present, or ask again in a moment",
             Self::NowBehind { .. } => "ask history for this instant",
             Self::UnknownView { .. } => "register the view first",
+            Self::TooLarge { what: "a replacement", .. } => "replace the range in several parts",
             Self::TooLarge { unit: "rows", .. } => "publish it in several units",
             Self::TooLarge { .. } => return None,
             Self::ReplayOrder { .. } => "replay a journal in order of visible, into an empty store",

@@ -70,19 +70,7 @@ pub fn fold(
     let (before, given) = (entry.len(), incoming.len());
     let mut candidates: Vec<Candidate> = entry.into_iter().map(Candidate::old).collect();
     candidates.extend(incoming.into_iter().map(|row| Candidate::new(row, unit)));
-    candidates.sort_by_key(|each| Reverse((each.stored.event, each.stored.created)));
-
-    let mut conflicts = 0;
-    let mut ranked = Vec::with_capacity(candidates.len());
-    let mut candidates = candidates.into_iter().peekable();
-    while let Some(first) = candidates.next() {
-        let instants = first.instants();
-        let mut group = vec![first];
-        while let Some(tie) = candidates.next_if(|each| each.instants() == instants) {
-            group.push(tie);
-        }
-        ranked.extend(rank_ties(group, unit.layout, &mut conflicts)?);
-    }
+    let (mut ranked, conflicts) = rank(candidates, unit.layout)?;
 
     let kept = ranked.len();
     let in_force = ranked.iter().position(|each| each.stored.in_force() <= unit.visible);
@@ -100,6 +88,44 @@ pub fn fold(
         waiting: in_force.unwrap_or(kept) as u64,
         rows: ranked.into_iter().map(|each| each.stored).collect(),
     })
+}
+
+/// The rows of one key that a store keeps at the instant `at`, best first: the greatest in force, and every greater one.
+/// Of identical rows the one that was visible first. `kept` came of an earlier call with the same instant. With them the
+/// number of rows of `more` in conflict, as [`Folded::conflicts`].
+///
+/// # Errors
+/// As [`fold`].
+pub fn standing(
+    kept: Vec<StoredRow>,
+    more: Vec<StoredRow>,
+    at: Instant,
+    layout: &RowLayout,
+) -> Result<(Vec<StoredRow>, u64), OnlineError> {
+    let mut candidates: Vec<Candidate> = kept.into_iter().map(Candidate::old).collect();
+    candidates.extend(more.into_iter().map(|stored| Candidate { stored, new: true }));
+    let (mut ranked, conflicts) = rank(candidates, layout)?;
+    if let Some(in_force) = ranked.iter().position(|each| each.stored.in_force() <= at) {
+        ranked.truncate(in_force + 1);
+    }
+    Ok((ranked.into_iter().map(|each| each.stored).collect(), conflicts))
+}
+
+/// The distinct rows, best first, and the number of conflicts.
+fn rank(mut candidates: Vec<Candidate>, layout: &RowLayout) -> Result<(Vec<Candidate>, u64), OnlineError> {
+    candidates.sort_by_key(|each| Reverse((each.stored.event, each.stored.created)));
+    let mut conflicts = 0;
+    let mut ranked = Vec::with_capacity(candidates.len());
+    let mut candidates = candidates.into_iter().peekable();
+    while let Some(first) = candidates.next() {
+        let instants = first.instants();
+        let mut group = vec![first];
+        while let Some(tie) = candidates.next_if(|each| each.instants() == instants) {
+            group.push(tie);
+        }
+        ranked.extend(rank_ties(group, layout, &mut conflicts)?);
+    }
+    Ok((ranked, conflicts))
 }
 
 struct Candidate {
@@ -139,8 +165,9 @@ fn rank_ties(
     for each in group {
         ties.push((layout.canonical(&each.stored.row)?, each));
     }
-    // Ascending, and of identical rows the stored one first, so that it is the one that stays.
-    ties.sort_by(|(a, x), (b, y)| a.cmp(b).then(x.new.cmp(&y.new)));
+    // Ascending, and of identical rows the one that was there first, so that it is the one that stays.
+    let age = |each: &Candidate| (each.stored.visible, each.new);
+    ties.sort_by(|(a, x), (b, y)| a.cmp(b).then(age(x).cmp(&age(y))));
     ties.dedup_by(|(later, _), (first, _)| later.cmp(&first) == Ordering::Equal);
     *conflicts += count_conflicts(&ties);
     Ok(ties.into_iter().rev().map(|(_, each)| each).collect())

@@ -25,9 +25,10 @@ pub use cell::CellRef;
 pub use embedded::EmbeddedStore;
 pub use entry::{StoredRow, StoredRowRef, WAITING_INLINE_MAX, row_at};
 pub use error::OnlineError;
+pub use fold::standing;
 pub use layout::RowLayout;
 pub use store::{
-    AnswerRow, BoxFuture, Clock, Frontier, IncomingRow, KEY_BYTES_MAX, OnlineAnswer, OnlineStore,
-    PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Published, UnitStamp, ViewHandle,
-    ViewStatistics,
+    AnswerRow, BoxFuture, Clock, EventRange, Frontier, IncomingRow, KEY_BYTES_MAX, OnlineAnswer, OnlineStore,
+    PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Published, REPLACEMENT_ROWS_MAX, Replaces,
+    UnitStamp, ViewHandle, ViewStatistics,
 };

@@ -3,6 +3,8 @@
 //! - **Atomic.** A publication writes its rows, the fold position of its view and `unit -> visible` together, or
 //!   nothing. Once acknowledged it is durable.
 //! - **Once.** A unit is folded once; publishing it again answers its first stamp and changes nothing.
+//! - **Whole replacements.** A publication that replaces a range of events takes the old rows away and brings the new ones
+//!   at one stamp.
 //! - **Order-free.** For every `t` not before the last stamp, the row in force depends on the set of rows
 //!   published, not on their order or their split into units (SEMANTICS 3 and 8).
 //! - **One instant per answer.** A read sees one snapshot; its `t` is drawn with it: not before any stamp in it,
@@ -17,6 +19,7 @@ use std::pin::Pin;
 use asof_model::Instant;
 use bytes::Bytes;
 
+use crate::entry::StoredRow;
 use crate::error::OnlineError;
 use crate::layout::RowLayout;
 
@@ -29,6 +32,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub const PUBLICATION_ROWS_MAX: usize = 250_000;
 /// The most bytes of keys and rows in one publication, for the same reason.
 pub const PUBLICATION_BYTES_MAX: usize = 1 << 30;
+/// The most rows of a publication that replaces a range, and the most keys that it changes: they change together, so they
+/// are held together, some 4 GB of memory with rows of 500 bytes in the worst case.
+pub const REPLACEMENT_ROWS_MAX: usize = 4_000_000;
 /// The most bytes of an encoded key. The embedded engine takes keys of 65,535 bytes and panics beyond; 4 of them
 /// are the view's number.
 pub const KEY_BYTES_MAX: usize = 65_531;
@@ -73,6 +79,32 @@ pub struct IncomingRow {
     pub row: Vec<u8>,
 }
 
+/// A half-open range of event instants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRange {
+    /// The first within.
+    pub from: Instant,
+    /// The first past it; `None`: to the end of time.
+    pub until: Option<Instant>,
+}
+
+impl EventRange {
+    /// Whether the instant lies within.
+    pub fn contains(&self, event: Instant) -> bool {
+        self.from <= event && self.until.is_none_or(|until| event < until)
+    }
+}
+
+/// What a publication takes away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaces {
+    /// Rows of earlier units whose event lies in it no longer stand from the stamp on.
+    pub events: EventRange,
+    /// Rows of earlier units that stand, for keys that rest on a row that does not ([`OnlineStore::keys_resting_in`]):
+    /// what the store dropped as beaten and only history still has. More of them than needed do no harm.
+    pub restored: Vec<(Vec<u8>, StoredRow)>,
+}
+
 /// A publication unit: rows that become readable together.
 #[derive(Debug, Clone)]
 pub struct Publication<'a> {
@@ -91,11 +123,13 @@ pub struct Publication<'a> {
     /// The stamp, only when replaying a journal to rebuild a lost store: in order of visible within the view, and
     /// before anybody reads the view. Otherwise `None`: the store draws it.
     pub visible: Option<Instant>,
-    /// The rows, in any order, at most [`PUBLICATION_ROWS_MAX`].
+    /// The range that the rows replace. `None`: rows are only added.
+    pub replaces: Option<Replaces>,
+    /// The rows, in any order, at most [`PUBLICATION_ROWS_MAX`], or [`REPLACEMENT_ROWS_MAX`] where they replace a range.
     pub rows: Vec<IncomingRow>,
 }
 
-/// What a publication did. The row counts add up to the rows given, unless `already`: then all counts are 0.
+/// What a publication did. The counts of rows given add up, unless `already`: then all counts are 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// The unit's stamp; the first one if `already`.
@@ -108,6 +142,8 @@ pub struct Published {
     pub rows_repeated: u64,
     /// Rows smaller than the row in force: in history only.
     pub rows_beaten: u64,
+    /// Rows of earlier units that were in force or waited, and no longer stand.
+    pub rows_removed: u64,
     /// Rows that share (event, created) with another row of their key whose bytes differ, neither extending the
     /// other by later features, where the source names no created column (SEMANTICS 3).
     pub conflicts: u64,
@@ -230,6 +266,19 @@ pub trait OnlineStore: Send + Sync {
     fn keys<'a>(
         &'a self,
         view: ViewHandle,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>>;
+
+    /// Up to `limit` keys of the view, in key order and strictly behind `after`, whose smallest stored row has its event in
+    /// `events`: what came before that row was dropped, and replacing the range brings it back.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; damaged entries; failures of the store.
+    fn keys_resting_in<'a>(
+        &'a self,
+        view: ViewHandle,
+        events: EventRange,
         after: Option<&'a [u8]>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>>;

@@ -15,6 +15,9 @@ pub struct OracleRow {
     pub created: Instant,
     /// When this store published it: the instant of its unit. Rows of units that have none yet are not given.
     pub visible: Instant,
+    /// When the range of events that it lies in was replaced: when the commit without it became visible. `None`: it
+    /// stands. Of several the first.
+    pub replaced: Option<Instant>,
     /// What it holds, in order of addition of the features. Shorter than the features where it is older than some.
     pub cells: Vec<Cell>,
 }
@@ -56,7 +59,8 @@ pub struct OracleAnswer {
 /// - returns one value and one status for each of `features`, in their order
 ///
 /// A row counts when `event <= t`; under `created` also `created <= t`, under `served` also `created <= t` and
-/// `visible <= t`. The greatest `(event, created, canonical bytes)` wins and is taken whole, nulls included.
+/// `visible <= t`. A row that was replaced counts under `served` alone, and there for `t` before its replacement. The
+/// greatest `(event, created, canonical bytes)` wins and is taken whole, nulls included.
 ///
 /// Past `keep` (`t - event > keep`) every feature is MISSING. A feature newer than the row is MISSING, whatever the
 /// row's age. Past `ttl` (`t - event > ttl`) the rest is OUTSIDE_TTL, which outranks NULL and ERROR, and its value is
@@ -64,7 +68,7 @@ pub struct OracleAnswer {
 /// and the status stays; only `include_expired` beats it, and only where the status is OUTSIDE_TTL.
 ///
 /// # Source
-/// SEMANTICS 1 (who may see a row), 3 (which row, ttl, keep), 6 (statuses and defaults), 9 (a newer feature).
+/// SEMANTICS 1 (who may see a row), 3 (which row, ttl, keep), 4 (a replaced range), 6 (statuses and defaults), 9 (a newer feature).
 pub fn as_of(
     rows: &[OracleRow],
     types: &[ValueType],
@@ -91,9 +95,12 @@ pub fn as_of(
 /// Whether `t` may see the row.
 fn may_see(t: Instant, row: &OracleRow, known_at: KnownAt) -> bool {
     match known_at {
-        KnownAt::Event => row.event <= t,
-        KnownAt::Created => row.event <= t && row.created <= t,
-        KnownAt::Served => row.event <= t && row.created <= t && row.visible <= t,
+        KnownAt::Event => row.event <= t && row.replaced.is_none(),
+        KnownAt::Created => row.event <= t && row.created <= t && row.replaced.is_none(),
+        KnownAt::Served => {
+            let stands = row.replaced.is_none_or(|replaced| t < replaced);
+            row.event <= t && row.created <= t && row.visible <= t && stands
+        }
     }
 }
 

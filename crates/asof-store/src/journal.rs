@@ -1,9 +1,9 @@
 //! What was published: the notes that units carry in the journal, and what follows from them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use asof_engine::join::{Interval, UnitFacts, Units};
+use asof_engine::join::{Interval, Replaced, UnitFacts, Units};
 use asof_model::plan::Catalog;
 use asof_model::{Instant, ViewId};
 use asof_offline::{UnitRank, UnitRanks};
@@ -21,6 +21,28 @@ pub enum Note {
         features: usize,
         /// Ranges of event instants, `[from, until)` in microseconds, of which it belongs to the first complete load.
         bulk: Vec<(i64, i64)>,
+    },
+    /// A unit of rows that waits in history for the replacement that it belongs to. Never in the journal: there the
+    /// replacement names it, and until then nobody sees it.
+    Staged {
+        /// How many features, in order of addition, its rows carry.
+        features: usize,
+    },
+    /// A complete load of a range, whose rows take the place of all rows of that range in units before it, together and
+    /// at its one stamp (SEMANTICS 3 and 4).
+    Replace {
+        /// How many features the load carried.
+        features: usize,
+        /// The first microsecond of event time.
+        from: i64,
+        /// The first microsecond past it.
+        until: i64,
+        /// As for units of rows.
+        bulk: Vec<(i64, i64)>,
+        /// The units in history that hold its rows.
+        units: Vec<String>,
+        /// A hash of what was read, and how.
+        inputs: String,
     },
     /// A mark without rows: a range was loaded completely.
     Load {
@@ -68,6 +90,8 @@ pub struct Entry {
     pub unit: String,
     /// Its stamp.
     pub visible: Instant,
+    /// The commit of history that it reflects.
+    pub position: u64,
     /// The note.
     pub note: Note,
 }
@@ -99,8 +123,12 @@ pub struct ViewJournal {
     pub last_visible: Option<Instant>,
     /// Units and marks, all of them.
     pub entries: u64,
-    /// Units with rows: history must hold each of them.
-    pub row_units: BTreeSet<String>,
+    /// Units with rows, which history must hold, each with the commit that it reflects.
+    pub row_units: BTreeMap<String, u64>,
+    /// How many ranges were replaced.
+    pub replacements: u64,
+    /// The last replacement, where nothing was published since: its range and the hash of what was read.
+    pub last_replacement: Option<(Interval, String)>,
     /// By content hash.
     files: HashMap<String, Vec<PublishedFile>>,
 }
@@ -108,54 +136,90 @@ pub struct ViewJournal {
 impl ViewJournal {
     /// Sorts out the entries of one view, in order of their stamps.
     pub fn new(entries: &[Entry]) -> Self {
+        let mut journal = Self { entries: entries.len() as u64, ..Self::default() };
         let mut units = Units::default();
-        let mut loads = Vec::new();
-        let mut files: HashMap<String, Vec<PublishedFile>> = HashMap::new();
-        let mut row_units = BTreeSet::new();
         for entry in entries {
+            journal.last_visible = journal.last_visible.max(Some(entry.visible));
             match &entry.note {
                 Note::Rows { features, bulk } => {
-                    row_units.insert(entry.unit.clone());
-                    let bulk =
-                        bulk.iter().map(|(from, until)| Interval { from: *from, until: *until }).collect();
-                    units.add(&entry.unit, UnitFacts { visible: entry.visible, features: *features, bulk });
+                    journal.last_replacement = None;
+                    journal.row_units.insert(entry.unit.clone(), entry.position);
+                    units.add(&entry.unit, facts(entry.visible, *features, bulk));
+                }
+                Note::Staged { .. } => {}
+                Note::Replace { features, from, until, bulk, units: names, inputs } => {
+                    let range = Interval { from: *from, until: *until };
+                    units.replace(Replaced { range, visible: entry.visible });
+                    for name in names {
+                        journal.row_units.insert(name.clone(), entry.position);
+                        units.add(name, facts(entry.visible, *features, bulk));
+                    }
+                    journal.loads.push(Load { features: *features, range });
+                    journal.forget_files(range);
+                    journal.replacements += 1;
+                    journal.last_replacement = Some((range, inputs.clone()));
                 }
                 Note::Load { features, from, until } => {
-                    loads.push(Load { features: *features, range: Interval { from: *from, until: *until } });
+                    let range = Interval { from: *from, until: *until };
+                    journal.loads.push(Load { features: *features, range });
                 }
                 Note::Files { semantic_hash, from, until, hashes } => {
                     let range = Interval { from: *from, until: *until };
                     for hash in hashes {
                         let published = PublishedFile { semantic_hash: semantic_hash.clone(), range };
-                        files.entry(hash.clone()).or_default().push(published);
+                        journal.files.entry(hash.clone()).or_default().push(published);
                     }
                 }
             }
         }
-        let last_visible = entries.iter().map(|entry| entry.visible).max();
-        Self { units: Arc::new(units), loads, last_visible, entries: entries.len() as u64, row_units, files }
+        journal.units = Arc::new(units);
+        journal
     }
 
     /// The units with rows, as a rewrite of history must know them: rows with other numbers of features are never the
-    /// same row, and of the same ones that of the earliest stamp stays (SEMANTICS 3).
+    /// same row, nor are those between which a range was replaced, and of the same ones that of the earliest stamp stays
+    /// (SEMANTICS 3).
     pub fn ranks(&self) -> UnitRanks {
         let rank = |unit: &String| {
             let number = self.units.number(unit)?;
-            let kind = self.units.facts(number).features as u64;
+            let facts = self.units.facts(number);
+            // Neither is anywhere near 2^32.
+            let kind = facts.features as u64 | (facts.replaced.len() as u64) << 32;
             Some((unit.clone(), UnitRank { place: u64::from(number), kind }))
         };
-        self.row_units.iter().filter_map(rank).collect()
+        self.row_units.keys().filter_map(rank).collect()
     }
 
-    /// Whether every row that a file of this content holds of `range` was published, read as the view reads now.
-    pub fn has_file(&self, hash: &str, semantic_hash: &str, range: Interval) -> bool {
-        let covers = |file: &PublishedFile| file.semantic_hash == semantic_hash && covers(file.range, range);
-        self.files.get(hash).is_some_and(|files| files.iter().any(covers))
+    /// What files held of a range that was replaced does not stand any more, so they count as unread there.
+    fn forget_files(&mut self, range: Interval) {
+        for published in self.files.values_mut() {
+            let rest = |file: PublishedFile| {
+                let PublishedFile { semantic_hash, range: before } = file;
+                let left = without((before.from, before.until), range).into_iter();
+                left.map(move |(from, until)| PublishedFile {
+                    semantic_hash: semantic_hash.clone(),
+                    range: Interval { from, until },
+                })
+            };
+            *published = std::mem::take(published).into_iter().flat_map(rest).collect();
+        }
     }
 
-    /// Whether a load with that many features has covered `range`.
+    /// The parts of `range` of which not every row that a file of this content holds was published, read as the view
+    /// reads now.
+    pub fn unread(&self, hash: &str, semantic_hash: &str, range: Interval) -> Vec<Interval> {
+        let read = self.files.get(hash).into_iter().flatten();
+        let read = read.filter(|file| file.semantic_hash == semantic_hash);
+        let take = |open: Vec<(i64, i64)>, file: &PublishedFile| {
+            open.into_iter().flat_map(|part| without(part, file.range)).collect()
+        };
+        let open = read.fold(vec![(range.from, range.until)], take);
+        open.into_iter().map(|(from, until)| Interval { from, until }).collect()
+    }
+
+    /// Whether loads with that many features have covered `range`.
     pub fn has_loaded(&self, features: usize, range: Interval) -> bool {
-        self.loads.iter().any(|load| load.features >= features && covers(load.range, range))
+        self.uncovered(range, features).is_empty()
     }
 
     /// Whether the version's data is complete: some range was loaded to its end.
@@ -216,15 +280,17 @@ impl Store {
             return Ok(ViewJournal::default());
         }
         let read = |entry: asof_offline::JournalEntry| {
-            Ok(Entry { note: Note::read(&entry.note)?, unit: entry.unit, visible: entry.visible })
+            let note = Note::read(&entry.note)?;
+            Ok(Entry { note, unit: entry.unit, visible: entry.visible, position: entry.position })
         };
         let entries = self.offline().await?.journal(&table).await?;
         Ok(ViewJournal::new(&entries.into_iter().map(read).collect::<Result<Vec<_>, StoreError>>()?))
     }
 }
 
-fn covers(outer: Interval, inner: Interval) -> bool {
-    outer.from <= inner.from && outer.until >= inner.until
+fn facts(visible: Instant, features: usize, bulk: &[(i64, i64)]) -> UnitFacts {
+    let bulk = bulk.iter().map(|(from, until)| Interval { from: *from, until: *until }).collect();
+    UnitFacts { visible, features, bulk, replaced: Vec::new() }
 }
 
 /// What is left of a half-open part when the ranges of loads are taken out.

@@ -308,7 +308,7 @@ impl Store {
         };
         let there = table.units()?;
         let published = &join.journal.row_units;
-        let missing = published.iter().filter(|unit| !there.contains(*unit)).count();
+        let missing = published.keys().filter(|unit| !there.contains(*unit)).count();
         if missing > 0 {
             let path = self.project().history_path().join(&join.table);
             return Err(StoreError::HistoryLost {

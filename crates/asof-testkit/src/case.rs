@@ -16,7 +16,9 @@
 //! A line that starts with a letter opens a section, indented lines are its table: a header, then rows.
 //!
 //! **`view NAME`** options: `entity=A,B` (its join keys; left out, one row for the whole world), `ttl=`, `keep=`, and
-//! `zone=` for its event and created times without offset. Its columns: the join keys, `event_timestamp`, optionally
+//! `zone=` for its event and created times without offset; and, as often as ranges were replaced,
+//! `replace=FROM..UNTIL@VISIBLE`: at VISIBLE the rows that become visible then took the place of every earlier one with
+//! its event in [FROM, UNTIL). Its columns: the join keys, `event_timestamp`, optionally
 //! `created_timestamp` (default: the event) and `visible` (default: the created instant), and the features.
 //! A column is `name`, `name:type` or `name:type default=value`; without a type it is an int64.
 //!
@@ -77,10 +79,23 @@ pub struct CaseView {
     pub zone: Option<(String, Zone)>,
     /// Whether its source names a created column.
     pub created_named: bool,
+    /// The ranges of events that were replaced, in order of their instants.
+    pub replacements: Vec<CaseReplacement>,
     /// Its features, in order of addition.
     pub features: Vec<CaseFeature>,
     /// Its rows in the order written, bad ones included.
     pub rows: Vec<CaseRow>,
+}
+
+/// A range of events that was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CaseReplacement {
+    /// The first event instant of the range.
+    pub from: Instant,
+    /// The first past it.
+    pub until: Instant,
+    /// When: the rows that become visible then are those of the replacement.
+    pub visible: Instant,
 }
 
 /// One join key.
@@ -216,11 +231,16 @@ impl CaseView {
         self.rows
             .iter()
             .filter_map(|row| {
+                let event = row.event.instant()?;
+                let replacing = |each: &&CaseReplacement| {
+                    row.visible < each.visible && each.from <= event && event < each.until
+                };
                 Some(OracleRow {
                     key: row.encoded_key()?,
-                    event: row.event.instant()?,
+                    event,
                     created: row.created.instant()?,
                     visible: row.visible,
+                    replaced: self.replacements.iter().find(replacing).map(|each| each.visible),
                     cells: row.cells.iter().map(|each| each.cell.clone()).collect(),
                 })
             })

@@ -47,6 +47,9 @@ pub struct Unit {
     pub visible: Instant,
     /// How many features the view had then: the rows hold the first so many. Never fewer than in the unit before.
     pub features_held: usize,
+    /// The range of events, from and until, that it takes away from all units before and whose rows it brings anew.
+    /// `None`: it adds its rows.
+    pub replaces: Option<(Instant, Instant)>,
 }
 
 /// One row.
@@ -98,9 +101,18 @@ impl World {
                 event: row.event,
                 created: row.created,
                 visible: self.units[row.unit].visible,
+                replaced: self.replaced_at(row),
                 cells: row.cells.clone(),
             })
             .collect()
+    }
+
+    /// When the row's range was replaced first, by a unit behind its own.
+    pub fn replaced_at(&self, row: &WorldRow) -> Option<Instant> {
+        let later = self.units.iter().skip(row.unit + 1);
+        let replacing =
+            |unit: &&Unit| unit.replaces.is_some_and(|(from, until)| from <= row.event && row.event < until);
+        later.filter(replacing).map(|unit| unit.visible).min()
     }
 
     /// Every feature, in order of addition.

@@ -1,10 +1,15 @@
 //! The greatest row seen so far, for each slot.
+//!
+//! A row that every later slot of its key may see is kept at the first of them, and carried forward in the end. A row that
+//! was replaced is seen by a span of slots; such rows are kept at the nodes of a tree over all slots that make up the
+//! span, of which there are few, and brought down to the slots in the end.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use asof_model::KnownAt;
 
-use super::labels::{LabelIndex, Slot};
+use super::labels::LabelIndex;
 
 /// Where a candidate's columns are: a retained batch and a row in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,34 +36,41 @@ pub struct Candidate {
 
 const NOBODY: Candidate = Candidate { event: i64::MIN, created: i64::MIN, address: NOWHERE };
 
+/// Where a candidate is kept: a slot or, behind all slots, a node of the tree.
+pub type Place = usize;
+
 /// The best candidate of each slot, under one rule of knowledge.
 pub struct Candidates {
     /// What may hide a row from a slot's time.
     pub known_at: KnownAt,
+    slots: usize,
+    /// For each slot; then, where there are spans, for each node of the tree: node `i` covers nodes `2 i` and `2 i + 1`,
+    /// and node `slots + slot` is that slot.
     best: Vec<Candidate>,
 }
 
 impl Candidates {
-    /// No candidate in any slot.
-    pub fn new(known_at: KnownAt, slots: usize) -> Self {
-        Self { known_at, best: vec![NOBODY; slots] }
+    /// No candidate in any slot. `spans`: whether rows may be offered to spans of slots.
+    pub fn new(known_at: KnownAt, slots: usize, spans: bool) -> Self {
+        let places = if spans { 3 * slots } else { slots };
+        Self { known_at, slots, best: vec![NOBODY; places] }
     }
 
-    /// The best candidate of a slot.
-    pub fn best(&self, slot: Slot) -> Option<Candidate> {
-        let best = self.best[slot as usize];
+    /// The best candidate of a slot, after [`Candidates::carry_forward`].
+    pub fn best(&self, slot: usize) -> Option<Candidate> {
+        let best = self.best[slot];
         (best.address != NOWHERE).then_some(best)
     }
 
-    /// Offers a row to a slot. True: it is the best now. `tie` ranks two rows with equal instants by their bytes;
-    /// of equal rows the one that is there stays.
+    /// Offers a row to a slot and all later ones of its key. True: it is the best there now. `tie` ranks two rows with
+    /// equal instants by their bytes; of equal rows the one that is there stays.
     pub fn offer<E>(
         &mut self,
-        slot: Slot,
+        place: Place,
         row: Candidate,
         tie: impl FnOnce(Address, Address) -> Result<Ordering, E>,
     ) -> Result<bool, E> {
-        let best = &mut self.best[slot as usize];
+        let best = &mut self.best[place];
         if greater(&row, best, tie)? {
             *best = row;
             return Ok(true);
@@ -66,7 +78,37 @@ impl Candidates {
         Ok(false)
     }
 
-    /// Carries the best of each key forward in time.
+    /// Offers a row to these slots and no others. `won` is told each place where it is the best now.
+    pub fn offer_span<E>(
+        &mut self,
+        span: Range<usize>,
+        row: Candidate,
+        mut tie: impl FnMut(Address, Address) -> Result<Ordering, E>,
+        mut won: impl FnMut(Place),
+    ) -> Result<(), E> {
+        let (mut low, mut high) = (span.start + self.slots, span.end + self.slots);
+        while low < high {
+            let mut nodes = [None, None];
+            if low % 2 == 1 {
+                nodes[0] = Some(low);
+                low += 1;
+            }
+            if high % 2 == 1 {
+                high -= 1;
+                nodes[1] = Some(high);
+            }
+            for node in nodes.into_iter().flatten() {
+                let place = self.slots + node;
+                if self.offer(place, row, &mut tie)? {
+                    won(place);
+                }
+            }
+            (low, high) = (low / 2, high / 2);
+        }
+        Ok(())
+    }
+
+    /// Carries the best of each key forward in time, and brings those of spans down to their slots.
     pub fn carry_forward<E>(
         &mut self,
         labels: &LabelIndex,
@@ -81,6 +123,29 @@ impl Candidates {
                 }
             }
         }
+        if self.best.len() > self.slots {
+            for node in 1..self.slots {
+                self.bring_down(self.slots + node, self.slots + 2 * node, &mut tie)?;
+                self.bring_down(self.slots + node, self.slots + 2 * node + 1, &mut tie)?;
+            }
+            for slot in 0..self.slots {
+                self.bring_down(2 * self.slots + slot, slot, &mut tie)?;
+            }
+            self.best.truncate(self.slots);
+        }
+        Ok(())
+    }
+
+    fn bring_down<E>(
+        &mut self,
+        from: Place,
+        to: Place,
+        tie: impl FnOnce(Address, Address) -> Result<Ordering, E>,
+    ) -> Result<(), E> {
+        let above = self.best[from];
+        if above.address != NOWHERE && greater(&above, &self.best[to], tie)? {
+            self.best[to] = above;
+        }
         Ok(())
     }
 
@@ -89,9 +154,9 @@ impl Candidates {
         self.best.iter_mut().map(|best| &mut best.address).filter(|address| **address != NOWHERE)
     }
 
-    /// The address of a slot's candidate, to move it.
-    pub fn address_mut(&mut self, slot: Slot) -> &mut Address {
-        &mut self.best[slot as usize].address
+    /// The address of a candidate, to move it.
+    pub fn address_mut(&mut self, place: Place) -> &mut Address {
+        &mut self.best[place].address
     }
 }
 

@@ -83,6 +83,16 @@ impl LabelIndex {
         (ahead < times.len()).then(|| start + ahead as u32)
     }
 
+    /// The slots of `group` with `from <= time < until`.
+    pub fn slots_between(&self, group: Group, from: i64, until: i64) -> std::ops::Range<usize> {
+        let (start, end) =
+            (self.group_slots[group as usize] as usize, self.group_slots[group as usize + 1] as usize);
+        let times = &self.times[start..end];
+        let first = start + times.partition_point(|time| *time < from);
+        let past = start + times.partition_point(|time| *time < until);
+        first..past.max(first)
+    }
+
     /// The slots of each group, in ascending order of time.
     pub fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
         self.group_slots.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)

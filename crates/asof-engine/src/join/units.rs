@@ -29,6 +29,24 @@ pub struct UnitFacts {
     pub features: usize,
     /// The ranges of which this unit belongs to the first complete load.
     pub bulk: Vec<Interval>,
+    /// Where its rows no longer stand, because a later commit replaced the range, and since when.
+    pub replaced: Vec<Replaced>,
+}
+
+/// A range of event instants that was replaced (SEMANTICS 3 and 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// The range.
+    pub range: Interval,
+    /// When the replacement became visible.
+    pub visible: Instant,
+}
+
+impl UnitFacts {
+    /// Since when a row of the unit with that event, in microseconds, no longer stands. `None`: it stands.
+    pub fn replaced_at(&self, event: i64) -> Option<Instant> {
+        self.replaced.iter().filter(|each| each.range.contains(event)).map(|each| each.visible).min()
+    }
 }
 
 /// The journaled units of one view's history, by name. Rows of a unit that is not here are invisible.
@@ -45,6 +63,16 @@ impl Units {
             self.numbers.insert(name.to_owned(), self.facts.len() as u32);
             self.facts.push(facts);
         }
+    }
+
+    /// Takes the range away from every unit that is here, from the instant on at which its replacement is visible.
+    pub fn replace(&mut self, replaced: Replaced) {
+        self.facts.iter_mut().for_each(|facts| facts.replaced.push(replaced));
+    }
+
+    /// Whether any range was replaced.
+    pub fn any_replaced(&self) -> bool {
+        self.facts.iter().any(|facts| !facts.replaced.is_empty())
     }
 
     /// The number of a unit, for [`Units::facts`].

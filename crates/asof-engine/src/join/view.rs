@@ -11,7 +11,7 @@ use asof_model::spec::{Feature, JoinKey};
 use asof_model::{Instant, KnownAt, Rule, ValueType};
 
 use super::answer::ViewAnswer;
-use super::candidates::{Address, Candidate, Candidates};
+use super::candidates::{Address, Candidate, Candidates, Place};
 use super::labels::{LabelIndex, Slot};
 use super::units::Units;
 use crate::EngineError;
@@ -105,9 +105,12 @@ impl ViewJoin {
     fn start(&mut self) {
         self.read_features = self.read.iter().map(|place| self.features[*place].clone()).collect();
         let slots = self.labels.slots();
-        self.candidates = vec![Candidates::new(self.rule.known_at, slots)];
+        // Only who asks what was served then sees rows that do not stand any more.
+        let spans = self.units.any_replaced();
+        let empty = |known_at| Candidates::new(known_at, slots, spans && known_at == KnownAt::Served);
+        self.candidates = vec![empty(self.rule.known_at)];
         if self.rule.known_at != KnownAt::Served {
-            self.candidates.push(Candidates::new(KnownAt::Served, slots));
+            self.candidates.push(empty(KnownAt::Served));
         }
         self.retained.clear();
         self.retained_units.clear();
@@ -156,7 +159,7 @@ impl ViewJoin {
             places: &self.read,
             facts: &self.units,
         };
-        let mut touched: Vec<(usize, Slot)> = Vec::new();
+        let mut touched: Vec<(usize, Place)> = Vec::new();
         let mut key = Vec::new();
         for row in 0..batch.num_rows() {
             let Some(unit) = units[row] else { continue };
@@ -165,15 +168,28 @@ impl ViewJoin {
             }
             let Some(group) = self.labels.group(&key) else { continue };
             let (event, created) = (events[row], createds[row]);
-            let visible = self.units.facts(unit).visible.micros();
+            let facts = self.units.facts(unit);
+            let (visible, replaced) = (facts.visible.micros(), facts.replaced_at(event));
             let candidate =
                 Candidate { event, created, address: Address { batch: current, row: row as u32 } };
             for (set, candidates) in self.candidates.iter_mut().enumerate() {
                 let from = candidates.known_at.from_instant(event, created, visible);
-                let Some(slot) = self.labels.first_slot(group, from) else { continue };
-                match candidates.offer(slot, candidate, |a, b| ties.rank(a, b)) {
-                    Ok(true) => touched.push((set, slot)),
-                    Ok(false) => {}
+                let offered = match replaced {
+                    None => match self.labels.first_slot(group, from) {
+                        Some(slot) => candidates
+                            .offer(slot as Place, candidate, |a, b| ties.rank(a, b))
+                            .map(|won| won.then(|| touched.push((set, slot as Place))).unwrap_or_default()),
+                        None => Ok(()),
+                    },
+                    Some(until) if candidates.known_at == KnownAt::Served => {
+                        let span = self.labels.slots_between(group, from, until.micros());
+                        let won = |place| touched.push((set, place));
+                        candidates.offer_span(span, candidate, |a, b| ties.rank(a, b), won)
+                    }
+                    Some(_) => Ok(()),
+                };
+                match offered {
+                    Ok(()) => {}
                     Err(TieError::NeedsWholeRows) => return Ok(Absorbed::NeedsWholeRows),
                     Err(TieError::Engine(error)) => return Err(error),
                 }
@@ -203,26 +219,26 @@ impl ViewJoin {
         current: u32,
         payload: RecordBatch,
         units: &[Option<u32>],
-        touched: &[(usize, Slot)],
+        touched: &[(usize, Place)],
     ) -> Result<(), EngineError> {
         let mut kept: HashMap<u32, u32> = HashMap::new();
         let mut rows: Vec<u32> = Vec::new();
-        for (set, slot) in touched {
-            let address = self.candidates[*set].address_mut(*slot);
-            // A slot that was won twice in this batch is here twice; its address moves once.
+        for (set, place) in touched {
+            let address = self.candidates[*set].address_mut(*place);
+            // A place that was won twice in this batch is here twice; its address moves once.
             if address.batch == current {
-                let place = *kept.entry(address.row).or_insert_with(|| {
+                let row = *kept.entry(address.row).or_insert_with(|| {
                     rows.push(address.row);
                     rows.len() as u32 - 1
                 });
-                *address = Address { batch: MOVED, row: place };
+                *address = Address { batch: MOVED, row };
             }
         }
         if rows.is_empty() {
             return Ok(());
         }
-        for (set, slot) in touched {
-            let address = self.candidates[*set].address_mut(*slot);
+        for (set, place) in touched {
+            let address = self.candidates[*set].address_mut(*place);
             if address.batch == MOVED {
                 address.batch = current;
             }
@@ -291,8 +307,9 @@ impl ViewJoin {
         }
         self.drop_losers()?;
         let winners = |candidates: &Candidates| -> Vec<Option<u32>> {
-            let of =
-                |slot: Option<Slot>| slot.and_then(|slot| candidates.best(slot)).map(|best| best.address.row);
+            let of = |slot: Option<Slot>| {
+                slot.and_then(|slot| candidates.best(slot as usize)).map(|best| best.address.row)
+            };
             self.labels.slot_of_label().map(of).collect()
         };
         Ok(Some(ViewAnswer {

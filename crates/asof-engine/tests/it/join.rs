@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringArray, StringBuilder};
 use asof_engine::columns::{ColumnBuilder, KeyColumns, history_schema, value_at};
-use asof_engine::join::{Absorbed, Interval, LabelIndex, UnitFacts, Units, ViewAnswer, ViewJoin, ViewReport};
+use asof_engine::join::{
+    Absorbed, Interval, LabelIndex, Replaced, UnitFacts, Units, ViewAnswer, ViewJoin, ViewReport,
+};
 use asof_model::canonical::{row_bytes, write_cell};
 use asof_model::entry::to_text;
 use asof_model::spec::{About, Feature, JoinKey};
@@ -113,10 +115,15 @@ fn features(world: &World) -> Vec<Feature> {
 fn units(world: &World, bulk: &[Option<Interval>]) -> Units {
     let mut units = Units::default();
     for (index, (unit, bulk)) in world.units.iter().zip(bulk).enumerate() {
+        if let Some((from, until)) = unit.replaces {
+            let range = Interval { from: from.micros(), until: until.micros() };
+            units.replace(Replaced { range, visible: unit.visible });
+        }
         let facts = UnitFacts {
             visible: unit.visible,
             features: unit.features_held,
             bulk: bulk.iter().copied().collect(),
+            replaced: Vec::new(),
         };
         units.add(&format!("unit{index}"), facts);
     }
@@ -269,7 +276,10 @@ fn unit_met<'a>(
     let key = label.encoded_key();
     let seen = |row: &&WorldRow| {
         let visible = world.units[row.unit].visible;
-        Some(asof_model::key::encode_key(&row.key)) == key
+        let served = reading.known_at == KnownAt::Served;
+        let stands = world.replaced_at(row).is_none_or(|replaced| served && label.t < replaced);
+        stands
+            && Some(asof_model::key::encode_key(&row.key)) == key
             && reading.known_at.from_instant(row.event, row.created, visible) <= label.t
     };
     let rank = |row: &WorldRow| (row.event, row.created, row_bytes(&world.types(), &row.cells));
@@ -328,7 +338,7 @@ proptest! {
     /// Goal: the same where features were added between units, so that earlier rows carry fewer.
     #[test]
     fn join_agrees_with_the_oracle_where_features_were_added(
-        (world, reading) in any_case(Shape { added_features: true }),
+        (world, reading) in any_case(Shape { added_features: true, replaced_ranges: true }),
     ) {
         check(&world, &reading)?;
     }
@@ -340,7 +350,8 @@ proptest! {
 fn worlds_reach_every_path() {
     let (mut in_absorb, mut in_finish, mut differ, mut statuses) = (0, 0, 0, Vec::new());
     for seed in 0..400 {
-        let world = World::from_seed(seed, Shape { added_features: seed % 2 == 0 });
+        let world =
+            World::from_seed(seed, Shape { added_features: seed % 2 == 0, replaced_ranges: seed % 3 == 0 });
         for place in 0..world.features.len() {
             for known_at in [KnownAt::Event, KnownAt::Served] {
                 let reading = Reading::plain(&world, &[place], known_at);
@@ -375,7 +386,7 @@ fn world(units: &[(i64, usize)], rows: &[(i64, i64, usize, &[i64])], labels: &[(
         keep: None,
         units: units
             .iter()
-            .map(|(visible, held)| Unit { visible: at(*visible), features_held: *held })
+            .map(|(visible, held)| Unit { visible: at(*visible), features_held: *held, replaces: None })
             .collect(),
         rows: rows
             .iter()

@@ -103,6 +103,7 @@ impl<'h, H: Harness> World<'h, H> {
             note: "",
             created_declared: false,
             visible: None,
+            replaces: None,
             rows,
         }
     }

@@ -27,10 +27,11 @@ use asof_model::Instant;
 use fjall::{Database, Keyspace, PersistMode, Readable, Snapshot};
 use parking_lot::{Mutex, RwLock};
 
+use crate::entry::smallest_event;
 use crate::error::OnlineError;
 use crate::stamps::Stamps;
 use crate::store::{
-    BoxFuture, Clock, KEY_BYTES_MAX, NAME_BYTES_MAX, OnlineAnswer, OnlineStore, Publication, Published,
+    BoxFuture, Clock, EventRange, NAME_BYTES_MAX, OnlineAnswer, OnlineStore, Publication, Published,
     UnitStamp, ViewHandle, ViewStatistics,
 };
 
@@ -152,19 +153,34 @@ impl EmbeddedStore {
         self.stamps.frontier(view)?;
         let drawn = self.stamps.draw(self.clock.now(), None, || self.database.snapshot())?;
         let prefix = view.number().to_be_bytes();
-        let first = match after {
-            // Cut to the longest key there can be, which the engine insists on: what is behind stays the same.
-            Some(after) => Bound::Excluded([&prefix[..], &after[..after.len().min(KEY_BYTES_MAX)]].concat()),
-            None => Bound::Included(prefix.to_vec()),
-        };
         let mut keys = Vec::new();
-        for each in drawn.snapshot.range(&self.rows, (first, Bound::Unbounded)).take(limit) {
+        let range = (publish::behind(view, after), Bound::Unbounded);
+        for each in drawn.snapshot.range(&self.rows, range).take(limit) {
             let key = each.key().map_err(|error| self.failed(error))?;
             match key.strip_prefix(&prefix) {
                 Some(key) => keys.push(key.to_vec()),
                 None => break,
             }
         }
+        Ok(keys)
+    }
+
+    fn keys_resting_now(
+        &self,
+        view: ViewHandle,
+        events: EventRange,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, OnlineError> {
+        self.stamps.frontier(view)?;
+        let drawn = self.stamps.draw(self.clock.now(), None, || self.database.snapshot())?;
+        let mut keys = Vec::new();
+        self.each_entry(&drawn.snapshot, view, after, |key, entry, overflow| {
+            if smallest_event(entry, overflow)?.is_some_and(|event| events.contains(event)) {
+                keys.push(key.to_vec());
+            }
+            Ok(keys.len() < limit)
+        })?;
         Ok(keys)
     }
 
@@ -206,6 +222,16 @@ impl OnlineStore for EmbeddedStore {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>> {
         Box::pin(ready(self.keys_now(view, after, limit)))
+    }
+
+    fn keys_resting_in<'a>(
+        &'a self,
+        view: ViewHandle,
+        events: EventRange,
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>> {
+        Box::pin(ready(self.keys_resting_now(view, events, after, limit)))
     }
 
     fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>> {

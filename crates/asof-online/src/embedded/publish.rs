@@ -1,8 +1,9 @@
 //! Publishing: read what is there, draw the stamp, fold in memory, write all in one batch.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
-use fjall::{OwnedWriteBatch, PersistMode, Slice};
+use fjall::{OwnedWriteBatch, PersistMode, Readable, Slice, Snapshot};
 
 use super::{EmbeddedStore, records};
 use crate::entry::{StoredRow, decode_entry, encode_entry, overflow_from};
@@ -11,7 +12,7 @@ use crate::fields::Fields;
 use crate::fold::{FoldRow, FoldUnit, fold};
 use crate::store::{
     Frontier, KEY_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX,
-    Publication, Published, UnitStamp,
+    Publication, Published, REPLACEMENT_ROWS_MAX, UnitStamp, ViewHandle,
 };
 
 /// One key that the unit touches: what is stored and what comes.
@@ -19,7 +20,14 @@ struct Touched {
     key: Vec<u8>,
     entry: Option<Slice>,
     overflow: Option<Slice>,
-    incoming: Vec<FoldRow>,
+    coming: Coming,
+}
+
+/// What comes for one key.
+#[derive(Default)]
+struct Coming {
+    rows: Vec<FoldRow>,
+    restored: Vec<StoredRow>,
 }
 
 impl EmbeddedStore {
@@ -102,6 +110,7 @@ impl EmbeddedStore {
             rows_added: 0,
             rows_repeated: 0,
             rows_beaten: 0,
+            rows_removed: 0,
             conflicts: 0,
             waiting: 0,
             overflowed: 0,
@@ -110,32 +119,79 @@ impl EmbeddedStore {
 
     /// The rows by key, in key order (as the tree likes them), with what is stored under each.
     fn touched(&self, publication: &mut Publication<'_>) -> Result<Vec<Touched>, OnlineError> {
-        let mut by_key: BTreeMap<Vec<u8>, Vec<FoldRow>> = BTreeMap::new();
+        let mut by_key: BTreeMap<Vec<u8>, Coming> = BTreeMap::new();
         for row in publication.rows.drain(..) {
             let fold_row = FoldRow { event: row.event, created: row.created, row: row.row };
-            by_key.entry(row.key).or_default().push(fold_row);
+            by_key.entry(row.key).or_default().rows.push(fold_row);
         }
         let view = publication.view;
+        if let Some(replaces) = &mut publication.replaces {
+            for (key, row) in replaces.restored.drain(..) {
+                by_key.entry(key).or_default().restored.push(row);
+            }
+            let events = replaces.events;
+            let snapshot = self.database.snapshot();
+            self.each_entry(&snapshot, view, None, |key, entry, overflow| {
+                let stored = decode_entry(entry, overflow)?;
+                if stored.iter().any(|row| events.contains(row.event)) && !by_key.contains_key(key) {
+                    by_key.insert(key.to_vec(), Coming::default());
+                }
+                check_size("a replacement", "keys", by_key.len(), REPLACEMENT_ROWS_MAX)?;
+                Ok(true)
+            })?;
+        }
         by_key
             .into_iter()
-            .map(|(key, incoming)| {
+            .map(|(key, coming)| {
                 let stored_key = records::row_key(view, &key);
                 let entry = self.rows.get(&stored_key).map_err(|error| self.failed(error))?;
-                let overflows = match &entry {
-                    Some(entry) => overflow_from(entry).map_err(|error| error.at(view, &key))?.is_some(),
-                    None => false,
+                let overflow = match &entry {
+                    Some(entry) => {
+                        let get = || self.waiting.get(&stored_key);
+                        self.overflow_of(entry, get).map_err(|error| error.at(view, &key))?
+                    }
+                    None => None,
                 };
-                let overflow = match overflows {
-                    true => self.waiting.get(&stored_key).map_err(|error| self.failed(error))?,
-                    false => None,
-                };
-                if overflows && overflow.is_none() {
-                    let missing = Fields::new("entry", &[]).damaged("its overflow record is missing");
-                    return Err(missing.at(view, &key));
-                }
-                Ok(Touched { key, entry, overflow, incoming })
+                Ok(Touched { key, entry, overflow, coming })
             })
             .collect()
+    }
+
+    /// The overflow record of an entry, if it has one.
+    fn overflow_of(
+        &self,
+        entry: &[u8],
+        get: impl FnOnce() -> fjall::Result<Option<Slice>>,
+    ) -> Result<Option<Slice>, OnlineError> {
+        if overflow_from(entry)?.is_none() {
+            return Ok(None);
+        }
+        let overflow = get().map_err(|error| self.failed(error))?;
+        let missing = || Fields::new("entry", entry).damaged("its overflow record is missing");
+        overflow.map(Some).ok_or_else(missing)
+    }
+
+    /// Shows the entries of a view in key order, strictly behind `after`, each with its overflow record, until `show`
+    /// answers false.
+    pub(super) fn each_entry(
+        &self,
+        snapshot: &Snapshot,
+        view: ViewHandle,
+        after: Option<&[u8]>,
+        mut show: impl FnMut(&[u8], &[u8], Option<&[u8]>) -> Result<bool, OnlineError>,
+    ) -> Result<(), OnlineError> {
+        let prefix = view.number().to_be_bytes();
+        for each in snapshot.range(&self.rows, (behind(view, after), Bound::Unbounded)) {
+            let (stored_key, entry) = each.into_inner().map_err(|error| self.failed(error))?;
+            let Some(key) = stored_key.strip_prefix(&prefix) else { break };
+            let get = || snapshot.get(&self.waiting, &stored_key);
+            let shown =
+                self.overflow_of(&entry, get).and_then(|overflow| show(key, &entry, overflow.as_deref()));
+            if !shown.map_err(|error| error.at(view, key))? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Folds every touched key and puts what changed into a batch.
@@ -158,31 +214,47 @@ impl EmbeddedStore {
             rows_added: 0,
             rows_repeated: 0,
             rows_beaten: 0,
+            rows_removed: 0,
             conflicts: 0,
             waiting: 0,
             overflowed: 0,
         };
         let mut batch = OwnedWriteBatch::with_capacity(self.database.clone(), touched.len() + 3)
             .durability(Some(PersistMode::SyncAll));
-        for Touched { key, entry, overflow, incoming } in touched {
-            let stored: Vec<StoredRow> = match &entry {
+        for Touched { key, entry, overflow, coming } in touched {
+            let mut stored: Vec<StoredRow> = match &entry {
                 Some(entry) => {
                     decode_entry(entry, overflow.as_deref()).map_err(|error| error.at(view, &key))?
                 }
                 None => Vec::new(),
             };
-            let folded = fold(stored, incoming, unit).map_err(|error| error.at(view, &key))?;
+            let before = stored.len();
+            if let Some(replaces) = &publication.replaces {
+                stored.retain(|row| !replaces.events.contains(row.event));
+            }
+            let removed = before - stored.len();
+            let restored = !coming.restored.is_empty();
+            stored.extend(coming.restored);
+            let folded = fold(stored, coming.rows, unit).map_err(|error| error.at(view, &key))?;
             published.rows_added += folded.added;
             published.rows_repeated += folded.repeated;
             published.rows_beaten += folded.beaten;
+            published.rows_removed += removed as u64;
             published.conflicts += folded.conflicts;
             published.waiting += folded.waiting;
             let encoded = encode_entry(&folded.rows)?;
             published.overflowed += encoded.overflowed as u64;
-            if !folded.changed {
+            if !folded.changed && removed == 0 && !restored {
                 continue;
             }
             let stored_key = records::row_key(view, &key);
+            if folded.rows.is_empty() {
+                if overflow.is_some() {
+                    batch.remove(&self.waiting, stored_key.clone());
+                }
+                batch.remove(&self.rows, stored_key);
+                continue;
+            }
             match (encoded.overflow, overflow) {
                 (Some(record), _) => batch.insert(&self.waiting, stored_key.clone(), record),
                 (None, Some(_)) => batch.remove(&self.waiting, stored_key.clone()),
@@ -194,18 +266,33 @@ impl EmbeddedStore {
     }
 }
 
+/// The keys of a view that stand behind `after`, or all, and those of later views.
+pub(super) fn behind(view: ViewHandle, after: Option<&[u8]>) -> Bound<Vec<u8>> {
+    match after {
+        // Cut to the longest key there can be, which the engine insists on: what is behind stays the same.
+        Some(after) => Bound::Excluded(records::row_key(view, &after[..after.len().min(KEY_BYTES_MAX)])),
+        None => Bound::Included(records::row_key(view, &[])),
+    }
+}
+
 /// Refuses what is past a bound, and rows that could not be read again.
 fn check(publication: &Publication<'_>) -> Result<(), OnlineError> {
-    check_size("a publication", "rows", publication.rows.len(), PUBLICATION_ROWS_MAX)?;
+    let restored = publication.replaces.as_ref().map_or(&[][..], |replaces| &replaces.restored);
+    let (what, rows_max) = match publication.replaces {
+        Some(_) => ("a replacement", REPLACEMENT_ROWS_MAX),
+        None => ("a publication", PUBLICATION_ROWS_MAX),
+    };
+    check_size(what, "rows", publication.rows.len() + restored.len(), rows_max)?;
     check_size("the name of a unit", "bytes", publication.unit.len(), NAME_BYTES_MAX)?;
     check_size("the note of a unit", "bytes", publication.note.len(), NOTE_BYTES_MAX)?;
     let mut bytes = 0;
-    for row in &publication.rows {
-        check_size("an encoded key", "bytes", row.key.len(), KEY_BYTES_MAX)?;
-        publication.layout.check(&row.row).map_err(|error| error.at(publication.view, &row.key))?;
-        bytes += row.key.len() + row.row.len();
+    let rows = publication.rows.iter().map(|row| (&row.key, &row.row));
+    for (key, row) in rows.chain(restored.iter().map(|(key, stored)| (key, &stored.row))) {
+        check_size("an encoded key", "bytes", key.len(), KEY_BYTES_MAX)?;
+        publication.layout.check(row).map_err(|error| error.at(publication.view, key))?;
+        bytes += key.len() + row.len();
     }
-    check_size("a publication", "bytes", bytes, PUBLICATION_BYTES_MAX)
+    check_size(what, "bytes", bytes, PUBLICATION_BYTES_MAX)
 }
 
 pub(super) fn check_size(

@@ -18,6 +18,7 @@ fn row(event: i64, created: i64, visible: i64, cells: &[Cell]) -> OracleRow {
         event: at(event),
         created: at(created),
         visible: at(visible),
+        replaced: None,
         cells: cells.to_vec(),
     }
 }
@@ -58,6 +59,20 @@ fn who_may_see_a_row() {
     let announced = [row(10, 20, 5, &[int(1)])];
     assert_eq!(ask(&announced, 19, &rule(KnownAt::Served), None).1, Status::Missing);
     assert_eq!(ask(&announced, 20, &rule(KnownAt::Served), None).1, Status::Present);
+}
+
+/// Goal: a row that was replaced is seen under `served` alone, until just before its replacement.
+#[test]
+fn replaced_rows() {
+    let before = OracleRow { replaced: Some(at(40)), ..row(10, 10, 20, &[int(1)]) };
+    let rows = [row(5, 5, 5, &[int(0)]), before, row(8, 8, 40, &[int(2)])];
+    for known_at in [KnownAt::Event, KnownAt::Created] {
+        assert_eq!(ask(&rows, 10, &rule(known_at), None).0, int(2), "{known_at:?}");
+    }
+    let served = [(19, 0), (20, 1), (39, 1), (40, 2)];
+    for (t, right) in served {
+        assert_eq!(ask(&rows, t, &rule(KnownAt::Served), None).0, int(right), "{t}");
+    }
 }
 
 /// Goal: event decides before created, created before bytes, and visible never.

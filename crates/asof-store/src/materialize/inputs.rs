@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use asof_engine::join::Interval;
 use asof_engine::source::{self, Fingerprint, SourceFile, WantedColumn};
 use asof_model::Location;
 use asof_model::spec::FileFormat;
@@ -34,13 +35,15 @@ pub struct Inputs {
 
 /// Files that are cut into units together.
 pub struct Pack {
+    /// Their rows in this range of events are read.
+    pub range: Interval,
     /// In order of their paths.
     pub files: Vec<(SourceFile, Fingerprint)>,
 }
 
 impl Inputs {
-    /// Lists and fingerprints the files of a source. Files for which `known` answers true to their identity, and
-    /// copies of one file, are left out.
+    /// Lists and fingerprints the files of a source. `unread` says of an identity in which ranges of events its rows are
+    /// still to be read; files without any, and copies of one file, are left out.
     ///
     /// # Errors
     /// Those of listing and reading files; a column of `columns` that not one of the files has.
@@ -50,31 +53,42 @@ impl Inputs {
         format: Option<FileFormat>,
         objects: &Objects,
         columns: &[WantedColumn],
-        known: impl Fn(&str) -> bool,
+        unread: impl Fn(&str) -> Vec<Interval>,
     ) -> Result<Self, StoreError> {
         let mut inputs = Self::default();
         let mut seen: HashSet<String> = HashSet::new();
-        let mut room = 0;
+        // For each range the pack that is being filled, and the bytes that still fit.
+        let mut open: Vec<(Pack, u64)> = Vec::new();
         let listed = source::list(what, at, format, objects)?;
         for file in listed.clone() {
             let fingerprint = file.fingerprint()?;
             inputs.files += 1;
-            if known(&fingerprint.hash) || !seen.insert(fingerprint.hash.clone()) {
+            let ranges =
+                if seen.insert(fingerprint.hash.clone()) { unread(&fingerprint.hash) } else { Vec::new() };
+            if ranges.is_empty() {
                 inputs.files_known += 1;
-                continue;
             }
-            let open = inputs.packs.last_mut();
-            match open.filter(|pack| fingerprint.size <= room && pack.files.len() < PACK_FILES_MAX) {
-                Some(pack) => {
-                    room -= fingerprint.size;
-                    pack.files.push((file, fingerprint));
-                }
-                None => {
-                    room = PACK_BYTES.saturating_sub(fingerprint.size);
-                    inputs.packs.push(Pack { files: vec![(file, fingerprint)] });
+            for range in ranges {
+                let (file, fingerprint) = (file.clone(), fingerprint.clone());
+                let filling = open.iter_mut().find(|(pack, _)| pack.range == range);
+                match filling {
+                    Some((pack, room)) if fingerprint.size <= *room && pack.files.len() < PACK_FILES_MAX => {
+                        *room -= fingerprint.size;
+                        pack.files.push((file, fingerprint));
+                    }
+                    full => {
+                        let left = PACK_BYTES.saturating_sub(fingerprint.size);
+                        let pack = Pack { range, files: vec![(file, fingerprint)] };
+                        match full {
+                            Some(full) => inputs.packs.push(std::mem::replace(full, (pack, left)).0),
+                            None => open.push((pack, left)),
+                        }
+                    }
                 }
             }
         }
+        inputs.packs.extend(open.into_iter().map(|(pack, _)| pack));
+        inputs.packs.sort_by_key(|pack| (pack.range.from, pack.range.until));
         if !inputs.packs.is_empty() {
             let unread = inputs.packs.iter().flat_map(|pack| &pack.files).map(|(file, _)| file);
             source::check_columns(what, unread.chain(&listed), columns)?;

@@ -1,72 +1,75 @@
 //! Reads the files of a load, cuts their rows into units, and publishes one after the other.
 
-use std::path::PathBuf;
-
 use asof_engine::join::Interval;
 use asof_engine::source::{self, Admission};
+use asof_model::Instant;
 
 use super::ViewLoad;
 use super::inputs::{Pack, Scope};
 use super::quarantine::Quarantine;
+use super::replace::Gathered;
 use super::unit::{Target, UnitRows};
 use crate::journal::Note;
 use crate::{Progress, StoreError};
 
-/// A load under way.
-pub struct Loading<'a, 't> {
-    target: &'a mut Target<'t>,
-    /// Whose files they are, for messages.
-    what: String,
-    admission: Admission,
-    range: Interval,
-    scope: Scope,
-    /// What each unit says of itself.
-    note: Note,
-    quarantine: Quarantine,
-    load: &'a mut ViewLoad,
-    progress: &'a dyn Progress,
+/// A replacement whose rows are on their way to history.
+pub struct Staged {
+    /// The rows.
+    pub rows: Gathered,
+    /// The units that hold them.
+    pub units: Vec<String>,
 }
 
-impl<'a, 't> Loading<'a, 't> {
-    /// A load of `range` into `target`, which counts in `load` and sets rows aside in `quarantine`.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a load, named where it begins")]
-    pub fn new(
-        target: &'a mut Target<'t>,
-        what: String,
-        admission: Admission,
-        range: Interval,
-        note: Note,
-        quarantine: PathBuf,
-        load: &'a mut ViewLoad,
-        progress: &'a dyn Progress,
-    ) -> Self {
-        let scope = target.scope(range);
-        Self {
-            target,
-            what,
-            admission,
-            range,
-            scope,
-            note,
-            quarantine: Quarantine::new(quarantine),
-            load,
-            progress,
-        }
+impl Staged {
+    /// Nothing yet. `at`: an instant that is not after the stamp to come.
+    pub fn new(at: Instant) -> Self {
+        Self { rows: Gathered::new(at), units: Vec::new() }
     }
+}
 
+/// A load of one range under way.
+pub struct Loading<'a, 't> {
+    /// Where rows go.
+    pub target: &'a mut Target<'t>,
+    /// Whose files they are, for messages.
+    pub what: &'a str,
+    /// How rows of the range are admitted.
+    pub admission: Admission,
+    /// The range of events.
+    pub range: Interval,
+    /// See [`Target::scope`].
+    pub generation: &'a str,
+    /// What each unit says of itself.
+    pub note: Note,
+    /// Where rows of a replacement are gathered. `None`: units become visible one after the other.
+    pub staged: Option<&'a mut Staged>,
+    /// Where bad rows go.
+    pub quarantine: &'a mut Quarantine,
+    /// What is counted.
+    pub load: &'a mut ViewLoad,
+    /// Who listens.
+    pub progress: &'a dyn Progress,
+}
+
+impl Loading<'_, '_> {
     /// Publishes the rows of the packs, one pack after the other.
     ///
     /// # Errors
     /// The first failure of reading or publishing; a file that changed meanwhile.
-    pub async fn read(&mut self, packs: &[Pack]) -> Result<(), StoreError> {
+    pub async fn read(mut self, packs: &[Pack]) -> Result<(), StoreError> {
+        let scope = self.target.scope(self.range, self.generation);
         for pack in packs {
-            self.read_pack(pack).await?;
+            self.read_pack(&scope, pack).await?;
+            // The files of a replacement are read once all of it is visible.
+            if self.staged.is_none() {
+                self.target.mark_files(self.range, pack.hashes()).await?;
+            }
         }
         Ok(())
     }
 
-    /// Publishes the rows of a pack, then marks its files as read.
-    async fn read_pack(&mut self, pack: &Pack) -> Result<(), StoreError> {
+    /// Publishes the rows of a pack.
+    async fn read_pack(&mut self, scope: &Scope, pack: &Pack) -> Result<(), StoreError> {
         let mut rows = UnitRows::default();
         let mut ordinal = 0;
         for (file, fingerprint) in &pack.files {
@@ -74,7 +77,7 @@ impl<'a, 't> Loading<'a, 't> {
             let mut bad = self.quarantine.of_file(&fingerprint.hash);
             let mut left = fingerprint.size;
             let mut lacking: Option<Vec<usize>> = None;
-            for batch in source::open(&self.what, file, self.admission.columns())? {
+            for batch in source::open(self.what, file, self.admission.columns())? {
                 if !self.progress.wanted() {
                     return Err(StoreError::Stopped);
                 }
@@ -91,7 +94,7 @@ impl<'a, 't> Loading<'a, 't> {
                 if rows.is_full() {
                     // A unit is named by the content that was identified: it must be what was read.
                     file.check_unchanged(fingerprint)?;
-                    self.publish(pack, ordinal, std::mem::take(&mut rows)).await?;
+                    self.publish(scope, pack, ordinal, std::mem::take(&mut rows)).await?;
                     ordinal += 1;
                 }
                 // The reader does not say where in the file it is; rows say it well enough.
@@ -106,23 +109,28 @@ impl<'a, 't> Loading<'a, 't> {
             file.check_unchanged(fingerprint)?;
             self.quarantine.keep(bad)?;
         }
-        self.publish(pack, ordinal, rows).await?;
-        let Interval { from, until } = self.range;
-        let semantic_hash = self.target.semantic_hash().to_owned();
-        self.target.mark(&Note::Files { semantic_hash, from, until, hashes: pack.hashes() }).await
+        self.publish(scope, pack, ordinal, rows).await
     }
 
-    /// Where rows were set aside, if any were.
-    pub fn quarantined(&self) -> Option<PathBuf> {
-        self.quarantine.folder()
-    }
-
-    async fn publish(&mut self, pack: &Pack, ordinal: u64, rows: UnitRows) -> Result<(), StoreError> {
-        let unit = pack.unit_name(&self.scope, ordinal);
+    async fn publish(
+        &mut self,
+        scope: &Scope,
+        pack: &Pack,
+        ordinal: u64,
+        rows: UnitRows,
+    ) -> Result<(), StoreError> {
+        let unit = pack.unit_name(scope, ordinal);
         if rows.is_empty() {
             return Ok(());
         }
-        let outcome = self.target.publish_unit(&unit, rows, &self.note, pack.record()).await?;
+        let outcome = match &mut self.staged {
+            None => self.target.publish_unit(&unit, rows, &self.note, pack.record()).await?,
+            Some(staged) => {
+                let outcome = self.target.stage_unit(&unit, rows, pack.record(), &mut staged.rows).await?;
+                staged.units.push(unit);
+                outcome
+            }
+        };
         self.load.count_unit(&outcome);
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! Several views are loaded at a time. One that fails does not hold up the others: each is reported.
 //!
 //! [`inputs`] says what is read and names the units, [`loading`] reads and cuts, [`unit`] publishes one unit,
-//! [`recover`] finishes what a killed run left half done and rebuilds a lost online store, [`quarantine`] keeps the rows
+//! [`replace`] publishes a whole range anew, [`recover`] finishes what a killed run left half done and rebuilds a lost online store, [`quarantine`] keeps the rows
 //! set aside, [`jobs`] does several views at a time, [`report`] says what came of it.
 
 mod inputs;
@@ -15,6 +15,7 @@ mod jobs;
 mod loading;
 mod quarantine;
 mod recover;
+mod replace;
 mod report;
 mod unit;
 
@@ -31,7 +32,9 @@ use serde::{Deserialize, Serialize};
 use crate::journal::Note;
 use crate::{Progress, Store, StoreError, catalog};
 use inputs::Inputs;
-use loading::Loading;
+use loading::{Loading, Staged};
+use quarantine::Quarantine;
+use replace::Replacement;
 pub use report::{LackingColumn, MaterializeReport, Totals, ViewFailure, ViewLoad};
 pub(crate) use unit::copy_stamps;
 
@@ -44,9 +47,25 @@ pub struct MaterializeRequest {
     pub start: Option<Instant>,
     /// Events before this instant. `None`: to the end.
     pub end: Option<Instant>,
+    /// What becomes of rows that are there.
+    #[serde(default)]
+    pub mode: Mode,
     /// How many views are loaded at a time. `None`: one for each core.
     #[serde(default)]
     pub jobs: Option<NonZeroUsize>,
+}
+
+/// What a materialisation does with what is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Rows are added.
+    #[default]
+    Add,
+    /// The rows of the range are replaced by those that the source holds now, as one commit with one stamp
+    /// (SEMANTICS 3 and 4): from then on the old ones are not served, and training does not see them any more, but under
+    /// `served` at instants before.
+    Replace,
 }
 
 impl Store {
@@ -115,26 +134,84 @@ impl Store {
 
         let what = format!("source `{}`", source.name);
         let at = self.project().location(source)?;
-        let admission = Admission::new(source, &keys, &view.features, instant(range.from), request.end);
-        let known = |hash: &str| journal.has_file(hash, target.semantic_hash(), range);
-        let inputs = Inputs::read(&what, &at, source.format, self.objects(), admission.columns(), known)?;
+        let replacing = request.mode == Mode::Replace;
+        let unread = |hash: &str| match replacing {
+            true => vec![range],
+            false => journal.unread(hash, target.semantic_hash(), range),
+        };
+        let admit = |range: Interval| {
+            let until = (range.until != i64::MAX).then(|| instant(range.until));
+            Admission::new(source, &keys, &view.features, instant(range.from), until)
+        };
+        let columns = admit(range);
+        let inputs =
+            Inputs::read(&what, &at, source.format, self.objects(), columns.columns(), unread)?;
         (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
         let features = view.features.len();
-        if inputs.packs.is_empty() && journal.has_loaded(features, range) {
+        let digest = target.replacement_inputs(range, &inputs.packs);
+        let unchanged = match replacing {
+            true => journal.last_replacement == Some((range, digest.clone())),
+            false => inputs.packs.is_empty() && journal.has_loaded(features, range),
+        };
+        if unchanged {
             load.unchanged = true;
         } else {
             let work = view.id.to_string();
             progress.begin(&work, "bytes", Some(load.bytes));
-            let note = Note::Rows { features, bulk: journal.uncovered(range, features) };
-            let folder = self.project().quarantine_path().join(target.table_name());
-            let mut loading =
-                Loading::new(&mut target, what, admission, range, note, folder, &mut load, progress);
-            let loaded = loading.read(&inputs.packs).await;
-            load.quarantine = loading.quarantined();
+            let generation =
+                format!("{}{}", if replacing { "replacement " } else { "" }, journal.replacements);
+            let mut staged = match replacing {
+                true => Some(Staged::new(target.before_next_stamp().await?)),
+                false => None,
+            };
+            let mut quarantine = Quarantine::new(self.project().quarantine_path().join(target.table_name()));
+            let mut loaded = Ok(());
+            for packs in inputs.packs.chunk_by(|one, other| one.range == other.range) {
+                let range = packs[0].range;
+                let loading = Loading {
+                    target: &mut target,
+                    what: &what,
+                    admission: admit(range),
+                    range,
+                    generation: &generation,
+                    note: Note::Rows { features, bulk: journal.uncovered(range, features) },
+                    staged: staged.as_mut(),
+                    quarantine: &mut quarantine,
+                    load: &mut load,
+                    progress,
+                };
+                loaded = loading.read(packs).await;
+                if loaded.is_err() {
+                    break;
+                }
+            }
+            load.quarantine = quarantine.folder();
             progress.finish(&work, &format!("{} rows", load.rows_read));
             loaded?;
-            let note = Note::Load { features, from: range.from, until: range.until };
-            target.mark(&note).await?;
+            match staged {
+                None => target.mark(&Note::Load { features, from: range.from, until: range.until }).await?,
+                Some(Staged { rows, units }) => {
+                    let Interval { from, until } = range;
+                    let bulk = journal.uncovered(range, features);
+                    let note = Note::Replace { features, from, until, bulk, units, inputs: digest };
+                    let name = target.replacement_name(&note, &generation);
+                    let position = target.table.version();
+                    let replacement = Replacement { name, range, note, position, rows };
+                    let published = target.publish_replacement(replacement, None).await?;
+                    load.count_unit(&unit::Outcome::of(&published));
+                    load.replaced = true;
+                }
+            }
+        }
+        if replacing {
+            // Also where a run before it was killed behind the replacement itself.
+            let journal = target.journal().await?;
+            let unread = |hash: &String| !journal.unread(hash, target.semantic_hash(), range).is_empty();
+            for pack in &inputs.packs {
+                if pack.hashes().iter().any(unread) {
+                    target.mark_files(range, pack.hashes()).await?;
+                }
+            }
         }
         load.seconds = started.elapsed().as_secs_f64();
         Ok(load)

@@ -8,11 +8,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use arrow::array::{Array, AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use asof_engine::columns::UNIT;
+use asof_engine::join::Interval;
 use asof_offline::{JournalEntry, Scan};
 use asof_online::IncomingRow;
 use futures::TryStreamExt;
 
-use super::unit::{Target, column};
+use super::replace::Replacement;
+use super::unit::{Fold, Target, column};
 use crate::journal::Note;
 use crate::{Store, StoreError};
 
@@ -41,17 +43,14 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
         let mut rows = rows_of(target, &units).await?;
         for (entry, note) in some {
             let rows = rows.remove(entry.unit.as_str()).unwrap_or_default();
-            target.fold(&entry.unit, entry.position, note, Some(entry.visible), rows).await?;
+            refold(target, entry, note, rows).await?;
             recovered += 1;
         }
     }
-    let stamped: HashSet<&str> = kept.iter().map(|entry| entry.unit.as_str()).collect();
+    let published = target.journal().await?.row_units;
     let units = target.table.units()?;
-    let pending: BTreeSet<&str> = units
-        .iter()
-        .map(String::as_str)
-        .filter(|unit| !folded.contains(*unit) && !stamped.contains(unit))
-        .collect();
+    let pending: BTreeSet<&str> =
+        units.iter().map(String::as_str).filter(|unit| !published.contains_key(*unit)).collect();
     if !pending.is_empty() {
         let notes: HashMap<String, Note> =
             target.table.inputs().await?.into_iter().filter_map(note_of).collect();
@@ -62,24 +61,49 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
                     "the commit of unit `{unit}` in history table `{table}` says nothing of it"
                 ))
             })?;
-            let mut rows = rows_of(target, &HashMap::from([(unit, note)])).await?;
-            let rows = rows.remove(unit).unwrap_or_default();
-            target.fold(unit, target.table.version(), note, None, rows).await?;
-            recovered += 1;
+            // A unit of a replacement that was not published is nobody's business.
+            if let Note::Rows { .. } = note {
+                let mut rows = rows_of(target, &HashMap::from([(unit, note)])).await?;
+                let rows = rows.remove(unit).unwrap_or_default();
+                let position = target.table.version();
+                target.fold(Fold { unit, position, note, visible: None, rows }, None).await?;
+                recovered += 1;
+            }
         }
     }
     target.copy_journal().await?;
     Ok(recovered)
 }
 
+/// Folds what the journal beside history holds, at the stamp of old.
+async fn refold(
+    target: &Target<'_>,
+    entry: &JournalEntry,
+    note: &Note,
+    rows: Vec<IncomingRow>,
+) -> Result<(), StoreError> {
+    let (unit, position, visible) = (entry.unit.as_str(), entry.position, Some(entry.visible));
+    let Note::Replace { features, from, until, units, .. } = note else {
+        target.fold(Fold { unit, position, note, visible, rows }, None).await?;
+        return Ok(());
+    };
+    let range = Interval { from: *from, until: *until };
+    let rows = target.gather_units(units, *features, entry.visible).await?;
+    let replacement = Replacement { name: unit.to_owned(), range, note: note.clone(), position, rows };
+    target.publish_replacement(replacement, visible).await?;
+    Ok(())
+}
+
 /// Refuses a history that lacks units which were published, by the online store or by the journal beside history:
 /// loading on would answer as if those rows had never been.
 async fn check_history(target: &Target<'_>) -> Result<(), StoreError> {
     let there = target.table.units()?;
-    let mut published = target.journal().await?.row_units;
+    let mut published: BTreeSet<String> = target.journal().await?.row_units.into_keys().collect();
     for entry in target.offline.journal(target.table_name()).await? {
-        if matches!(Note::read(&entry.note)?, Note::Rows { .. }) {
-            published.insert(entry.unit);
+        match Note::read(&entry.note)? {
+            Note::Rows { .. } => drop(published.insert(entry.unit)),
+            Note::Replace { units, .. } => published.extend(units),
+            Note::Staged { .. } | Note::Load { .. } | Note::Files { .. } => {}
         }
     }
     target.refuse_lost(published.iter().filter(|unit| !there.contains(*unit)).count(), published.len())

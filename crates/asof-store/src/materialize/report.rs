@@ -43,6 +43,10 @@ pub struct ViewLoad {
     pub rows_repeated: u64,
     /// Rows that became the latest of their key, or wait to.
     pub rows_online: u64,
+    /// Rows that were in force or waited, and no longer stand since their range was replaced.
+    pub rows_removed: u64,
+    /// Whether a range was replaced.
+    pub replaced: bool,
     /// Rows whose event lies outside the asked range.
     pub rows_outside: u64,
     /// Rows set aside.
@@ -201,10 +205,11 @@ impl ViewLoad {
         self.conflicts += outcome.conflicts;
         self.waiting = self.waiting.max(outcome.waiting);
         self.waiting_overflowed = self.waiting_overflowed.max(outcome.waiting_overflowed);
+        self.rows_removed += outcome.rows_removed;
         if outcome.already {
-            self.units_already += 1;
+            self.units_already += outcome.units;
         } else {
-            self.units_published += 1;
+            self.units_published += outcome.units;
         }
     }
 }

@@ -11,14 +11,15 @@ use asof_engine::source::{RAW_BATCH_ROWS, RawBatch};
 use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
 use asof_model::{Instant, ValueType};
-use asof_offline::{JournalEntry, OfflineStore, Table, TableSpec};
+use asof_offline::{Appended, JournalEntry, OfflineStore, Table, TableSpec};
 use asof_online::{
-    IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, RowLayout, UnitStamp,
-    ViewHandle,
+    IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Replaces, RowLayout,
+    UnitStamp, ViewHandle,
 };
 use serde_json::json;
 
 use super::inputs::Scope;
+use super::replace::Gathered;
 use crate::journal::{Entry, Note, ViewJournal};
 use crate::{Store, StoreError};
 
@@ -74,6 +75,10 @@ pub struct Outcome {
     pub rows_repeated: u64,
     /// Rows that became the latest of their key, or wait to.
     pub rows_online: u64,
+    /// Rows online that no longer stand.
+    pub rows_removed: u64,
+    /// Units committed.
+    pub units: u64,
     /// Conflicts found.
     pub conflicts: u64,
     /// Rows that wait under the touched keys.
@@ -82,6 +87,36 @@ pub struct Outcome {
     pub waiting_overflowed: u64,
     /// The unit was published before.
     pub already: bool,
+}
+
+impl Outcome {
+    /// What the online store says of it.
+    pub fn of(published: &asof_online::Published) -> Self {
+        Self {
+            rows_repeated: published.rows_repeated,
+            rows_online: published.rows_added,
+            rows_removed: published.rows_removed,
+            conflicts: published.conflicts,
+            waiting: published.waiting,
+            waiting_overflowed: published.overflowed,
+            already: published.already,
+            ..Self::default()
+        }
+    }
+}
+
+/// Rows to fold into the online store.
+pub struct Fold<'a> {
+    /// The name of the publication.
+    pub unit: &'a str,
+    /// The commit of history that it reflects.
+    pub position: u64,
+    /// What the journal says of it.
+    pub note: &'a Note,
+    /// Its stamp, where the journal beside history has kept it.
+    pub visible: Option<Instant>,
+    /// The rows.
+    pub rows: Vec<IncomingRow>,
 }
 
 /// Where the rows of one view version go.
@@ -149,18 +184,36 @@ impl Target<'_> {
         &self.table_name
     }
 
-    /// The scope of a load of `range`.
-    pub fn scope(&self, range: Interval) -> Scope {
+    /// The scope of a load of `range`. `generation`: what was replaced before, so that the same file read once more, behind
+    /// a replacement that took its rows away, makes new units.
+    pub fn scope(&self, range: Interval, generation: &str) -> Scope {
         Scope(format!(
-            "{} {} {} {} {UNIT_ROWS} {UNIT_BYTES} {RAW_BATCH_ROWS} {CUT_REVISION}",
+            "{} {} {} {} {generation} {UNIT_ROWS} {UNIT_BYTES} {RAW_BATCH_ROWS} {CUT_REVISION}",
             self.table_name, self.semantic_hash, range.from, range.until
         ))
+    }
+
+    /// The codec of its rows.
+    pub fn layout(&self) -> &RowLayout {
+        &self.layout
+    }
+
+    /// Whether the source names a created column.
+    pub fn created_declared(&self) -> bool {
+        self.created_declared
+    }
+
+    /// The keys of history rows.
+    pub fn key_columns<'b>(&self, rows: &'b RecordBatch) -> Result<KeyColumns<'b>, StoreError> {
+        let keys = self.keys.iter().map(|key| Ok((column(rows, &key.name)?, key.value_type)));
+        Ok(KeyColumns::new(keys.collect::<Result<Vec<_>, StoreError>>()?))
     }
 
     /// The view's journal as the online store holds it.
     pub async fn journal(&self) -> Result<ViewJournal, StoreError> {
         let read = |stamp: UnitStamp| {
-            Ok(Entry { note: Note::read(&stamp.note)?, unit: stamp.unit, visible: stamp.visible })
+            let note = Note::read(&stamp.note)?;
+            Ok(Entry { note, unit: stamp.unit, visible: stamp.visible, position: stamp.position })
         };
         let stamps = self.online.journal(self.handle).await?;
         Ok(ViewJournal::new(&stamps.into_iter().map(read).collect::<Result<Vec<_>, StoreError>>()?))
@@ -174,6 +227,40 @@ impl Target<'_> {
         note: &Note,
         inputs: serde_json::Value,
     ) -> Result<Outcome, StoreError> {
+        let (appended, rows) = self.commit_unit(unit, rows, note, inputs).await?;
+        let fold = Fold { unit, position: appended.version, note, visible: None, rows };
+        let published = self.fold(fold, None).await?;
+        Ok(Outcome {
+            rows_written: if appended.already_there { 0 } else { appended.rows.unwrap_or_default() },
+            units: 1,
+            ..Outcome::of(&published)
+        })
+    }
+
+    /// Commits a unit of a replacement to history, where nobody sees it yet, and gathers its rows.
+    pub async fn stage_unit(
+        &mut self,
+        unit: &str,
+        rows: UnitRows,
+        inputs: serde_json::Value,
+        gathered: &mut Gathered,
+    ) -> Result<Outcome, StoreError> {
+        let note = Note::Staged { features: self.view.features.len() };
+        let (appended, rows) = self.commit_unit(unit, rows, &note, inputs).await?;
+        for row in rows {
+            gathered.add(row, &self.layout)?;
+        }
+        let rows_written = if appended.already_there { 0 } else { appended.rows.unwrap_or_default() };
+        Ok(Outcome { rows_written, units: 1, ..Outcome::default() })
+    }
+
+    async fn commit_unit(
+        &mut self,
+        unit: &str,
+        rows: UnitRows,
+        note: &Note,
+        inputs: serde_json::Value,
+    ) -> Result<(Appended, Vec<IncomingRow>), StoreError> {
         let batches =
             rows.batches.iter().map(|batch| self.history_rows(batch, unit)).collect::<Result<Vec<_>, _>>()?;
         let mut incoming = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
@@ -192,40 +279,30 @@ impl Target<'_> {
                 self.table_name
             )));
         }
-        let published = self.fold(unit, appended.version, note, None, incoming).await?;
-        Ok(Outcome {
-            rows_written: if appended.already_there { 0 } else { appended.rows.unwrap_or_default() },
-            rows_repeated: published.rows_repeated,
-            rows_online: published.rows_added,
-            conflicts: published.conflicts,
-            waiting: published.waiting,
-            waiting_overflowed: published.overflowed,
-            already: published.already,
-        })
+        Ok((appended, incoming))
     }
 
-    /// Folds rows into the online store. A given stamp is one that the journal beside history has kept.
+    /// Folds rows into the online store, then copies the stamp beside history. What they replace, if they do, goes at the
+    /// same stamp.
     pub(super) async fn fold(
         &self,
-        unit: &str,
-        position: u64,
-        note: &Note,
-        visible: Option<Instant>,
-        rows: Vec<IncomingRow>,
+        fold: Fold<'_>,
+        replaces: Option<Replaces>,
     ) -> Result<asof_online::Published, StoreError> {
-        let note_text = note.to_text();
+        let Fold { unit, position, note, visible, rows } = fold;
+        let note = note.to_text();
+        let given = rows.len() as u64;
         let publication = Publication {
             view: self.handle,
             layout: &self.layout,
             unit,
             position,
-            note: &note_text,
+            note: &note,
             created_declared: self.created_declared,
             visible,
+            replaces,
             rows,
         };
-        let rows = publication.rows.len() as u64;
-        let note = publication.note;
         let published = self.online.publish(publication).await?;
         // At once: what serving answers from must be in history for whoever looks there, and the stamp of a unit must
         // outlive a lost online store.
@@ -234,8 +311,8 @@ impl Target<'_> {
             unit: unit.to_owned(),
             visible: published.visible,
             position,
-            rows,
-            note: note.to_owned(),
+            rows: given,
+            note: note.clone(),
         };
         self.offline.append_journal(&[entry]).await?;
         Ok(published)
@@ -247,8 +324,15 @@ impl Target<'_> {
         let place = self.online.statistics(self.handle).await?.units;
         let hash = blake3::hash(format!("{place} {}", note.to_text()).as_bytes());
         let unit = format!("mark-{}", &hash.to_hex()[..32]);
-        self.fold(&unit, self.table.version(), note, None, Vec::new()).await?;
+        let position = self.table.version();
+        self.fold(Fold { unit: &unit, position, note, visible: None, rows: Vec::new() }, None).await?;
         Ok(())
+    }
+
+    /// Marks files as read: every row that they hold of `range` was published.
+    pub async fn mark_files(&self, range: Interval, hashes: Vec<String>) -> Result<(), StoreError> {
+        let Interval { from, until } = range;
+        self.mark(&Note::Files { semantic_hash: self.semantic_hash.clone(), from, until, hashes }).await
     }
 
     /// Refuses a history that lacks published units.
@@ -289,8 +373,7 @@ impl Target<'_> {
         features: usize,
         out: &mut Vec<IncomingRow>,
     ) -> Result<(), StoreError> {
-        let keys = self.keys.iter().map(|key| Ok((column(rows, &key.name)?, key.value_type)));
-        let keys = KeyColumns::new(keys.collect::<Result<Vec<_>, StoreError>>()?);
+        let keys = self.key_columns(rows)?;
         let events = column(rows, EVENT)?.as_primitive::<TimestampMicrosecondType>().values();
         let createds = column(rows, CREATED)?.as_primitive::<TimestampMicrosecondType>().values();
         let errors = column(rows, ERRORS)?;

@@ -47,6 +47,7 @@ impl Store {
                     event: Instant::from_micros_clamped(events.value(row)),
                     created: Instant::from_micros_clamped(createds.value(row)),
                     visible: facts.visible,
+                    replaced: facts.replaced_at(events.value(row)),
                     cells: cells_at(&columns, errors.as_ref(), carried, row),
                 });
             })?;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use asof_model::{Duration, Instant, KnownAt, Value, ValueType};
 use asof_oracle::OracleValue;
-use asof_testkit::case::{Case, CaseRunner, CaseView, Expectation, run_cases};
+use asof_store::materialize::{MaterializeRequest, Mode};
+use asof_testkit::case::{Case, CaseReplacement, CaseRunner, CaseView, Expectation, run_cases};
 
 use crate::definitions::{ViewText, definitions};
 use crate::project::{Ask, Entities, Project, answers};
@@ -66,7 +67,7 @@ fn load_all(case: &Case, expectation: &Expectation) -> Result<Project, String> {
         write_unit(&project, case, &unit);
         project.clock.set(before(unit.visible.min(reachable)));
         let name = &case.views[unit.view].name;
-        project.load(&[name]);
+        load_unit(&mut project, case, &unit);
         let stamp = project.journal(name).units;
         let stamp = (0..stamp.len()).map(|number| stamp.facts(number as u32).visible).max();
         if expectation.known_at == KnownAt::Served && stamp != Some(unit.visible) {
@@ -142,7 +143,7 @@ fn publish_by(project: &mut Project, case: &Case, units: &[Unit]) -> Result<(), 
         write_unit(project, case, unit);
         project.clock.set(before(stamp));
         let name = &case.views[unit.view].name;
-        project.load(&[name]);
+        load_unit(project, case, unit);
         let last = project.journal(name).last_visible;
         // A file of bad rows alone draws no stamp for a unit, so its marks come a little earlier.
         if last.is_none_or(|last| last < stamp || last > visible) {
@@ -150,6 +151,26 @@ fn publish_by(project: &mut Project, case: &Case, units: &[Unit]) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Adds the unit's rows, or replaces a range by them.
+fn load_unit(project: &mut Project, case: &Case, unit: &Unit) {
+    let view = &case.views[unit.view];
+    let mut request = MaterializeRequest { views: vec![view.name.clone()], ..MaterializeRequest::default() };
+    if let Some(range) = replacement(view, unit) {
+        request = MaterializeRequest {
+            start: Some(range.from),
+            end: Some(range.until),
+            mode: Mode::Replace,
+            ..request
+        };
+    }
+    assert_eq!(project.try_materialize(&request).unwrap().failures, []);
+}
+
+/// The range that the unit replaces, if it does.
+fn replacement(view: &CaseView, unit: &Unit) -> Option<CaseReplacement> {
+    view.replacements.iter().find(|each| each.visible == unit.visible).copied()
 }
 
 /// Where the clock stands for a load whose unit shall be stamped `stamp`: a load first reads what is there, and a stamp
@@ -215,6 +236,11 @@ fn view_text(view: &CaseView) -> ViewText {
 /// Adds a unit's rows to the folder of its source: a file of its own beside those of earlier units.
 fn write_unit(project: &Project, case: &Case, unit: &Unit) {
     let view = &case.views[unit.view];
+    if !view.replacements.is_empty() {
+        // What a source holds when its range is replaced is what stands afterwards. Files that stayed would be looked at
+        // again for what they hold beside the range, which draws stamps.
+        let _ = std::fs::remove_dir_all(project.root.join("data").join(&view.name));
+    }
     let rows = || unit.rows.iter().map(|row| &view.rows[*row]);
     let mut columns: Vec<Column> = Vec::new();
     let field = |text: &Option<String>| text.clone().map(FieldOf::Text);

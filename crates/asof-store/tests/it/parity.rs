@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use asof_model::canonical::row_bytes;
 use asof_model::{Cell, Duration, Instant, KnownAt, Value, ValueType};
 use asof_oracle::{OracleAnswer, OracleRow, as_of};
+use asof_store::journal::ViewJournal;
+use asof_store::materialize::{MaterializeRequest, Mode};
 use asof_testkit::values::spelled_otherwise;
 use asof_testkit::world::{Shape, World, WorldLabel, WorldRow, small_world};
 use proptest::prelude::*;
@@ -24,7 +26,7 @@ proptest! {
     /// loads: online answers equal history under `served` equal the oracle, and so do `event` and `created`.
     #[test]
     fn units_in_any_order(
-        world in small_world(Shape { added_features: false }),
+        world in small_world(Shape::default()),
         choices in proptest::collection::vec(any::<u8>(), 64),
     ) {
         let mut choices = Choices::new(choices);
@@ -33,15 +35,33 @@ proptest! {
         Run::new(world, choices, false).through(&order)?;
     }
 
+    /// Goal: the same while loads replace ranges of events.
+    #[test]
+    fn ranges_replaced(
+        world in small_world(Shape { added_features: false, replaced_ranges: true }),
+        choices in proptest::collection::vec(any::<u8>(), 64),
+    ) {
+        let mut choices = Choices::new(choices);
+        let mut order: Vec<usize> = (0..world.units.len()).collect();
+        choices.shuffle(&mut order);
+        let alone = choices.below(2) == 0;
+        Run::new(world, choices, alone).through(&order)?;
+    }
+
     /// Goal: the same while features are added between loads.
     #[test]
     fn features_added_between_units(
-        world in small_world(Shape { added_features: true }),
+        world in small_world(Shape { added_features: true, replaced_ranges: false }),
         choices in proptest::collection::vec(any::<u8>(), 64),
     ) {
         let order: Vec<usize> = (0..world.units.len()).collect();
         Run::new(world, Choices::new(choices), true).through(&order)?;
     }
+}
+
+/// The stamp of the last unit of rows.
+fn last_unit(journal: &ViewJournal) -> Option<Instant> {
+    (0..journal.units.len() as u32).map(|number| journal.units.facts(number).visible).max()
 }
 
 /// Decisions drawn beforehand, one after the other and round again.
@@ -78,6 +98,8 @@ struct Run {
     project: Project,
     /// The stamp of each unit that is loaded.
     stamps: BTreeMap<usize, Instant>,
+    /// The ranges that were replaced, from and until, and when.
+    replaced: Vec<((Instant, Instant), Instant)>,
     /// Features that the view has now.
     held: usize,
     /// Nothing is asked or stamped before it any more.
@@ -102,6 +124,7 @@ impl Run {
             choices,
             alone,
             stamps: BTreeMap::new(),
+            replaced: Vec::new(),
             asked: Vec::new(),
         }
     }
@@ -109,7 +132,8 @@ impl Run {
     fn through(mut self, order: &[usize]) -> Result<(), TestCaseError> {
         let instants: Vec<Instant> = self.world.units.iter().map(|unit| unit.visible).collect();
         for (unit, instant) in order.iter().zip(instants) {
-            if !self.world.rows.iter().any(|row| row.unit == *unit) {
+            let replaces = self.world.units[*unit].replaces.is_some();
+            if !self.world.rows.iter().any(|row| row.unit == *unit) && (!replaces || self.stamps.is_empty()) {
                 continue;
             }
             self.load(*unit, instant)?;
@@ -131,20 +155,49 @@ impl Run {
             self.project.define(&definitions(&[self.view_text()]));
             self.project.apply();
         }
-        if self.alone {
+        let replaces = self.world.units[unit].replaces;
+        if self.alone || replaces.is_some() {
             let _ = std::fs::remove_dir_all(self.project.root.join("data"));
         }
         self.write_unit(unit);
         self.project.clock.set(instant);
+        if let Some(range) = replaces {
+            return self.replace(unit, range);
+        }
         let load = self.project.load(&[]);
         prop_assert_eq!((load.rows_bad, load.units_recovered), (0, 0));
         let journal = self.project.journal("things");
-        let units = (0..journal.units.len()).map(|number| journal.units.facts(number as u32).visible);
-        let last = units.max().unwrap();
+        let last = last_unit(&journal).unwrap();
         self.stamps.insert(unit, last);
         // Files that hold what an earlier load found, to the byte, are no new unit: their rows keep the stamp they have.
         prop_assert_eq!(load.units_published, u64::from(last > self.high));
         self.high = self.high.max(journal.last_visible.unwrap());
+        Ok(())
+    }
+
+    /// Replaces the range by the unit's rows.
+    fn replace(&mut self, unit: usize, range: (Instant, Instant)) -> Result<(), TestCaseError> {
+        let whole = range == (Instant::MIN, Instant::MAX);
+        let request = MaterializeRequest {
+            start: (!whole).then_some(range.0),
+            end: (!whole).then_some(range.1),
+            mode: Mode::Replace,
+            ..MaterializeRequest::default()
+        };
+        let report = self.project.try_materialize(&request).unwrap();
+        prop_assert_eq!(&report.failures, &[]);
+        let journal = self.project.journal("things");
+        let before = (0..journal.units.len() as u32).map(|number| journal.units.facts(number));
+        let visible = before.flat_map(|facts| facts.replaced.last()).map(|replaced| replaced.visible).max();
+        let visible = visible.max(last_unit(&journal)).unwrap();
+        prop_assert!(visible > self.high && report.views[0].replaced, "{:?}", report);
+        self.stamps.insert(unit, visible);
+        self.replaced.push((range, visible));
+        self.high = journal.last_visible.unwrap();
+        if self.choices.below(2) == 0 {
+            let again = self.project.try_materialize(&request).unwrap();
+            prop_assert!(again.views[0].unchanged, "the same replacement once more: {:?}", again);
+        }
         Ok(())
     }
 
@@ -164,8 +217,16 @@ impl Run {
             let part = (self.choices.below(files), broken.collect());
             parts.entry(part).or_default().push(row);
         }
+        if parts.is_empty() {
+            parts.insert((0, Vec::new()), Vec::new());
+        }
         for (place, rows) in parts.into_values().enumerate() {
-            let columns = self.columns(&rows);
+            let mut columns = self.columns(&rows);
+            if self.world.units.iter().any(|unit| unit.replaces.is_some()) {
+                // A column that no view reads tells files apart: the rows of one that comes again behind a replacement
+                // would have two stamps.
+                columns.push(Column::ints("unit", rows.iter().map(|_| unit as i64)));
+            }
             let mut carriers = vec![Carrier::Typed, Carrier::Text];
             if columns.iter().all(Column::fits_csv) {
                 carriers.push(Carrier::Csv);
@@ -218,11 +279,16 @@ impl Run {
     /// What is right at `label.t` with what is loaded, for the features that the view has now.
     fn right(&self, label: &WorldLabel, known_at: KnownAt, include_expired: bool) -> OracleAnswer {
         let row = |row: &WorldRow| {
+            let visible = *self.stamps.get(&row.unit)?;
+            let replacing = |((from, until), replaced): &&((Instant, Instant), Instant)| {
+                visible < *replaced && *from <= row.event && row.event < *until
+            };
             Some(OracleRow {
                 key: asof_model::key::encode_key(&row.key),
                 event: row.event,
                 created: row.created,
-                visible: *self.stamps.get(&row.unit)?,
+                visible,
+                replaced: self.replaced.iter().find(replacing).map(|(_, replaced)| *replaced),
                 cells: row.cells.clone(),
             })
         };
@@ -274,6 +340,11 @@ impl Run {
         Ok(OracleAnswer { values: crate::project::answers(&answer).remove(0), event: events[0] })
     }
 
+    /// Whether the last load replaced a range: then a plain load still has to look at what the files hold beside it.
+    fn replaced_last(&self) -> bool {
+        self.replaced.last().map(|(_, visible)| *visible) == self.stamps.values().copied().max()
+    }
+
     /// Something that must change no answer.
     fn disturb(&mut self) -> Result<(), TestCaseError> {
         match self.choices.below(6) {
@@ -289,15 +360,21 @@ impl Run {
             }
             1 => {
                 let load = self.project.load(&[]);
-                prop_assert!(load.unchanged && load.units_published == 0, "{:?}", load);
+                prop_assert!(
+                    (load.unchanged || self.replaced_last()) && load.units_published == 0,
+                    "{:?}",
+                    load
+                );
             }
             2 => self.project = self.project.copy(),
             _ => {
                 self.project.lose_online();
                 let load = self.project.load(&[]);
-                prop_assert!(load.unchanged && load.units_recovered > 0, "{:?}", load);
+                prop_assert!(load.units_published == 0 && load.units_recovered > 0, "{:?}", load);
             }
         }
+        // A load behind a replacement leaves marks for what files hold beside the range.
+        self.high = self.high.max(self.project.journal("things").last_visible.unwrap());
         self.ask()
     }
 

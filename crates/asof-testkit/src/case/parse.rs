@@ -8,8 +8,8 @@ use asof_oracle::OracleValue;
 use super::literal::{read_answer, read_cell, read_instant};
 use super::table::{split_cells, split_comment};
 use super::{
-    Case, CaseCell, CaseError, CaseFeature, CaseKey, CaseLabel, CasePath, CaseRow, CaseView, Column,
-    Expectation, FeaturePlace,
+    Case, CaseCell, CaseError, CaseFeature, CaseKey, CaseLabel, CasePath, CaseReplacement, CaseRow, CaseView,
+    Column, Expectation, FeaturePlace,
 };
 
 /// Reads a case file. `name` is what it is called in messages.
@@ -99,6 +99,7 @@ fn read_view(section: &Section<'_>) -> Result<CaseView, CaseError> {
         keep: None,
         zone: None,
         created_named: false,
+        replacements: vec![],
         features: vec![],
         rows: vec![],
     };
@@ -116,9 +117,13 @@ fn read_view(section: &Section<'_>) -> Result<CaseView, CaseError> {
             Some(("zone", text)) => {
                 view.zone = Some((text.to_owned(), Zone::named(text).ok_or_else(|| wrong("no zone"))?));
             }
-            _ => return Err(wrong("a view takes entity=, ttl=, keep= and zone=")),
+            Some(("replace", text)) => {
+                view.replacements.push(read_replacement(text).map_err(|problem| wrong(&problem))?);
+            }
+            _ => return Err(wrong("a view takes entity=, ttl=, keep=, zone= and replace=")),
         }
     }
+    view.replacements.sort_by_key(|each| each.visible);
     let (header_line, header) = &section.table[0];
     let mut columns = Vec::new();
     for cell in header {
@@ -158,9 +163,28 @@ fn read_view(section: &Section<'_>) -> Result<CaseView, CaseError> {
     for (line, cells) in &section.table[1..] {
         let row = read_row(*line, cells, &columns, &view)
             .map_err(|problem| CaseError::Form { line: *line, problem })?;
+        let replaces = view.replacements.iter().find(|each| each.visible == row.visible);
+        if let (Some(range), Some(event)) = (replaces, row.event.instant())
+            && !(range.from <= event && event < range.until)
+        {
+            return form(*line, "the row is not in the range that is replaced when it becomes visible");
+        }
         view.rows.push(row);
     }
+    if let Some(without) =
+        view.replacements.iter().find(|each| !view.rows.iter().any(|row| row.visible == each.visible))
+    {
+        return form(line, format!("no row becomes visible with the replacement of {}", without.visible));
+    }
     Ok(view)
+}
+
+/// `FROM..UNTIL@VISIBLE`.
+fn read_replacement(text: &str) -> Result<CaseReplacement, String> {
+    let parts = text.split_once('@').and_then(|(range, at)| Some((range.split_once("..")?, at)));
+    let ((from, until), visible) = parts.ok_or("a replacement is FROM..UNTIL@VISIBLE")?;
+    let instant = |text| read_instant(text, &Zone::utc());
+    Ok(CaseReplacement { from: instant(from)?, until: instant(until)?, visible: instant(visible)? })
 }
 
 fn read_view_column(text: &str) -> Result<ViewColumn<'_>, String> {

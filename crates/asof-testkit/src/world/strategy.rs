@@ -35,6 +35,8 @@ pub struct Shape {
     /// Whether features are added between units, so that earlier rows hold fewer, and repeats in later units extend
     /// them. Otherwise every row holds every feature.
     pub added_features: bool,
+    /// Whether units behind the first may replace a range of events.
+    pub replaced_ranges: bool,
 }
 
 /// A small world: up to three keys with rows (and labels that ask for others, or for null), six instants, up to three
@@ -71,6 +73,11 @@ pub fn small_world(shape: Shape) -> impl Strategy<Value = World> {
             for row in &mut rows {
                 row.cells.truncate(units[row.unit].features_held);
             }
+            // A unit that replaces a range brings rows of that range and no others.
+            rows.retain(|row| {
+                let range = units[row.unit].replaces;
+                range.is_none_or(|(from, until)| from <= row.event && row.event < until)
+            });
             World { key_types, features, ttl, keep, units, rows, labels }
         })
 }
@@ -120,17 +127,30 @@ fn any_units(start: i64, features: usize, shape: Shape) -> impl Strategy<Value =
     let held_min = if shape.added_features { 1 } else { features };
     let steps = subsequence(STEPS_MICROS.to_vec(), 1..=UNITS_MAX);
     let held = proptest::collection::vec(held_min..=features, UNITS_MAX);
-    (steps, held).prop_map(move |(steps, mut held)| {
+    let range = proptest::option::weighted(0.6, any_range(start));
+    let ranges = proptest::collection::vec(range, UNITS_MAX);
+    (steps, held, ranges).prop_map(move |(steps, mut held, ranges)| {
         held.sort_unstable();
         steps
             .into_iter()
             .zip(held)
-            .map(|(step, features_held)| Unit {
+            .zip(ranges)
+            .enumerate()
+            .map(|(place, ((step, features_held), replaces))| Unit {
                 visible: Instant::from_micros_clamped(start + step),
                 features_held,
+                replaces: replaces.filter(|_| shape.replaced_ranges && place > 0),
             })
             .collect()
     })
+}
+
+/// A range between two instants of the world, or all of time.
+fn any_range(start: i64) -> impl Strategy<Value = (Instant, Instant)> {
+    let between = subsequence(STEPS_MICROS.to_vec(), 2).prop_map(move |ends| {
+        (Instant::from_micros_clamped(start + ends[0]), Instant::from_micros_clamped(start + ends[1]))
+    });
+    prop_oneof![3 => between, 1 => Just((Instant::MIN, Instant::MAX))]
 }
 
 /// Rows with a cell for every feature. Some are repeats of others in the same or another unit, some tie with others

@@ -11,7 +11,7 @@ const EVERY: [KnownAt; 3] = [KnownAt::Event, KnownAt::Created, KnownAt::Served];
 /// Goal: a seed draws the same world each time, and another seed another one.
 #[test]
 fn seeds_repeat() {
-    let shape = Shape { added_features: true };
+    let shape = Shape { added_features: true, replaced_ranges: true };
     let show = |seed| format!("{:?}", World::from_seed(seed, shape));
     assert_eq!(show(1), show(1));
     assert_ne!(show(1), show(2));
@@ -22,10 +22,12 @@ fn seeds_repeat() {
 #[test]
 fn worlds_are_wild() {
     let (mut statuses, mut ties, mut repeats, mut waiting, mut short) = ([0; 5], 0, 0, 0, 0);
-    let (mut null_keys, mut differ) = (0, 0);
+    let (mut null_keys, mut differ, mut replaced) = (0, 0, 0);
     for seed in 0..300 {
-        let world = World::from_seed(seed, Shape { added_features: seed % 2 == 0 });
+        let world =
+            World::from_seed(seed, Shape { added_features: seed % 2 == 0, replaced_ranges: seed % 3 == 0 });
         let types = world.types();
+        replaced += world.oracle_rows().iter().filter(|row| row.replaced.is_some()).count();
         for (place, row) in world.rows.iter().enumerate() {
             assert_eq!(row.cells.len(), world.units[row.unit].features_held);
             short += usize::from(row.cells.len() < types.len());
@@ -47,7 +49,7 @@ fn worlds_are_wild() {
             }
         }
     }
-    let seen = [ties, repeats, waiting, short, null_keys, differ];
+    let seen = [ties, repeats, waiting, short, null_keys, differ, replaced];
     assert!(seen.iter().all(|count| *count > 50), "{seen:?}");
     assert!(statuses.iter().all(|count| *count > 50), "{statuses:?}");
 }
@@ -58,7 +60,7 @@ proptest! {
     /// Goal: the order of rows and repeated rows never matter.
     #[test]
     fn order_and_repeats_never_matter(
-        world in small_world(Shape { added_features: true }),
+        world in small_world(Shape { added_features: true, replaced_ranges: true }),
         seed in any::<u64>(),
     ) {
         let mut other = world.clone();
@@ -77,7 +79,7 @@ proptest! {
 
     /// Goal: what `t` may not see never matters: without those rows every answer is the same.
     #[test]
-    fn what_is_unseen_never_matters(world in small_world(Shape { added_features: true })) {
+    fn what_is_unseen_never_matters(world in small_world(Shape { added_features: true, replaced_ranges: true })) {
         for label in &world.labels {
             for known_at in EVERY {
                 let mut seen = world.clone();
@@ -105,7 +107,7 @@ proptest! {
 
     /// Goal: statuses mean what they say: `include_expired` and defaults change values, never a status.
     #[test]
-    fn statuses_stay(world in small_world(Shape { added_features: true })) {
+    fn statuses_stay(world in small_world(Shape { added_features: true, replaced_ranges: true })) {
         for label in &world.labels {
             let plain = world.answer(label, KnownAt::Served, false);
             let expired = world.answer(label, KnownAt::Served, true);

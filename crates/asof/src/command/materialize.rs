@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use asof_model::Instant;
-use asof_store::materialize::{MaterializeReport, MaterializeRequest, Totals, ViewLoad};
+use asof_store::materialize::{MaterializeReport, MaterializeRequest, Mode, Totals, ViewLoad};
 use clap::Args;
 
 use crate::arguments::{Format, FormatOption, instant};
@@ -23,6 +23,9 @@ pub(crate) struct Materialize {
     /// Only rows whose event is before this instant
     #[arg(long, value_name = "T", value_parser = instant)]
     end: Option<Instant>,
+    /// Replace the rows of the range, or all, by those that the source holds now, as one commit
+    #[arg(long)]
+    replace: bool,
     /// How many views to load at a time. By default one for each core
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -36,6 +39,7 @@ impl Materialize {
             views: self.views.clone(),
             start: self.start,
             end: self.end,
+            mode: if self.replace { Mode::Replace } else { Mode::Add },
             jobs: self.jobs,
         };
         let mut session = everywhere.session("asof materialize").await?;
@@ -74,7 +78,11 @@ fn text(report: &MaterializeReport) -> String {
     ];
     let mut table = Table::new(&columns);
     for load in &report.views {
-        let state = if load.unchanged { "unchanged" } else { "loaded" };
+        let state = match (load.unchanged, load.replaced) {
+            (true, _) => "unchanged",
+            (false, true) => "replaced",
+            (false, false) => "loaded",
+        };
         table.row(cells(&load.view, state, &Totals::of(load)));
     }
     for failure in &report.failures {
@@ -111,6 +119,9 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
     let mut say = |text: String| all.push(format!("`{}`: {text}", load.view));
     if load.unchanged {
         say("nothing to do, these very files were loaded before".to_owned());
+    }
+    if load.rows_removed > 0 {
+        say(format!("{} served until now replaced", counted(load.rows_removed, "row")));
     }
     if load.files_known > 0 && !load.unchanged {
         say(format!("{} loaded before and not read again", counted(load.files_known, "file")));
