@@ -175,18 +175,20 @@ impl ViewJoin {
             for (set, candidates) in self.candidates.iter_mut().enumerate() {
                 let from = candidates.known_at.from_instant(event, created, visible);
                 let offered = match replaced {
-                    None => match self.labels.first_slot(group, from) {
-                        Some(slot) => candidates
-                            .offer(slot as Place, candidate, |a, b| ties.rank(a, b))
-                            .map(|won| won.then(|| touched.push((set, slot as Place))).unwrap_or_default()),
-                        None => Ok(()),
-                    },
+                    None => {
+                        let Some(slot) = self.labels.first_slot(group, from) else { continue };
+                        let offered = candidates.offer(slot as Place, candidate, |a, b| ties.rank(a, b));
+                        if let Ok(true) = offered {
+                            touched.push((set, slot as Place));
+                        }
+                        offered.map(|_| ())
+                    }
                     Some(until) if candidates.known_at == KnownAt::Served => {
                         let span = self.labels.slots_between(group, from, until.micros());
                         let won = |place| touched.push((set, place));
                         candidates.offer_span(span, candidate, |a, b| ties.rank(a, b), won)
                     }
-                    Some(_) => Ok(()),
+                    Some(_) => continue,
                 };
                 match offered {
                     Ok(()) => {}

@@ -4,8 +4,9 @@ use asof_model::{Cell, Instant, Value};
 
 use super::Harness;
 use super::world::{Choices, World, at};
+use crate::entry::StoredRow;
 use crate::error::OnlineError;
-use crate::store::{IncomingRow, Publication, UnitStamp};
+use crate::store::{EventRange, IncomingRow, Publication, Replaces, UnitStamp};
 
 /// Goal: a unit is folded once; the second time answers the first stamp and changes nothing, whatever it brings.
 pub fn same_unit_twice(harness: &impl Harness) {
@@ -216,4 +217,53 @@ pub fn replay_keeps_the_stamps(harness: &impl Harness) {
     let row = world.row_now(trips, b"k").unwrap();
     assert_eq!((world.number(&row), row.visible), (2, at(20)));
     assert!(world.publish(trips, "u4", 4, Vec::new()).visible >= at(1_000));
+}
+
+/// Goal: a replacement takes away the rows of its range that are in force or wait, and no others; brings its own and the
+/// restored ones; leaves no trace of a key without any; and names the keys that rest on a row of the range.
+pub fn replacements(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("trips@1");
+    let other = world.view("trips@2");
+    let row = |key: &[u8], event: i64, number: i64| world.row(key, at(event), at(event), number);
+    let years = 1_000_000_000;
+    world.publish(other, "u0", 1, vec![row(b"a", -50, 7)]);
+    world.publish(
+        view,
+        "u1",
+        1,
+        vec![
+            row(b"a", -90, 1), // beaten, so the store forgets it
+            row(b"a", -50, 2),
+            row(b"b", -50, 3),
+            row(b"c", -10, 4), // behind the range
+            row(b"c", -50, 5),
+            row(b"d", -90, 6),                      // before the range, and in force
+            world.row(b"d", at(-50), at(years), 8), // in the range, and waits
+            row(b"e", -50, 9),
+        ],
+    );
+    let events = EventRange { from: at(-60), until: Some(at(-40)) };
+    let resting = |after: Option<&[u8]>, limit| {
+        world.harness.wait(world.store.keys_resting_in(view, events, after, limit)).expect("keys")
+    };
+    assert_eq!(resting(None, 9), [b"a".to_vec(), b"b".to_vec(), b"e".to_vec()]);
+    assert_eq!(resting(Some(b"a"), 1), [b"b".to_vec()]);
+
+    let IncomingRow { key, event, created, row: bytes } = row(b"a", -90, 1);
+    let visible = world.row_now(view, b"c").unwrap().visible;
+    let restored = StoredRow { event, created, visible, position: 1, row: bytes };
+    let replaces = Some(Replaces { events, restored: vec![(key, restored)] });
+    let rows = vec![row(b"e", -55, 10), row(b"f", -45, 11)];
+    let published = world.try_publish(Publication { replaces, ..world.unit(view, "r1", 2, rows) }).unwrap();
+    assert_eq!((published.rows_removed, published.rows_added), (4, 2));
+    let number = |key: &[u8]| world.number_now(view, key);
+    let found = [&b"a"[..], b"b", b"c", b"d", b"e", b"f"].map(number);
+    assert_eq!(found, [Some(1), None, Some(4), Some(6), Some(10), Some(11)]);
+    assert_eq!(world.number_now(other, b"a"), Some(7), "another view has nothing to do with it");
+    let keys = world.harness.wait(world.store.keys(view, None, 9)).expect("keys");
+    assert_eq!(keys, [b"a", b"c", b"d", b"e", b"f"].map(|key| key.to_vec()));
+    assert_eq!(world.row_now(view, b"a").unwrap().position, 1, "it is the row of old");
+    world.clock.set(at(years + 1));
+    assert_eq!(world.number_now(view, b"d"), Some(6), "what waited is gone too");
 }

@@ -9,7 +9,7 @@ use std::time::Instant as Watch;
 use asof_model::{Instant, KnownAt, Value, ValueType};
 use asof_oracle::OracleValue;
 use asof_store::Progress;
-use asof_store::materialize::MaterializeRequest;
+use asof_store::materialize::{MaterializeRequest, Mode};
 
 use crate::project::{Ask, Project, START, answers, at, features, int_keys};
 use crate::tables::{Carrier, Column};
@@ -20,6 +20,8 @@ const PROJECT: &str = "ASOF_TEST_KILLED_PROJECT";
 const DEATH: &str = "ASOF_TEST_DEATH_AFTER_BATCHES";
 /// Tells the child to compact, not to load.
 const COMPACTS: &str = "ASOF_TEST_COMPACTS";
+/// Tells the child to replace the range from this instant on.
+const REPLACES: &str = "ASOF_TEST_REPLACES_FROM";
 /// Batches of 16,384 rows that fill a unit of 100,000.
 const FIRST_UNIT_BATCHES: i64 = 7;
 /// Rows of the source: a few units of each view.
@@ -147,6 +149,55 @@ fn killed_compactions_change_nothing() {
     assert!(same_as_history(&mut project));
 }
 
+/// Goal: a replacement of several units that is killed at random instants is there whole or not at all, online and in
+/// history; once it is through, the answers are those of one that was never killed, also after the online store is lost.
+#[test]
+fn killed_replacements_are_whole() {
+    let mut project = prepared();
+    assert!(run(&project).wait().unwrap().success());
+    let keys: Vec<i64> = (-5..KEYS + 5).step_by(7).collect();
+    let times = ["2024-01-01T01:30:00Z", "2024-01-01T04:00:00Z", START].map(at);
+    let state = |project: &mut Project| {
+        let online = get(project, "trips:*", &keys);
+        let sets = [KnownAt::Event, KnownAt::Created]
+            .map(|known_at| train(project, "trips:*", &keys, &times, known_at));
+        (online, sets)
+    };
+    let old = state(&mut project);
+    // Rows of other values from two hours on, and none for most of the keys: they fall back on what was before.
+    project.write_table(
+        "data/rows/all",
+        &rows((0..ROWS).filter(|row| row % 7 == 0), 1_000_000),
+        Carrier::Typed,
+    );
+    let replaces = [(REPLACES, "2024-01-01T02:00:00Z")];
+    let mut never = project.copy();
+    never.close();
+    let started = Watch::now();
+    assert!(run_as(&never, &replaces).wait().unwrap().success());
+    let whole = started.elapsed();
+    let new = state(&mut never);
+    assert!(old != new);
+    let mut seed = 11_u64;
+    for _ in 0..KILLS {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut child = run_as(&project, &replaces);
+        std::thread::sleep(whole.mul_f64(0.3 + 0.7 * (seed >> 40) as f64 / 16_777_216.0));
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert!(same_as_history(&mut project));
+        let found = state(&mut project);
+        assert!(found == old || found == new, "a replacement is there in part");
+    }
+    assert!(run_as(&project, &replaces).wait().unwrap().success());
+    assert!(state(&mut project) == new);
+    assert!(run_as(&project, &[(COMPACTS, "1")]).wait().unwrap().success());
+    project.lose_online();
+    assert!(run_as(&project, &replaces).wait().unwrap().success());
+    assert!(state(&mut project) == new, "the rebuilt online store answers otherwise");
+    same_as_history(&mut project);
+}
+
 /// Not a test: what the child process runs.
 #[test]
 fn child_that_may_be_killed() {
@@ -160,7 +211,9 @@ fn child_that_may_be_killed() {
         return;
     }
     let views = if batches == i64::MAX { Vec::new() } else { vec!["trips".to_owned()] };
-    let request = MaterializeRequest { views, ..MaterializeRequest::default() };
+    let start = std::env::var(REPLACES).ok().map(|start| at(&start));
+    let mode = if start.is_some() { Mode::Replace } else { Mode::Add };
+    let request = MaterializeRequest { views, start, mode, ..MaterializeRequest::default() };
     let death = DeathAfter(AtomicI64::new(batches));
     let report = runtime.block_on(Box::pin(store.materialize(&request, &death))).unwrap();
     assert_eq!(report.failures, []);
@@ -197,36 +250,41 @@ fn run_as(project: &Project, told: &[(&str, &str)]) -> Child {
 
 fn prepared() -> Project {
     let mut project = Project::new(DEFINITIONS);
+    project.write_table("data/rows/all", &rows(0..ROWS, 0), Carrier::Typed);
+    project.apply();
+    project.close();
+    project
+}
+
+/// A table of these rows, with so much added to their values.
+fn rows(rows: impl Iterator<Item = i64>, more: i64) -> [Column; 6] {
+    let rows: Vec<i64> = rows.collect();
+    let rows = || rows.iter().copied();
     let begin = at("2024-01-01T00:00:00Z").micros();
     let second = 1_000_000;
-    let rows = || 0..ROWS;
     // Rows of one key lie far apart in the file, and a later row may be the older fact.
     let event = |row: i64| Instant::from_micros_clamped(begin + (row * 7_919 % ROWS) * second / 10);
     let created = |row: i64| Instant::from_micros_clamped(event(row).micros() + (row % 5) * second);
-    let columns = [
+    [
         Column::ints("driver", rows().map(|row| row * 31 % KEYS)),
         Column::instants("event_timestamp", rows().map(event)),
         Column::instants("created_timestamp", rows().map(created)),
         Column::values(
             "trips",
             ValueType::Int64,
-            rows().map(|row| (row % 11 != 0).then_some(Value::Int64(row))),
+            rows().map(|row| (row % 11 != 0).then_some(Value::Int64(row + more))),
         ),
         Column::values(
             "name",
             ValueType::String,
-            rows().map(|row| Some(Value::String(format!("row {row}")))),
+            rows().map(|row| Some(Value::String(format!("row {}", row + more)))),
         ),
         Column::values(
             "rating",
             ValueType::Float64,
             rows().map(|row| Some(Value::float64(row as f64 / 3.0))),
         ),
-    ];
-    project.write_table("data/rows/all", &columns, Carrier::Typed);
-    project.apply();
-    project.close();
-    project
+    ]
 }
 
 /// Asks the online store long after the last stamp.
