@@ -12,6 +12,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use asof_engine::EngineError;
 use asof_engine::columns::{CREATED, EVENT, KeyColumns, UNIT};
+use asof_engine::join::UnitFacts;
 use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
 use asof_model::{EncodedKey, Instant};
@@ -129,7 +130,9 @@ async fn cut_history(
             let unit = journal.units.number(row.unit).map(|unit| journal.units.facts(unit));
             let in_force =
                 |visible: Instant| row.event.max(row.created).max(visible.micros()) <= cut.micros();
-            if unit.is_some_and(|unit| in_force(unit.visible)) {
+            // A row that was replaced hides nothing, for not every rule sees it.
+            let hides = |unit: &UnitFacts| in_force(unit.visible) && unit.replaced_at(row.event).is_none();
+            if unit.is_some_and(hides) {
                 let instants = (row.event, row.created);
                 let known = newest.entry(row.key.clone()).or_insert(instants);
                 *known = instants.max(*known);

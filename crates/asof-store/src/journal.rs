@@ -41,6 +41,8 @@ pub enum Note {
         bulk: Vec<(i64, i64)>,
         /// The units in history that hold its rows.
         units: Vec<String>,
+        /// How many rows they hold.
+        rows: u64,
         /// A hash of what was read, and how.
         inputs: String,
     },
@@ -147,7 +149,7 @@ impl ViewJournal {
                     units.add(&entry.unit, facts(entry.visible, *features, bulk));
                 }
                 Note::Staged { .. } => {}
-                Note::Replace { features, from, until, bulk, units: names, inputs } => {
+                Note::Replace { features, from, until, bulk, units: names, inputs, rows: _ } => {
                     let range = Interval { from: *from, until: *until };
                     units.replace(Replaced { range, visible: entry.visible });
                     for name in names {

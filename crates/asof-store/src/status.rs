@@ -244,7 +244,12 @@ fn last_run(entries: &[JournalEntry]) -> Result<Option<LastRun>, StoreError> {
                 last = Some(LastRun { at: entry.visible.to_string(), from, until, rows });
                 rows = 0;
             }
-            Note::Files { .. } => {}
+            Note::Replace { from, until, rows: brought, .. } => {
+                let (from, until) = range(from, until);
+                last = Some(LastRun { at: entry.visible.to_string(), from, until, rows: brought });
+                rows = 0;
+            }
+            Note::Staged { .. } | Note::Files { .. } => {}
         }
     }
     Ok(last)

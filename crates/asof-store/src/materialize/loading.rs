@@ -18,12 +18,14 @@ pub struct Staged {
     pub rows: Gathered,
     /// The units that hold them.
     pub units: Vec<String>,
+    /// How many rows those hold.
+    pub rows_held: u64,
 }
 
 impl Staged {
     /// Nothing yet. `at`: an instant that is not after the stamp to come.
     pub fn new(at: Instant) -> Self {
-        Self { rows: Gathered::new(at), units: Vec::new() }
+        Self { rows: Gathered::new(at), units: Vec::new(), rows_held: 0 }
     }
 }
 
@@ -126,6 +128,7 @@ impl Loading<'_, '_> {
         let outcome = match &mut self.staged {
             None => self.target.publish_unit(&unit, rows, &self.note, pack.record()).await?,
             Some(staged) => {
+                staged.rows_held += rows.len() as u64;
                 let outcome = self.target.stage_unit(&unit, rows, pack.record(), &mut staged.rows).await?;
                 staged.units.push(unit);
                 outcome

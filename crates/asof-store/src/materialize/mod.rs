@@ -135,6 +135,9 @@ impl Store {
         let what = format!("source `{}`", source.name);
         let at = self.project().location(source)?;
         let replacing = request.mode == Mode::Replace;
+        if replacing {
+            target.refuse_cut(range)?;
+        }
         let unread = |hash: &str| match replacing {
             true => vec![range],
             false => journal.unread(hash, target.semantic_hash(), range),
@@ -144,8 +147,7 @@ impl Store {
             Admission::new(source, &keys, &view.features, instant(range.from), until)
         };
         let columns = admit(range);
-        let inputs =
-            Inputs::read(&what, &at, source.format, self.objects(), columns.columns(), unread)?;
+        let inputs = Inputs::read(&what, &at, source.format, self.objects(), columns.columns(), unread)?;
         (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
         let features = view.features.len();
         let digest = target.replacement_inputs(range, &inputs.packs);
@@ -190,10 +192,11 @@ impl Store {
             loaded?;
             match staged {
                 None => target.mark(&Note::Load { features, from: range.from, until: range.until }).await?,
-                Some(Staged { rows, units }) => {
+                Some(Staged { rows, units, rows_held }) => {
                     let Interval { from, until } = range;
                     let bulk = journal.uncovered(range, features);
-                    let note = Note::Replace { features, from, until, bulk, units, inputs: digest };
+                    let note =
+                        Note::Replace { features, from, until, bulk, units, rows: rows_held, inputs: digest };
                     let name = target.replacement_name(&note, &generation);
                     let position = target.table.version();
                     let replacement = Replacement { name, range, note, position, rows };

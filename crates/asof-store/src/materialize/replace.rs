@@ -112,6 +112,25 @@ impl KeyRows {
 }
 
 impl Target<'_> {
+    /// Refuses a range whose replacement might need rows that `history_keep` has cut: of what lies before the cut only the
+    /// row in force there is left, and without it nothing would stand where an older row did.
+    pub(super) fn refuse_cut(&self, range: Interval) -> Result<(), StoreError> {
+        match self.table.cut()? {
+            Some(cut) if Instant::MIN.micros() < range.from && range.from <= cut.micros() => {
+                Err(StoreError::Request {
+                    message: format!(
+                        "history before {cut} was cut, as `history_keep` says, so what stood there is not known"
+                    ),
+                    hint: Some(
+                        "replace a range that begins later, or without `--start` all that there is"
+                            .to_owned(),
+                    ),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The hash by which a replacement with the same files is known.
     pub(super) fn replacement_inputs(&self, range: Interval, packs: &[Pack]) -> String {
         let mut hasher = blake3::Hasher::new();
