@@ -1,0 +1,99 @@
+//! An expression, ready to be evaluated.
+
+use std::fmt;
+
+use asof_model::{Cell, Instant, ValueType};
+use sqlparser::ast::Expr;
+
+use crate::display::Canonical;
+use crate::error::ExpressionError;
+use crate::node::Node;
+use crate::parse;
+use crate::row::{self, Row};
+use crate::scope::Scope;
+use crate::typing;
+
+/// A row-wise expression with its types: a function of the columns it reads and of `t`, and of nothing else.
+///
+/// It is total: every row has a value, null or ERROR, whatever the other rows hold (SEMANTICS 5). It prints as its
+/// canonical text, which is the same for spellings that differ in spaces, letter case or parentheses only.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    pub(crate) root: Node,
+    names: Vec<String>,
+    types: Vec<ValueType>,
+    reads_t: bool,
+}
+
+impl Expression {
+    /// Reads the text of one expression over the columns of `scope`.
+    ///
+    /// # Errors
+    /// [`ExpressionError`] with the place in the text: syntax, unknown names, types that do not go together, functions
+    /// whose results would not depend on the row alone.
+    pub fn parse(text: &str, scope: &Scope) -> Result<Self, ExpressionError> {
+        let expr = parse::expression(text)?;
+        Self::from_sql(&expr, text, scope)
+    }
+
+    /// The same from the SQL syntax of an expression that is a part of `text`, to which places refer. Whoever parses
+    /// such a text bounds it first with [`crate::check_bounds`].
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn from_sql(expr: &Expr, text: &str, scope: &Scope) -> Result<Self, ExpressionError> {
+        let (root, columns) = typing::typed(expr, text, scope)?;
+        Ok(Self::new(root, columns))
+    }
+
+    fn new(root: Node, columns: Vec<(String, ValueType)>) -> Self {
+        let reads_t = root.reads_request_timestamp();
+        let (names, types) = columns.into_iter().unzip();
+        Self { root, names, types, reads_t }
+    }
+
+    /// The type of its values.
+    pub fn value_type(&self) -> ValueType {
+        self.root.value_type
+    }
+
+    /// The columns that it reads, in order of first use: also the order of the inputs of an evaluation.
+    pub fn columns(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The types of [`Expression::columns`].
+    pub fn column_types(&self) -> &[ValueType] {
+        &self.types
+    }
+
+    /// Whether a row can be ERROR although nothing that it reads is. False is certain.
+    pub fn can_fail(&self) -> bool {
+        self.root.can_fail
+    }
+
+    /// Whether it asks for `t`.
+    pub fn uses_request_timestamp(&self) -> bool {
+        self.reads_t
+    }
+
+    /// The same expression with values of type `to`: unchanged, or widened where nothing is lost. `None` where that
+    /// takes a cast, which is the user's to write.
+    pub fn widened_to(mut self, to: ValueType) -> Option<Self> {
+        self.root = typing::literal::widened(self.root, to)?;
+        Some(self)
+    }
+
+    /// The result in one row. `cells` are those of [`Expression::columns`], and `t` is the instant of the request,
+    /// which only `request_timestamp()` reads. A missing cell, or one of another type, is ERROR.
+    pub fn evaluate_row(&self, cells: &[Cell], t: Instant) -> Cell {
+        row::evaluate(&self.root, &Row { cells, request_timestamp: t }).into_cell()
+    }
+}
+
+/// The canonical text.
+impl fmt::Display for Expression {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Canonical { node: &self.root, columns: &self.names }.fmt(out)
+    }
+}
