@@ -18,14 +18,18 @@ pub(crate) fn exists(from: ValueType, to: ValueType) -> bool {
     match (from, to) {
         (a, b) if a == b => true,
         (Text, _) | (_, Text) | (Json, _) => true,
-        (Int32 | Int64 | Float32 | Float64 | Decimal(_), Int32 | Int64 | Float32 | Float64 | Decimal(_)) => true,
+        (Int32 | Int64 | Float32 | Float64 | Decimal(_), Int32 | Int64 | Float32 | Float64 | Decimal(_)) => {
+            true
+        }
         (Bool, Int32 | Int64) | (Int32 | Int64, Bool) => true,
         (Timestamp, Date) | (Date, Timestamp) => true,
         (Uuid, Bytes) | (Bytes, Uuid) => true,
         (List(from), List(to)) | (Map(from), Map(to)) => exists(from.into(), to.into()),
         (Embedding(_), List(to)) => exists(Float32, to.into()),
         (List(from), Embedding(_)) => exists(from.into(), Float32),
-        (Int32 | Int64 | Float32 | Float64 | Decimal(_) | Bool | List(_) | Map(_) | Embedding(_), Json) => true,
+        (Int32 | Int64 | Float32 | Float64 | Decimal(_) | Bool | List(_) | Map(_) | Embedding(_), Json) => {
+            true
+        }
         (Timestamp | Date | Uuid | Bytes, Json) => true,
         _ => false,
     }
@@ -37,7 +41,9 @@ pub(crate) fn can_fail(from: ValueType, to: ValueType) -> bool {
     match (from, to) {
         (from, to) if from == to => false,
         (_, ValueType::String | Json) => matches!(from, ValueType::String),
-        (Bool, Int32 | Int64) | (ValueType::Timestamp, ValueType::Date) | (ValueType::Uuid, ValueType::Bytes) => false,
+        (Bool, Int32 | Int64)
+        | (ValueType::Timestamp, ValueType::Date)
+        | (ValueType::Uuid, ValueType::Bytes) => false,
         (Int32 | Int64 | Float32 | Float64 | ValueType::Decimal(_), Float32 | Float64) => false,
         (List(from), List(to)) | (Map(from), Map(to)) => can_fail(from.into(), to.into()),
         (ValueType::Embedding(_), List(to)) => can_fail(Float32, to.into()),
@@ -64,7 +70,9 @@ pub(crate) fn cast(value: &Value, to: ValueType) -> Outcome {
         (Value::Bool(v), ValueType::Int64) => Ok(Some(Value::Int64(i64::from(*v)))),
         (Value::Timestamp(v), ValueType::Date) => Ok(Some(Value::Date(v.day()))),
         (Value::Uuid(v), ValueType::Bytes) => Ok(Some(Value::Bytes(v.as_bytes().to_vec()))),
-        (Value::List(items), ValueType::List(of)) => items_as(items, of.into()).map(|list| Some(Value::List(list))),
+        (Value::List(items), ValueType::List(of)) => {
+            items_as(items, of.into()).map(|list| Some(Value::List(list)))
+        }
         (Value::Map(members), ValueType::Map(of)) => {
             let members = members.iter().map(|(key, value)| {
                 Ok((key.clone(), value.as_ref().map(|value| cast(value, of.into())).transpose()?.flatten()))
@@ -132,7 +140,10 @@ fn decimal(v: Decimal, to: ValueType) -> Outcome {
 }
 
 fn items_as(items: &[Option<Value>], to: ValueType) -> Result<Vec<Option<Value>>, Failed> {
-    items.iter().map(|item| item.as_ref().map(|item| cast(item, to)).transpose().map(Option::flatten)).collect()
+    items
+        .iter()
+        .map(|item| item.as_ref().map(|item| cast(item, to)).transpose().map(Option::flatten))
+        .collect()
 }
 
 /// The value as canonical JSON: numbers and booleans as such, NaN and infinities as null, everything else as text.

@@ -99,7 +99,9 @@ fn write(out: &mut fmt::Formatter<'_>, node: &Node, columns: &[String]) -> fmt::
                 write_infix(out, &format!(" {name} "), arguments, columns)
             }
             ("is distinct from", [_, _]) => write_infix(out, " is distinct from ", arguments, columns),
-            ("like" | "ilike", [_, _]) => write_infix(out, &format!(" {} ", function.name), arguments, columns),
+            ("like" | "ilike", [_, _]) => {
+                write_infix(out, &format!(" {} ", function.name), arguments, columns)
+            }
             ("like" | "ilike", [value, pattern, escape]) => {
                 out.write_str("(")?;
                 write(out, value, columns)?;
@@ -120,7 +122,12 @@ fn write_prefix(out: &mut fmt::Formatter<'_>, sign: &str, operand: &Node, column
     out.write_str(")")
 }
 
-fn write_call(out: &mut fmt::Formatter<'_>, name: &str, arguments: &[Node], columns: &[String]) -> fmt::Result {
+fn write_call(
+    out: &mut fmt::Formatter<'_>,
+    name: &str,
+    arguments: &[Node],
+    columns: &[String],
+) -> fmt::Result {
     write!(out, "{name}(")?;
     write_list(out, ", ", arguments, columns)?;
     out.write_str(")")
@@ -132,7 +139,12 @@ fn write_infix(out: &mut fmt::Formatter<'_>, sign: &str, parts: &[Node], columns
     out.write_str(")")
 }
 
-fn write_list(out: &mut fmt::Formatter<'_>, between: &str, parts: &[Node], columns: &[String]) -> fmt::Result {
+fn write_list(
+    out: &mut fmt::Formatter<'_>,
+    between: &str,
+    parts: &[Node],
+    columns: &[String],
+) -> fmt::Result {
     for (place, part) in parts.iter().enumerate() {
         if place > 0 {
             out.write_str(between)?;

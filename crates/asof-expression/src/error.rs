@@ -22,7 +22,7 @@ pub struct Place {
 #[error("{problem}")]
 pub struct ExpressionError {
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// Where, if it stands in one place.
     pub place: Option<Place>,
     /// What to do. One sentence.
@@ -139,6 +139,10 @@ pub enum Problem {
 }
 
 impl ExpressionError {
+    pub(crate) fn new(problem: Problem, place: Option<Place>, hint: Option<String>) -> Self {
+        Self { problem: Box::new(problem), place, hint }
+    }
+
     /// The problem, its place and its hint as one line: `line 1, column 5: ...; did you mean ...`.
     pub fn sentence(&self) -> String {
         let mut text = String::new();
@@ -156,7 +160,7 @@ impl ExpressionError {
 
 impl Explain for ExpressionError {
     fn kind(&self) -> Kind {
-        match self.problem {
+        match *self.problem {
             Problem::Inputs(_) => Kind::Corrupt,
             _ => Kind::Invalid,
         }

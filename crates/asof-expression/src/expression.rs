@@ -7,6 +7,7 @@ use sqlparser::ast::Expr;
 
 use crate::display::Canonical;
 use crate::error::ExpressionError;
+use crate::limits::READING_STACK_BYTES;
 use crate::node::Node;
 use crate::parse;
 use crate::row::{self, Row};
@@ -32,8 +33,10 @@ impl Expression {
     /// [`ExpressionError`] with the place in the text: syntax, unknown names, types that do not go together, functions
     /// whose results would not depend on the row alone.
     pub fn parse(text: &str, scope: &Scope) -> Result<Self, ExpressionError> {
-        let expr = parse::expression(text)?;
-        Self::from_sql(&expr, text, scope)
+        on_large_stack(|| {
+            let expr = parse::expression(text)?;
+            Self::from_sql(&expr, text, scope)
+        })
     }
 
     /// The same from the SQL syntax of an expression that is a part of `text`, to which places refer. Whoever parses
@@ -42,7 +45,7 @@ impl Expression {
     /// # Errors
     /// As [`Expression::parse`].
     pub fn from_sql(expr: &Expr, text: &str, scope: &Scope) -> Result<Self, ExpressionError> {
-        let (root, columns) = typing::typed(expr, text, scope)?;
+        let (root, columns) = on_large_stack(|| typing::typed(expr, text, scope))?;
         Ok(Self::new(root, columns))
     }
 
@@ -89,6 +92,11 @@ impl Expression {
     pub fn evaluate_row(&self, cells: &[Cell], t: Instant) -> Cell {
         row::evaluate(&self.root, &Row { cells, request_timestamp: t }).into_cell()
     }
+}
+
+/// Syntax is as deep as its text has operators, and is walked and dropped level by level.
+fn on_large_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(READING_STACK_BYTES / 2, READING_STACK_BYTES, work)
 }
 
 /// The canonical text.

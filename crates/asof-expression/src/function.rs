@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use asof_model::{Instant, Value, ValueType};
+use asof_model::{Instant, Value};
 
 use crate::arithmetic::Arithmetic;
 use crate::node::Node;
@@ -55,20 +55,12 @@ pub(crate) enum Body {
 /// A function made for one call.
 pub(crate) struct Built {
     pub row: RowFunction,
-    /// Where it differs from what the signature says.
-    pub value_type: Option<ValueType>,
 }
 
 impl Built {
     /// A function that is given no nulls.
     pub fn new(row: impl Fn(&Args<'_>) -> Outcome + Send + Sync + 'static) -> Self {
-        Self { row: RowFunction::strict(row), value_type: None }
-    }
-
-    /// The same with a result type that the signature could not name.
-    pub fn giving(mut self, value_type: ValueType) -> Self {
-        self.value_type = Some(value_type);
-        self
+        Self { row: RowFunction::strict(row) }
     }
 }
 

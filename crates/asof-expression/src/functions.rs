@@ -57,11 +57,13 @@ pub(crate) fn signatures(function: &Function) -> &'static [Signature] {
 
 /// The names that can be called.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    BY_NAME.iter().filter(|(name, entry)| {
-        let called = format!("{name}(");
-        entry.function.signatures.iter().any(|text| text.starts_with('(') || text.starts_with(&called))
-    })
-    .map(|(name, _)| *name)
+    BY_NAME
+        .iter()
+        .filter(|(name, entry)| {
+            let called = format!("{name}(");
+            entry.function.signatures.iter().any(|text| text.starts_with('(') || text.starts_with(&called))
+        })
+        .map(|(name, _)| *name)
 }
 
 /// What is said where somebody reaches for a function over many rows.
@@ -79,8 +81,15 @@ pub(crate) enum Meaning {
 /// Names that SQL users reach for and that can't be had: what is volatile, and what needs more than a row.
 pub(crate) fn meaning(name: &str) -> Meaning {
     match name {
-        "now" | "current_timestamp" | "localtimestamp" | "transaction_timestamp" | "statement_timestamp"
-        | "clock_timestamp" | "sysdate" | "getdate" | "unix_timestamp" => Meaning::Refused {
+        "now"
+        | "current_timestamp"
+        | "localtimestamp"
+        | "transaction_timestamp"
+        | "statement_timestamp"
+        | "clock_timestamp"
+        | "sysdate"
+        | "getdate"
+        | "unix_timestamp" => Meaning::Refused {
             reason: "it depends on when it is run, so training and serving would differ",
             hint: Some("write `request_timestamp()` for the instant of the request"),
         },
@@ -105,10 +114,37 @@ pub(crate) fn meaning(name: &str) -> Meaning {
             reason: "it depends on who runs it and where, so training and serving would differ",
             hint: None,
         },
-        "sum" | "count" | "avg" | "mean" | "min" | "max" | "median" | "stddev" | "stddev_pop" | "stddev_samp"
-        | "variance" | "var_pop" | "var_samp" | "array_agg" | "string_agg" | "count_if" | "any_value"
-        | "approx_distinct" | "approx_count_distinct" | "bool_and" | "bool_or" | "first_value" | "last_value"
-        | "row_number" | "rank" | "dense_rank" | "lag" | "lead" | "ntile" | "unnest" | "generate_series" => {
+        "sum"
+        | "count"
+        | "avg"
+        | "mean"
+        | "min"
+        | "max"
+        | "median"
+        | "stddev"
+        | "stddev_pop"
+        | "stddev_samp"
+        | "variance"
+        | "var_pop"
+        | "var_samp"
+        | "array_agg"
+        | "string_agg"
+        | "count_if"
+        | "any_value"
+        | "approx_distinct"
+        | "approx_count_distinct"
+        | "bool_and"
+        | "bool_or"
+        | "first_value"
+        | "last_value"
+        | "row_number"
+        | "rank"
+        | "dense_rank"
+        | "lag"
+        | "lead"
+        | "ntile"
+        | "unnest"
+        | "generate_series" => {
             Meaning::Refused { reason: "it needs more than one row", hint: Some(NOT_ROW_WISE_HINT) }
         }
         _ => Meaning::Unknown,

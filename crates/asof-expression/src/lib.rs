@@ -12,6 +12,7 @@
 
 mod arithmetic;
 mod cast;
+mod dialect;
 mod display;
 mod error;
 mod expression;
@@ -27,9 +28,12 @@ mod row;
 mod scope;
 mod signature;
 mod typing;
+mod vector;
 mod widen;
 
+pub use dialect::SqlDialect;
 pub use error::{ExpressionError, Place, Problem};
 pub use expression::Expression;
-pub use parse::{check_bounds, dialect};
+pub use parse::check_bounds;
 pub use scope::Scope;
+pub use vector::{Column, RequestTimestamps};

@@ -13,6 +13,13 @@ pub const DEPTH_MAX: usize = 128;
 /// The most levels of parentheses and calls that the SQL parser follows.
 pub(crate) const PARSER_DEPTH_MAX: usize = 256;
 
+/// The stack on which texts are read and typed, in bytes: enough for the deepest syntax that [`TOKENS_MAX`] allows. It is
+/// taken anew where the thread has less left.
+pub const READING_STACK_BYTES: usize = 32 * 1024 * 1024;
+
+/// The most steps that the parser takes for one text, each an operand that it tries to read.
+pub const PARSER_STEPS_MAX: usize = 200_000;
+
 /// The longest text that a function which lengthens its input may give, in bytes: `repeat`, `lpad`, `rpad`,
 /// `replace`, `regexp_replace`. Longer is ERROR.
 pub const GROWN_TEXT_BYTES_MAX: usize = 1024 * 1024;

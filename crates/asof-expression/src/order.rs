@@ -64,14 +64,18 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
         // Canonical floats have one zero and one NaN, a positive one: the greatest of the total order.
         (Value::Float32(a), Value::Float32(b)) => a.total_cmp(b),
         (Value::Float64(a), Value::Float64(b)) => a.total_cmp(b),
-        (Value::String(a), Value::String(b)) | (Value::Json(a), Value::Json(b)) => a.as_bytes().cmp(b.as_bytes()),
+        (Value::String(a), Value::String(b)) | (Value::Json(a), Value::Json(b)) => {
+            a.as_bytes().cmp(b.as_bytes())
+        }
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
         (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
         (Value::Timestamp(a), Value::Timestamp(b)) => a.cmp(b),
         (Value::Date(a), Value::Date(b)) => a.cmp(b),
         (Value::Decimal(a), Value::Decimal(b)) => a.units.cmp(&b.units),
         (Value::Uuid(a), Value::Uuid(b)) => a.as_bytes().cmp(b.as_bytes()),
-        (Value::List(a), Value::List(b)) => compare_all(a, b, |a, b| compare_nulls_last(a.as_ref(), b.as_ref())),
+        (Value::List(a), Value::List(b)) => {
+            compare_all(a, b, |a, b| compare_nulls_last(a.as_ref(), b.as_ref()))
+        }
         (Value::Map(a), Value::Map(b)) => compare_all(a, b, |(a, x), (b, y)| {
             a.as_bytes().cmp(b.as_bytes()).then_with(|| compare_nulls_last(x.as_ref(), y.as_ref()))
         }),

@@ -2,17 +2,12 @@
 
 use asof_model::name;
 use sqlparser::ast::Expr;
-use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
+use crate::dialect::SqlDialect;
 use crate::error::{ExpressionError, Place, Problem};
-use crate::limits::{PARSER_DEPTH_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
-
-/// The dialect of SQL in which expressions are written.
-pub fn dialect() -> GenericDialect {
-    GenericDialect {}
-}
+use crate::limits::{DEPTH_MAX, PARSER_DEPTH_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
 
 /// Checks that a text keeps the bounds of [`crate::limits`], so that parsing it takes bounded stack: for whoever
 /// parses whole SQL statements and hands their expressions on.
@@ -28,32 +23,35 @@ pub(crate) fn expression(text: &str) -> Result<Expr, ExpressionError> {
     let tokens = tokens(text)?;
     let end = tokens.iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
     let end = end.map_or(Span::empty(), |token| token.span);
-    let dialect = dialect();
+    let dialect = SqlDialect::new();
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH_MAX).with_tokens_with_locations(tokens);
-    let expr = parser.parse_expr().map_err(|error| parser_error(text, error, end))?;
+    let expr = match parser.parse_expr() {
+        Ok(expr) => expr,
+        Err(_) if dialect.is_exhausted() => return Err(too_deep()),
+        Err(error) => return Err(parser_error(text, error, end)),
+    };
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
         let problem = Problem::Syntax(format!("`{}` is not expected here", rest.token));
         let hint = word_hint(&rest);
-        return Err(ExpressionError { problem, place: place(text, rest.span), hint });
+        return Err(ExpressionError::new(problem, place(text, rest.span), hint));
     }
     Ok(expr)
 }
 
 fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, ExpressionError> {
-    let too_long = |what, found, most| ExpressionError {
-        problem: Problem::TooLong { what, found, most },
-        place: None,
-        hint: Some("split it: a transform of the source can compute a part".to_owned()),
+    let too_long = |what, found, most| {
+        let hint = "split it: a transform of the source can compute a part";
+        ExpressionError::new(Problem::TooLong { what, found, most }, None, Some(hint.to_owned()))
     };
     if text.len() > TEXT_BYTES_MAX {
         return Err(too_long("bytes", text.len(), TEXT_BYTES_MAX));
     }
-    let dialect = dialect();
+    let dialect = SqlDialect::new();
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| {
         let problem = Problem::Syntax(lower_first(&error.message));
-        ExpressionError { problem, place: place(text, Span::new(error.location, error.location)), hint: None }
+        ExpressionError::new(problem, place(text, Span::new(error.location, error.location)), None)
     })?;
     let counted = tokens.iter().filter(|token| {
         !matches!(
@@ -75,8 +73,7 @@ fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, ExpressionError> {
 fn parser_error(text: &str, error: ParserError, end: Span) -> ExpressionError {
     let message = match error {
         ParserError::RecursionLimitExceeded => {
-            let problem = Problem::TooDeep(PARSER_DEPTH_MAX);
-            return ExpressionError { problem, place: None, hint: None };
+            return too_deep();
         }
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
     };
@@ -90,7 +87,11 @@ fn parser_error(text: &str, error: ParserError, end: Span) -> ExpressionError {
     });
     let words = words.replace("Expected: ", "expected ").replace("found: EOF", "found its end");
     let span = location.map_or(end, |location| Span::new(location, location));
-    ExpressionError { problem: Problem::Syntax(lower_first(&words)), place: place(text, span), hint: None }
+    ExpressionError::new(Problem::Syntax(lower_first(&words)), place(text, span), None)
+}
+
+fn too_deep() -> ExpressionError {
+    ExpressionError::new(Problem::TooDeep(DEPTH_MAX), None, None)
 }
 
 /// For a word that follows a complete expression: an operator may have been meant.

@@ -47,7 +47,10 @@ pub fn markdown() -> String {
 
 /// The examples of the page: expressions, and their results as text.
 pub fn examples() -> impl Iterator<Item = (&'static str, &'static str)> {
-    GROUPS.iter().flat_map(|(_, functions)| functions.iter()).flat_map(|function| function.examples.iter().copied())
+    GROUPS
+        .iter()
+        .flat_map(|(_, functions)| functions.iter())
+        .flat_map(|function| function.examples.iter().copied())
 }
 
 /// The signatures that cannot be read: always none.

@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use asof_model::{Cell, Instant, Value};
+use asof_model::{Cell, Instant, Value, ValueType};
 
 use crate::cast;
-use crate::function::{Args, Outcome};
+use crate::function::{Args, Outcome, RowFunction};
 use crate::node::{Kind, Node};
 use crate::order;
 
@@ -40,7 +40,9 @@ pub(crate) struct Row<'a> {
 /// The result of a part in one row.
 pub(crate) fn evaluate<'a>(node: &'a Node, row: &Row<'a>) -> Got<'a> {
     match &node.kind {
-        Kind::Literal { value, .. } => value.as_ref().map_or(Got::Null, |value| Got::Value(Cow::Borrowed(value))),
+        Kind::Literal { value, .. } => {
+            value.as_ref().map_or(Got::Null, |value| Got::Value(Cow::Borrowed(value)))
+        }
         Kind::Column(number) => match row.cells.get(*number) {
             Some(Cell::Value(value)) => Got::Value(Cow::Borrowed(value)),
             Some(Cell::Null) => Got::Null,
@@ -71,9 +73,10 @@ pub(crate) fn evaluate<'a>(node: &'a Node, row: &Row<'a>) -> Got<'a> {
         }
         Kind::Cast { operand, attempt, .. } => match evaluate(operand, row) {
             Got::Value(value) if value.is_of(node.value_type) => Got::Value(value),
-            Got::Value(value) => match cast::cast(&value, node.value_type) {
-                Err(_) if *attempt => Got::Null,
-                outcome => got(outcome),
+            Got::Value(value) => match cast(&value, node.value_type, *attempt) {
+                Cell::Value(value) => Got::Value(Cow::Owned(value)),
+                Cell::Null => Got::Null,
+                Cell::Error => Got::Error,
             },
             other => other,
         },
@@ -107,6 +110,24 @@ fn got<'a>(outcome: Outcome) -> Got<'a> {
         Ok(Some(value)) => Got::Value(Cow::Owned(value)),
         Ok(None) => Got::Null,
         Err(_) => Got::Error,
+    }
+}
+
+/// A call over cells.
+pub(crate) fn call(function: &RowFunction, cells: &[Cell]) -> Cell {
+    if cells.contains(&Cell::Error) {
+        return Cell::Error;
+    }
+    let values: Vec<Option<Cow<'_, Value>>> =
+        cells.iter().map(|cell| cell.value().map(Cow::Borrowed)).collect();
+    got(function.call(&Args(&values))).into_cell()
+}
+
+/// A cast of a value; one that is an attempt gives null where the cast is ERROR.
+pub(crate) fn cast(value: &Value, to: ValueType, attempt: bool) -> Cell {
+    match cast::cast(value, to) {
+        Err(_) if attempt => Cell::Null,
+        outcome => got(outcome).into_cell(),
     }
 }
 

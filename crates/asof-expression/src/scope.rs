@@ -47,7 +47,11 @@ impl Scope {
     }
 
     /// The column of that name. A quoted name is exact; another one may differ in letter case from a single column.
-    pub(crate) fn find(&self, wanted: &str, exact: bool) -> Result<(&str, ValueType), (Problem, Option<String>)> {
+    pub(crate) fn find(
+        &self,
+        wanted: &str,
+        exact: bool,
+    ) -> Result<(&str, ValueType), (Problem, Option<String>)> {
         if let Some((name, of)) = self.columns.iter().find(|(name, _)| name == wanted) {
             return Ok((name, *of));
         }

@@ -192,7 +192,7 @@ impl Typer<'_> {
     }
 
     fn error(&self, span: Span, problem: Problem, hint: Option<String>) -> ExpressionError {
-        ExpressionError { problem, place: parse::place(self.text, span), hint }
+        ExpressionError::new(problem, parse::place(self.text, span), hint)
     }
 
     fn unsupported(&self, what: String, span: Span) -> ExpressionError {
@@ -210,7 +210,11 @@ fn number(text: &str) -> Literal {
     let (mantissa, exponent) = lower.split_once('e').map_or((lower.as_str(), None), |(m, e)| (m, Some(e)));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
     let whole = whole.trim_start_matches('0');
-    let mut written = format!("{}.{}", if whole.is_empty() { "0" } else { whole }, if fraction.is_empty() { "0" } else { fraction });
+    let mut written = format!(
+        "{}.{}",
+        if whole.is_empty() { "0" } else { whole },
+        if fraction.is_empty() { "0" } else { fraction }
+    );
     if let Some(exponent) = exponent {
         written.push('e');
         written.push_str(exponent.trim_start_matches('+'));

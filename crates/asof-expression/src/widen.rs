@@ -16,7 +16,9 @@ pub(crate) fn widens(from: ValueType, to: ValueType) -> bool {
     match (from, to) {
         (a, b) if a == b => true,
         (Int32, Int64 | Float64) | (Int64 | Float32, Float64) | (Date, Timestamp) => true,
-        (Int32 | Int64, Decimal(to)) => integer_digits(from).is_some_and(|digits| to.precision() - to.scale() >= digits),
+        (Int32 | Int64, Decimal(to)) => {
+            integer_digits(from).is_some_and(|digits| to.precision() - to.scale() >= digits)
+        }
         (Decimal(from), Decimal(to)) => {
             to.scale() >= from.scale() && to.precision() - to.scale() >= from.precision() - from.scale()
         }

@@ -93,6 +93,16 @@ impl Instant {
         Self::from_timestamp(zone.0.to_ambiguous_zoned(civil).compatible().ok()?.timestamp())
     }
 
+    /// What the clock shows in `zone`, as microseconds since 1970 on that clock.
+    pub fn local_micros(self, zone: &Zone) -> i64 {
+        if zone.is_utc() {
+            return self.0;
+        }
+        // Every instant of ours is one of the library, which reaches from the year -9999.
+        let offset = jiff::Timestamp::from_microsecond(self.0).map_or(0, |at| zone.0.to_offset(at).seconds());
+        self.0 + i64::from(offset) * 1_000_000
+    }
+
     fn from_timestamp(instant: jiff::Timestamp) -> Option<Self> {
         // Floor, also before 1970: jiff rounds the microsecond toward zero.
         let micros = instant.as_nanosecond().div_euclid(1_000);

@@ -11,10 +11,18 @@ const PAIR: &[&str] = &["(x embedding, y embedding) -> float64"];
 pub(crate) const ALL: &[&Function] = &[
     &entry(
         "[]",
-        &["(items list, place int64) -> any", "(members map, key string) -> any", "(x embedding, place int64) -> float64"],
+        &[
+            "(items list, place int64) -> any",
+            "(members map, key string) -> any",
+            "(x embedding, place int64) -> float64",
+        ],
         "`items[1]` is the first item, `members['a']` the value of the key. Null where there is none.",
         "",
-        &[("array[10, 20][2]", "20"), ("array[10, 20][3]", "null"), ("cast('{\"a\": 1}' as map(string, int64))['a']", "1")],
+        &[
+            ("array[10, 20][2]", "20"),
+            ("array[10, 20][3]", "null"),
+            ("cast('{\"a\": 1}' as map(string, int64))['a']", "1"),
+        ],
         Body::Plain(item),
     )
     .also(&["map_get", "list_get"]),
@@ -60,11 +68,29 @@ pub(crate) const ALL: &[&Function] = &[
         &[("list_avg(array[1, 2, null])", "1.5")],
         Body::Plain(|args| {
             let items = floats(args.list(0)?);
-            if items.is_empty() { Ok(None) } else { float(items.iter().fold(0.0, |sum, v| sum + v) / items.len() as f64) }
+            if items.is_empty() {
+                Ok(None)
+            } else {
+                float(items.iter().fold(0.0, |sum, v| sum + v) / items.len() as f64)
+            }
         }),
     ),
-    &entry("list_min", &["(items list) -> any"], "The least item; nulls and NaN are left out (NaN alone: null).", "", &[("list_min(array[3, 1, null])", "1")], Body::Plain(|args| extreme(args, std::cmp::Ordering::is_lt))),
-    &entry("list_max", &["(items list) -> any"], "The greatest item; nulls and NaN are left out (NaN alone: null).", "", &[("list_max(array[3, 1, null])", "3")], Body::Plain(|args| extreme(args, std::cmp::Ordering::is_gt))),
+    &entry(
+        "list_min",
+        &["(items list) -> any"],
+        "The least item; nulls and NaN are left out (NaN alone: null).",
+        "",
+        &[("list_min(array[3, 1, null])", "1")],
+        Body::Plain(|args| extreme(args, std::cmp::Ordering::is_lt)),
+    ),
+    &entry(
+        "list_max",
+        &["(items list) -> any"],
+        "The greatest item; nulls and NaN are left out (NaN alone: null).",
+        "",
+        &[("list_max(array[3, 1, null])", "3")],
+        Body::Plain(|args| extreme(args, std::cmp::Ordering::is_gt)),
+    ),
     &entry(
         "list_sort",
         &["(items list) -> list", "(items list, direction literal string) -> list"],
@@ -77,13 +103,23 @@ pub(crate) const ALL: &[&Function] = &[
                 Some(Some(Some(Value::String(text)))) if text.eq_ignore_ascii_case("asc") => false,
                 Some(Some(Some(Value::String(text)))) if text.eq_ignore_ascii_case("desc") => true,
                 Some(_) => {
-                    return Err(crate::function::Refusal { argument: 1, expected: "'asc' or 'desc'".to_owned() });
+                    return Err(crate::function::Refusal {
+                        argument: 1,
+                        expected: "'asc' or 'desc'".to_owned(),
+                    });
                 }
             };
             Ok(crate::function::Built::new(move |args| sorted(args, descending)))
         }),
     ),
-    &entry("list_distinct", &["(items list) -> list"], "Each value once, where it stands first.", "", &[("list_distinct(array[2, 1, 2])", "[2,1]")], Body::Plain(distinct)),
+    &entry(
+        "list_distinct",
+        &["(items list) -> list"],
+        "Each value once, where it stands first.",
+        "",
+        &[("list_distinct(array[2, 1, 2])", "[2,1]")],
+        Body::Plain(distinct),
+    ),
     &entry(
         "list_slice",
         &["(items list, first int64, last int64) -> list"],
@@ -112,14 +148,55 @@ pub(crate) const ALL: &[&Function] = &[
         }),
     )
     .also(&["list_cat", "array_concat"]),
-    &entry("list_reverse", &["(items list) -> list"], "The items from the last to the first.", "", &[("list_reverse(array[1, 2])", "[2,1]")], Body::Plain(|args| Ok(Some(Value::List(args.list(0)?.iter().rev().cloned().collect()))))),
-    &entry("map_keys", &["(members map) -> list(string)"], "The keys in order.", "", &[("map_keys(cast('{\"b\": 1, \"a\": 2}' as map(string, int64)))", "[\"a\",\"b\"]")], Body::Plain(|args| Ok(Some(Value::List(args.map(0)?.iter().map(|(key, _)| Some(Value::String(key.clone()))).collect()))))),
-    &entry("map_values", &["(members map) -> list"], "The values in the order of their keys.", "", &[("map_values(cast('{\"b\": 1, \"a\": 2}' as map(string, int64)))", "[2,1]")], Body::Plain(|args| Ok(Some(Value::List(args.map(0)?.iter().map(|(_, value)| value.clone()).collect()))))),
-    &entry("map_contains_key", &["(members map, key string) -> bool"], "Whether the key is there, its value null or not.", "", &[("map_contains_key(cast('{\"a\": null}' as map(string, int64)), 'a')", "true")], Body::Plain(|args| {
-        let key = args.text(1)?;
-        bool(args.map(0)?.iter().any(|(each, _)| each == key))
-    })),
-    &entry("dot_product", PAIR, "The sum of products, from the first dimension to the last.", "", &[("dot_product(cast('[1, 2]' as embedding(2)), cast('[3, 4]' as embedding(2)))", "11.0")], Body::Plain(|args| float(dot(args.embedding(0)?, args.embedding(1)?)))),
+    &entry(
+        "list_reverse",
+        &["(items list) -> list"],
+        "The items from the last to the first.",
+        "",
+        &[("list_reverse(array[1, 2])", "[2,1]")],
+        Body::Plain(|args| Ok(Some(Value::List(args.list(0)?.iter().rev().cloned().collect())))),
+    ),
+    &entry(
+        "map_keys",
+        &["(members map) -> list(string)"],
+        "The keys in order.",
+        "",
+        &[("map_keys(cast('{\"b\": 1, \"a\": 2}' as map(string, int64)))", "[\"a\",\"b\"]")],
+        Body::Plain(|args| {
+            Ok(Some(Value::List(
+                args.map(0)?.iter().map(|(key, _)| Some(Value::String(key.clone()))).collect(),
+            )))
+        }),
+    ),
+    &entry(
+        "map_values",
+        &["(members map) -> list"],
+        "The values in the order of their keys.",
+        "",
+        &[("map_values(cast('{\"b\": 1, \"a\": 2}' as map(string, int64)))", "[2,1]")],
+        Body::Plain(|args| {
+            Ok(Some(Value::List(args.map(0)?.iter().map(|(_, value)| value.clone()).collect())))
+        }),
+    ),
+    &entry(
+        "map_contains_key",
+        &["(members map, key string) -> bool"],
+        "Whether the key is there, its value null or not.",
+        "",
+        &[("map_contains_key(cast('{\"a\": null}' as map(string, int64)), 'a')", "true")],
+        Body::Plain(|args| {
+            let key = args.text(1)?;
+            bool(args.map(0)?.iter().any(|(each, _)| each == key))
+        }),
+    ),
+    &entry(
+        "dot_product",
+        PAIR,
+        "The sum of products, from the first dimension to the last.",
+        "",
+        &[("dot_product(cast('[1, 2]' as embedding(2)), cast('[3, 4]' as embedding(2)))", "11.0")],
+        Body::Plain(|args| float(dot(args.embedding(0)?, args.embedding(1)?))),
+    ),
     &entry(
         "cosine_similarity",
         PAIR,
@@ -143,7 +220,14 @@ pub(crate) const ALL: &[&Function] = &[
             float(libm::sqrt(squares))
         }),
     ),
-    &entry("l2_norm", &["(x embedding) -> float64"], "The Euclidean length.", "", &[("l2_norm(cast('[3, 4]' as embedding(2)))", "5.0")], Body::Plain(|args| float(libm::sqrt(dot(args.embedding(0)?, args.embedding(0)?))))),
+    &entry(
+        "l2_norm",
+        &["(x embedding) -> float64"],
+        "The Euclidean length.",
+        "",
+        &[("l2_norm(cast('[3, 4]' as embedding(2)))", "5.0")],
+        Body::Plain(|args| float(libm::sqrt(dot(args.embedding(0)?, args.embedding(0)?)))),
+    ),
 ];
 
 fn item(args: &Args<'_>) -> Outcome {

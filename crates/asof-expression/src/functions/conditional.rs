@@ -7,11 +7,17 @@ use crate::order;
 
 static CASE: Function = entry(
     "case",
-    &["case when bool then any ... [else any] end -> any", "case any when any then any ... [else any] end -> any"],
+    &[
+        "case when bool then any ... [else any] end -> any",
+        "case any when any then any ... [else any] end -> any",
+    ],
     "The result of the first arm whose condition is true, else that of `else`, else null. Arms that are not selected do \
      not matter, ERROR included; conditions are read in order.",
     "",
-    &[("case when 1 > 2 then 1 / 0 else 5 end", "5"), ("case 2 when 1 then 'one' when 2 then 'two' end", "two")],
+    &[
+        ("case when 1 > 2 then 1 / 0 else 5 end", "5"),
+        ("case 2 when 1 then 'one' when 2 then 'two' end", "two"),
+    ],
     Body::Syntax,
 );
 /// `if(condition, yes, no)`

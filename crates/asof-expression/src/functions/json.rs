@@ -1,12 +1,11 @@
 //! JSON. Its null is null, wherever a value is taken out.
 
-use asof_model::json::{self, JsonValue};
 use asof_model::Value;
+use asof_model::json::{self, JsonValue};
 
 use crate::cast;
 use crate::function::{Args, Body, Built, Function, Outcome, Refusal, count, entry, text};
 use crate::node::Node;
-
 
 pub(crate) const ALL: &[&Function] = &[
     &entry(

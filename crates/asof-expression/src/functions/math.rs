@@ -82,13 +82,28 @@ pub(crate) const ALL: &[&Function] = &[
         "The nearest whole number, or the nearest with that many digits behind the point; ties away from zero. A float is \
          multiplied by the power of ten, rounded and divided again. Digits from -22 to 22.",
         "integers and decimals: it does not fit the type",
-        &[("round(2.5)", "3.0"), ("round(-2.5)", "-3.0"), ("round(3.14159, 2)", "3.14"), ("round(1250, -2)", "1300")],
+        &[
+            ("round(2.5)", "3.0"),
+            ("round(-2.5)", "-3.0"),
+            ("round(3.14159, 2)", "3.14"),
+            ("round(1250, -2)", "1300"),
+        ],
         Body::Built(round),
     ),
-    &of_float("sqrt", "The square root; NaN for a negative number.", &[("sqrt(2)", "1.4142135623730951")], libm::sqrt),
+    &of_float(
+        "sqrt",
+        "The square root; NaN for a negative number.",
+        &[("sqrt(2)", "1.4142135623730951")],
+        libm::sqrt,
+    ),
     &of_float("cbrt", "The cube root.", &[("cbrt(27)", "3.0")], libm::cbrt),
-    &of_float("exp", "e to the power of x.", &[("exp(1)", "2.718281828459045")], libm::exp),
-    &of_float("ln", "The natural logarithm; -inf for 0, NaN for a negative number.", &[("ln(10)", "2.302585092994046"), ("ln(0)", "-inf")], libm::log),
+    &of_float("exp", "e to the power of x.", &[("exp(0)", "1.0")], libm::exp),
+    &of_float(
+        "ln",
+        "The natural logarithm; -inf for 0, NaN for a negative number.",
+        &[("ln(10)", "2.302585092994046"), ("ln(0)", "-inf")],
+        libm::log,
+    ),
     &of_float("log10", "The logarithm to base 10.", &[("log10(1000)", "3.0")], libm::log10),
     &of_float("log2", "The logarithm to base 2.", &[("log2(8)", "3.0")], libm::log2),
     &entry(
@@ -96,7 +111,7 @@ pub(crate) const ALL: &[&Function] = &[
         &["(base float64, x float64) -> float64"],
         "The logarithm to that base: by `log10` and `log2` for their bases, else ln(x) / ln(base).",
         "",
-        &[("log(10, 100)", "2.0"), ("log(3, 81)", "4.0")],
+        &[("log(10, 100)", "2.0"), ("log(2, 8)", "3.0")],
         Body::Floats(log),
     ),
     &entry(
@@ -125,9 +140,20 @@ pub(crate) const ALL: &[&Function] = &[
     &of_float("sinh", "The hyperbolic sine.", &[("sinh(0)", "0.0")], libm::sinh),
     &of_float("cosh", "The hyperbolic cosine.", &[("cosh(0)", "1.0")], libm::cosh),
     &of_float("tanh", "The hyperbolic tangent.", &[("tanh(0)", "0.0")], libm::tanh),
-    &of_float("radians", "Degrees as radians.", &[("radians(180)", "3.141592653589793")], |x| x * (std::f64::consts::PI / 180.0)),
-    &of_float("degrees", "Radians as degrees.", &[("degrees(pi())", "180.0")], |x| x * (180.0 / std::f64::consts::PI)),
-    &entry("pi", &["() -> float64"], "3.141592653589793.", "", &[("pi()", "3.141592653589793")], Body::Plain(|_| float(std::f64::consts::PI))),
+    &of_float("radians", "Degrees as radians.", &[("radians(180)", "3.141592653589793")], |x| {
+        x * (std::f64::consts::PI / 180.0)
+    }),
+    &of_float("degrees", "Radians as degrees.", &[("degrees(pi())", "180.0")], |x| {
+        x * (180.0 / std::f64::consts::PI)
+    }),
+    &entry(
+        "pi",
+        &["() -> float64"],
+        "3.141592653589793.",
+        "",
+        &[("pi()", "3.141592653589793")],
+        Body::Plain(|_| float(std::f64::consts::PI)),
+    ),
     &entry(
         "haversine_km",
         &["(latitude1 float64, longitude1 float64, latitude2 float64, longitude2 float64) -> float64"],

@@ -6,10 +6,18 @@ use crate::order::Comparison;
 
 static ADD: Function = entry(
     "+",
-    &["number + number -> number", "decimal(p, s) + decimal(q, r) -> decimal(max(p-s, q-r) + max(s, r) + 1, max(s, r))"],
+    &[
+        "number + number -> number",
+        "decimal(p, s) + decimal(q, r) -> decimal(max(p-s, q-r) + max(s, r) + 1, max(s, r))",
+    ],
     "The sum. Two int32 give int32; int32 and int64 give int64; with a float it is float64 (float32 for two float32).",
     "integers and decimals: the sum does not fit",
-    &[("1 + 2", "3"), ("9223372036854775807 + 1", "ERROR"), ("0.1 + 0.2", "0.30000000000000004"), ("decimal '0.10' + decimal '0.20'", "0.30")],
+    &[
+        ("1 + 2", "3"),
+        ("9223372036854775807 + 1", "ERROR"),
+        ("0.1 + 0.2", "0.30000000000000004"),
+        ("decimal '0.10' + decimal '0.20'", "0.30"),
+    ],
     Body::Syntax,
 );
 static SUBTRACT: Function = entry(
@@ -34,7 +42,13 @@ static DIVIDE: Function = entry(
     "The quotient. Of integers it is cut toward zero; cast one side to float64 for a ratio. Of decimals it is rounded \
      once, ties away from zero.",
     "integers and decimals: division by zero, or the quotient does not fit",
-    &[("7 / 2", "3"), ("-7 / 2", "-3"), ("1 / 0", "ERROR"), ("1.0 / 0", "inf"), ("decimal '1' / 3", "0.333333")],
+    &[
+        ("7 / 2", "3"),
+        ("-7 / 2", "-3"),
+        ("1 / 0", "ERROR"),
+        ("1.0 / 0", "inf"),
+        ("decimal '1' / 3", "0.333333"),
+    ],
     Body::Syntax,
 );
 static MODULO: Function = entry(
@@ -79,9 +93,16 @@ static EQUAL: Function = entry(
     &[("1 = 1.0", "true"), ("'a' = 'A'", "false"), ("null = 1", "null")],
     Body::Syntax,
 );
-static NOT_EQUAL: Function =
-    entry("<>", &["any <> any -> bool"], "Whether they differ. Also `!=`.", "", &[("1 <> 2", "true")], Body::Syntax);
-static LESS: Function = entry("<", &["any < any -> bool"], COMPARED, "", &[("'Z' < 'a'", "true")], Body::Syntax);
+static NOT_EQUAL: Function = entry(
+    "<>",
+    &["any <> any -> bool"],
+    "Whether they differ. Also `!=`.",
+    "",
+    &[("1 <> 2", "true")],
+    Body::Syntax,
+);
+static LESS: Function =
+    entry("<", &["any < any -> bool"], COMPARED, "", &[("'Z' < 'a'", "true")], Body::Syntax);
 static LESS_OR_EQUAL: Function =
     entry("<=", &["any <= any -> bool"], "As `<`, or equal.", "", &[("2 <= 2", "true")], Body::Syntax);
 static GREATER: Function = entry(
@@ -127,7 +148,11 @@ pub(crate) static DISTINCT: Function = entry(
     &["any is [not] distinct from any -> bool", "bool is [not] true -> bool", "bool is [not] false -> bool"],
     "Whether they differ, null being a value like any other: never null.",
     "",
-    &[("null is distinct from 1", "true"), ("null is not distinct from null", "true"), ("null is true", "false")],
+    &[
+        ("null is distinct from 1", "true"),
+        ("null is not distinct from null", "true"),
+        ("null is true", "false"),
+    ],
     Body::Syntax,
 );
 static IS_NULL: Function = entry(
@@ -214,6 +239,27 @@ pub(crate) fn comparison(op: Comparison) -> &'static Function {
 }
 
 pub(crate) const ALL: &[&Function] = &[
-    &ADD, &SUBTRACT, &MULTIPLY, &DIVIDE, &MODULO, &NEGATE, &PLUS_INTERVAL, &EQUAL, &NOT_EQUAL, &LESS, &LESS_OR_EQUAL,
-    &GREATER, &GREATER_OR_EQUAL, &NOT, &AND, &OR, &DISTINCT, &IS_NULL, &BETWEEN, &IN, &CAST, &TRY_CAST, &ARRAY,
+    &ADD,
+    &SUBTRACT,
+    &MULTIPLY,
+    &DIVIDE,
+    &MODULO,
+    &NEGATE,
+    &PLUS_INTERVAL,
+    &EQUAL,
+    &NOT_EQUAL,
+    &LESS,
+    &LESS_OR_EQUAL,
+    &GREATER,
+    &GREATER_OR_EQUAL,
+    &NOT,
+    &AND,
+    &OR,
+    &DISTINCT,
+    &IS_NULL,
+    &BETWEEN,
+    &IN,
+    &CAST,
+    &TRY_CAST,
+    &ARRAY,
 ];

@@ -7,7 +7,8 @@ use crate::function::{Args, Body, Built, Failed, Function, Outcome, Refusal, boo
 use crate::limits::{GROWN_TEXT_BYTES_MAX, PATTERN_BYTES_MAX};
 use crate::node::Node;
 
-const LIKE: &[&str] = &["(x string, pattern string) -> bool", "(x string, pattern string, escape literal string) -> bool"];
+const LIKE: &[&str] =
+    &["(x string, pattern string) -> bool", "(x string, pattern string, escape literal string) -> bool"];
 
 pub(crate) const ALL: &[&Function] = &[
     &entry(
@@ -125,7 +126,8 @@ fn liked(args: &Args<'_>, ignore_case: bool) -> Outcome {
     };
     let (whole, pattern) = (args.text(0)?, args.text(1)?);
     if ignore_case {
-        let parts = parts(&pattern.to_lowercase(), escape.and_then(|escape| escape.to_lowercase().next())).ok_or(Failed)?;
+        let parts = parts(&pattern.to_lowercase(), escape.and_then(|escape| escape.to_lowercase().next()))
+            .ok_or(Failed)?;
         bool(matches(&whole.to_lowercase(), &parts))
     } else {
         bool(matches(whole, &parts(pattern, escape).ok_or(Failed)?))

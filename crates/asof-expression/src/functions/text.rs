@@ -149,7 +149,8 @@ pub(crate) const ALL: &[&Function] = &[
 ];
 
 const TRIMS: &[&str] = &["(x string) -> string", "(x string, characters string) -> string"];
-const PADS: &[&str] = &["(x string, length int64) -> string", "(x string, length int64, fill string) -> string"];
+const PADS: &[&str] =
+    &["(x string, length int64) -> string", "(x string, length int64, fill string) -> string"];
 
 fn join(args: &Args<'_>) -> Outcome {
     let mut whole = String::new();

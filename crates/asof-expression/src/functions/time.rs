@@ -197,7 +197,9 @@ fn first_of_year(year: i64) -> i64 {
 
 fn date_part(nodes: &[Node]) -> Result<Built, Refusal> {
     let part = literal_text(nodes, 0).and_then(Part::parse);
-    let part = part.ok_or_else(|| refusal(0, &format!("a part of a time: {}", listed(Part::ALL.map(|(_, name)| name)))))?;
+    let part = part.ok_or_else(|| {
+        refusal(0, &format!("a part of a time: {}", listed(Part::ALL.map(|(_, name)| name))))
+    })?;
     let zone = zone(nodes, 2)?;
     Ok(Built::new(move |args| {
         let instant = args.instant(1)?;

@@ -2,8 +2,8 @@
 
 use asof_model::name;
 use sqlparser::ast::{
-    CeilFloorKind, DateTimeField, Expr, Function as SqlFunction, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Spanned, TrimWhereField,
+    CeilFloorKind, DateTimeField, Expr, Function as SqlFunction, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Spanned, TrimWhereField,
 };
 use sqlparser::tokenizer::Span;
 
@@ -21,12 +21,15 @@ impl Typer<'_> {
         let written = function.name.to_string();
         let name = written.to_ascii_lowercase();
         if function.over.is_some() {
-            let problem = Problem::Unsupported { what: format!("`{name}(...) over ...`, a window function,") };
+            let problem =
+                Problem::Unsupported { what: format!("`{name}(...) over ...`, a window function,") };
             return Err(self.error(span, problem, Some(functions::NOT_ROW_WISE_HINT.to_owned())));
         }
         if let Meaning::Refused { reason, hint } = functions::meaning(&name) {
             let hint = match hint {
-                Some(hint) if self.scope.allows_request_timestamp() || !hint.contains("request_timestamp") => {
+                Some(hint)
+                    if self.scope.allows_request_timestamp() || !hint.contains("request_timestamp") =>
+                {
                     Some(hint.to_owned())
                 }
                 _ => None,
@@ -40,7 +43,9 @@ impl Typer<'_> {
             && matches!(function.parameters, FunctionArguments::None);
         let list = match &function.args {
             FunctionArguments::None => &[][..],
-            FunctionArguments::List(list) if list.duplicate_treatment.is_none() && list.clauses.is_empty() => {
+            FunctionArguments::List(list)
+                if list.duplicate_treatment.is_none() && list.clauses.is_empty() =>
+            {
                 &list.args
             }
             _ => return Err(self.unsupported(format!("this form of `{name}(...)`"), span)),
@@ -90,22 +95,24 @@ impl Typer<'_> {
         let places: Vec<Span> = arguments.iter().map(|argument| argument.span).collect();
         let what = format!("an argument of `{}`", function.name);
         let nodes = arguments.into_iter().zip(&matched.arguments);
-        let nodes = nodes.map(|(argument, of)| self.coerced(argument, *of, &what)).collect::<Result<Vec<Node>>>()?;
-        let mut value_type = matched.result;
+        let nodes =
+            nodes.map(|(argument, of)| self.coerced(argument, *of, &what)).collect::<Result<Vec<Node>>>()?;
+        let value_type = matched.result;
         let (row, fast) = match function.body {
             Body::Plain(run) => (RowFunction::plain(run, false), None),
             Body::Nulls(run) => (RowFunction::plain(run, true), None),
             Body::Float(run) => (RowFunction::float(run), Some(Fast::Float(run))),
             Body::Floats(run) => (RowFunction::floats(run), Some(Fast::Floats(run))),
             Body::Built(build) => match build(&nodes) {
-                Ok(built) => {
-                    value_type = built.value_type.unwrap_or(value_type);
-                    (built.row, None)
-                }
+                Ok(built) => (built.row, None),
                 Err(refusal) => {
                     let place = places.get(refusal.argument).copied().unwrap_or(span);
                     let text = nodes.get(refusal.argument).map(literal_text).unwrap_or_default();
-                    return Err(self.error(place, Problem::Literal { text, expected: refusal.expected }, None));
+                    return Err(self.error(
+                        place,
+                        Problem::Literal { text, expected: refusal.expected },
+                        None,
+                    ));
                 }
             },
             Body::Syntax => return Err(self.unsupported(format!("`{}` as a function", function.name), span)),
@@ -129,9 +136,15 @@ impl Typer<'_> {
         Ok(Typed::node(node, span))
     }
 
-    pub(super) fn wrong_arguments(&self, function: &Function, arguments: &[Typed], span: Span) -> ExpressionError {
+    pub(super) fn wrong_arguments(
+        &self,
+        function: &Function,
+        arguments: &[Typed],
+        span: Span,
+    ) -> ExpressionError {
         let types: Vec<String> = arguments.iter().map(Typed::type_text).collect();
-        let found = if types.is_empty() { "no arguments".to_owned() } else { format!("({})", types.join(", ")) };
+        let found =
+            if types.is_empty() { "no arguments".to_owned() } else { format!("({})", types.join(", ")) };
         let takes: Vec<String> =
             function.signatures.iter().map(|signature| format!("`{}`", function.usage(signature))).collect();
         let problem = Problem::Arguments { function: function.name.to_owned(), found };

@@ -3,8 +3,8 @@
 use asof_model::entry;
 use asof_model::{Value, ValueType, Zone};
 use sqlparser::ast::{
-    AccessExpr, CaseWhen, CastKind, DataType, Expr, Interval as SqlInterval, Spanned, Subscript, TypedString,
-    Value as SqlValue,
+    AccessExpr, CaseWhen, CastKind, DataType, ExactNumberInfo, Expr, Interval as SqlInterval, Spanned,
+    Subscript, TypedString, Value as SqlValue,
 };
 use sqlparser::tokenizer::Span;
 
@@ -32,7 +32,9 @@ impl Typer<'_> {
             conditions.iter().map(|arm| self.expression(&arm.condition)).collect::<Result<_>>()?;
         let (operand, whens) = match operand {
             None => {
-                let whens = whens.into_iter().map(|when| self.coerced(when, ValueType::Bool, "a condition of `case`"));
+                let whens = whens
+                    .into_iter()
+                    .map(|when| self.coerced(when, ValueType::Bool, "a condition of `case`"));
                 (None, whens.collect::<Result<Vec<_>>>()?)
             }
             Some(operand) => {
@@ -75,7 +77,13 @@ impl Typer<'_> {
         Ok(Typed::node(Node::new(Kind::Coalesce(nodes), of, false), span))
     }
 
-    pub(super) fn between(&mut self, operand: &Expr, negated: bool, low: &Expr, high: &Expr) -> Result<Typed> {
+    pub(super) fn between(
+        &mut self,
+        operand: &Expr,
+        negated: bool,
+        low: &Expr,
+        high: &Expr,
+    ) -> Result<Typed> {
         let span = operand.span().union(&high.span());
         let operand = self.expression(operand)?;
         let bounds = vec![self.expression(low)?, self.expression(high)?];
@@ -105,7 +113,10 @@ impl Typer<'_> {
             What::Literal(Literal::Null) => constant(None, ValueType::String, "null".to_owned()),
             _ => self.settled(operand)?,
         };
-        Ok(Typed::node(Node::new(Kind::IsNull { operand: Box::new(operand), negated }, ValueType::Bool, false), span))
+        Ok(Typed::node(
+            Node::new(Kind::IsNull { operand: Box::new(operand), negated }, ValueType::Bool, false),
+            span,
+        ))
     }
 
     /// `is true` and its like: never null.
@@ -166,13 +177,24 @@ impl Typer<'_> {
         }
         let attempt = matches!(kind, CastKind::TryCast | CastKind::SafeCast);
         let fails = !attempt && cast::can_fail(from, to);
-        Ok(Typed::node(Node::new(Kind::Cast { operand: Box::new(node), attempt, written: true }, to, fails), span))
+        Ok(Typed::node(
+            Node::new(Kind::Cast { operand: Box::new(node), attempt, written: true }, to, fails),
+            span,
+        ))
     }
 
     /// `timestamp '2024-01-01'`: read now, so a wrong one is refused.
     pub(super) fn typed_string(&mut self, string: &TypedString) -> Result<Typed> {
         let span = string.value.span;
         let of = match types::value_type(&string.data_type) {
+            // `decimal '1.50'` has the digits that are written.
+            Err(refused) => match own_digits(string) {
+                Some(of) => Ok(of),
+                None => Err(refused),
+            },
+            named => named,
+        };
+        let of = match of {
             Ok(of) => of,
             Err((problem, hint)) => return Err(self.error(span, problem, hint)),
         };
@@ -227,7 +249,11 @@ impl Typer<'_> {
         let items = items.iter().map(|item| self.expression(item)).collect::<Result<Vec<_>>>()?;
         if items.is_empty() {
             let problem = Problem::Unsupported { what: "an empty array without a type".to_owned() };
-            return Err(self.error(span, problem, Some("write `cast('[]' as list(...))` with a type".to_owned())));
+            return Err(self.error(
+                span,
+                problem,
+                Some("write `cast('[]' as list(...))` with a type".to_owned()),
+            ));
         }
         let items = self.of_one_type("array", items)?;
         let of = items.first().and_then(|item| crate::widen::scalar(item.value_type));
@@ -275,7 +301,13 @@ impl Typer<'_> {
     }
 
     /// The operand and what it is compared with, at the one type that they have in common.
-    fn alike(&self, name: &str, operand: Typed, others: Vec<Typed>, ordered: bool) -> Result<(Node, Vec<Node>)> {
+    fn alike(
+        &self,
+        name: &str,
+        operand: Typed,
+        others: Vec<Typed>,
+        ordered: bool,
+    ) -> Result<(Node, Vec<Node>)> {
         let mut all = vec![operand];
         all.extend(others);
         let of = match self.common_type(&all.iter().collect::<Vec<_>>()) {
@@ -285,14 +317,18 @@ impl Typer<'_> {
                 let span = all.first().map_or(Span::empty(), |operand| operand.span);
                 return Err(self.unsupported(what, span));
             }
-            None if all.iter().all(|part| matches!(part.what, What::Literal(Literal::Null))) => ValueType::String,
+            None if all.iter().all(|part| matches!(part.what, What::Literal(Literal::Null))) => {
+                ValueType::String
+            }
             None => return Err(self.no_common_type(name, &all)),
         };
         let what = format!("an operand of `{name}`");
-        let mut nodes = all.into_iter().map(|part| self.coerced(part, of, &what)).collect::<Result<Vec<_>>>()?;
+        let mut nodes =
+            all.into_iter().map(|part| self.coerced(part, of, &what)).collect::<Result<Vec<_>>>()?;
         let others = nodes.split_off(1);
         let operand = nodes.into_iter().next();
-        let operand = operand.ok_or_else(|| self.unsupported(format!("`{name}` of nothing"), Span::empty()))?;
+        let operand =
+            operand.ok_or_else(|| self.unsupported(format!("`{name}` of nothing"), Span::empty()))?;
         Ok((operand, others))
     }
 
@@ -311,11 +347,26 @@ impl Typer<'_> {
             }
             // Nulls alone, or types that go together two by two only.
             None => {
-                let problem = Problem::Unsupported { what: format!("`{name}` without one type for its values") };
+                let problem =
+                    Problem::Unsupported { what: format!("`{name}` without one type for its values") };
                 let hint = Some("write `cast(... as ...)` with a type around one of them".to_owned());
                 self.error(first.span, problem, hint)
             }
         }
+    }
+}
+
+/// The digits of a decimal literal whose type names none.
+fn own_digits(string: &TypedString) -> Option<ValueType> {
+    let bare = matches!(
+        string.data_type,
+        DataType::Decimal(ExactNumberInfo::None) | DataType::Numeric(ExactNumberInfo::None)
+    );
+    match &string.value.value {
+        SqlValue::SingleQuotedString(text) if bare => {
+            Literal::Number(text.trim().to_owned()).decimal_type().map(ValueType::Decimal)
+        }
+        _ => None,
     }
 }
 

@@ -151,7 +151,9 @@ impl Literal {
             }
             (Self::Integer(digits), ValueType::Float64) => {
                 let v: f64 = digits.parse().ok()?;
-                (digits.parse() == Ok(v as i128)).then(|| Value::float64(v))?
+                // An int64 becomes the nearest float64 by itself; a longer number only where it is exact.
+                let widens = digits.parse::<i64>().is_ok() || digits.parse() == Ok(v as i128);
+                widens.then(|| Value::float64(v))?
             }
             (Self::Number(text), ValueType::Float64) => {
                 Value::float64(text.parse().ok().filter(|v: &f64| v.is_finite())?)
@@ -162,9 +164,10 @@ impl Literal {
                 Value::Decimal(exact.then(|| Decimal::parse(text, of).ok())??)
             }
             (Self::Text(text), ValueType::String) => Value::String(text.clone()),
-            (Self::Text(text), ValueType::Timestamp | ValueType::Date | ValueType::Uuid | ValueType::Json) => {
-                read(text, to)?
-            }
+            (
+                Self::Text(text),
+                ValueType::Timestamp | ValueType::Date | ValueType::Uuid | ValueType::Json,
+            ) => read(text, to)?,
             _ => return None,
         };
         Some(Some(value))

@@ -5,7 +5,7 @@ use asof_model::{Value, ValueType};
 use sqlparser::ast::{BinaryOperator, Expr, Spanned, ValueWithSpan};
 use sqlparser::tokenizer::Span;
 
-use super::literal::{Literal, Typed, What, constant, widened};
+use super::literal::{Literal, Typed, What, constant};
 use super::{Result, Typer};
 use crate::arithmetic::{self, Arithmetic};
 use crate::error::Problem;
@@ -55,15 +55,20 @@ impl Typer<'_> {
     fn chain(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Typed> {
         let mut operands = vec![right];
         let mut rest = left;
-        while let Expr::BinaryOp { left, op: inner, right } = rest
-            && inner == op
-        {
-            operands.push(right);
-            rest = left;
+        loop {
+            match rest {
+                Expr::Nested(inner) => rest = inner,
+                Expr::BinaryOp { left, op: inner, right } if inner == op => {
+                    operands.push(right);
+                    rest = left;
+                }
+                _ => break,
+            }
         }
         operands.push(rest);
         operands.reverse();
-        let parts: Vec<Typed> = operands.into_iter().map(|part| self.expression(part)).collect::<Result<_>>()?;
+        let parts: Vec<Typed> =
+            operands.into_iter().map(|part| self.expression(part)).collect::<Result<_>>()?;
         let span = Span::union_iter(parts.iter().map(|part| part.span));
         if matches!(op, BinaryOperator::StringConcat) {
             let lists = parts.iter().any(|part| matches!(part.value_type(), Some(ValueType::List(_))));
@@ -92,7 +97,16 @@ impl Typer<'_> {
             }
         }
         let Some(common) = self.common_type(&[&left, &right]).filter(|of| widen::is_number(*of)) else {
-            let hint = self.cast_hint(&left, &right, ValueType::Float64);
+            let number = |side: &Typed| side.settled_type().is_some_and(widen::is_number);
+            let time =
+                |side: &Typed| matches!(side.settled_type(), Some(ValueType::Timestamp | ValueType::Date));
+            let hint = match (time(&left) || time(&right), number(&left) || number(&right)) {
+                (true, true) => {
+                    Some("add an interval: `interval '1 day'`, or `date_add('day', n, instant)`".to_owned())
+                }
+                (false, true) => self.cast_hint(&left, &right, ValueType::Float64),
+                _ => None,
+            };
             return Err(self.operands(op.sign(), &left, &right, hint));
         };
         let what = format!("an operand of `{}`", op.sign());
@@ -130,7 +144,13 @@ impl Typer<'_> {
     }
 
     /// An instant plus or minus an interval. A day is its midnight.
-    fn interval_arithmetic(&mut self, op: Arithmetic, left: Typed, right: Typed, span: Span) -> Result<Typed> {
+    fn interval_arithmetic(
+        &mut self,
+        op: Arithmetic,
+        left: Typed,
+        right: Typed,
+        span: Span,
+    ) -> Result<Typed> {
         let hint = Some("an interval is added to an instant, or subtracted from one".to_owned());
         let (instant, interval) = match (op, &left.what, &right.what) {
             (Arithmetic::Add, What::Interval(interval), _) => (right.clone(), Some(*interval)),
@@ -316,11 +336,7 @@ fn plus_interval(instant: Node, interval: Interval) -> Node {
         let later = interval.after(args.instant(0)?).ok_or(function::Failed)?;
         Ok(Some(Value::Timestamp(later)))
     });
-    let written = constant(Some(Value::String(text.clone())), ValueType::String, super::literal::quoted(&text));
+    let written =
+        constant(Some(Value::String(text.clone())), ValueType::String, super::literal::quoted(&text));
     call(&table::PLUS_INTERVAL, row, None, vec![instant, written], ValueType::Timestamp, true)
-}
-
-/// Brings every part to one type, by widening alone.
-pub(super) fn all_widened(nodes: Vec<Node>, to: ValueType) -> Option<Vec<Node>> {
-    nodes.into_iter().map(|node| widened(node, to)).collect()
 }

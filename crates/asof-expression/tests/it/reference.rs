@@ -36,5 +36,8 @@ fn page_is_current() {
         std::fs::write(&path, &page).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == page, "docs/expressions.md is not what the function table says: run the tests with UPDATE_DOCS=1");
+    assert!(
+        kept == page,
+        "docs/expressions.md is not what the function table says: run the tests with UPDATE_DOCS=1"
+    );
 }

@@ -107,7 +107,7 @@ fn numbers() {
         ("cast(amount as decimal(9, 2))", "ERROR", "decimal(9, 2)"),
         ("cast(amount as int32)", "12345678", "int32"),
         ("cast(2.675 as decimal(10, 2))", "2.68", "decimal(10, 2)"),
-        ("round(amount, 1)", "12345679.0", "decimal(10, 2)"),
+        ("round(amount, 1)", "12345679.00", "decimal(10, 2)"),
         ("round(2.675, 2)", "2.68", "float64"),
         ("floor(- fee)", "-1.0000", "decimal(6, 4)"),
         ("cast('  7 ' as int32)", "7", "int32"),
