@@ -75,7 +75,7 @@ pub(crate) struct Serving {
     probe: OnlinePlan,
     workers: Workers,
     past: Past,
-    watch: Watch,
+    watch: Arc<Watch>,
     started: Instant,
     /// Whether the registry could be read when it was last asked.
     registry_up: AtomicBool,
@@ -111,7 +111,7 @@ impl Serving {
             probe,
             workers,
             past: Past::new(),
-            watch: Watch::default(),
+            watch: Arc::default(),
             started: Instant::now(),
             registry_up: AtomicBool::new(true),
             stopping: Arc::new(AtomicBool::new(false)),
@@ -144,8 +144,12 @@ impl Serving {
 
     /// Looks at what is not looked at for each request.
     pub async fn look(&self) {
-        let compiled = self.compiled.read().clone();
-        self.watch.look(&self.store, &compiled.catalog).await;
+        let (watch, store, compiled) = (self.watch.clone(), self.store.clone(), self.compiled.read().clone());
+        let look = async move { watch.look(&store, &compiled.catalog).await };
+        if let Some(look) = self.workers.spawn(look) {
+            // Where it fails, what was seen before stays.
+            let _ = look.await;
+        }
     }
 
     /// The metrics of this process in Prometheus' text form. `None` where they are recorded elsewhere.

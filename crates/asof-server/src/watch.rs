@@ -12,7 +12,7 @@ use asof_store::Store;
 use parking_lot::RwLock;
 
 /// How often the views and the online store are looked at. After a load they are at once.
-pub const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What was seen last.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use asof_model::spec::View;
 use asof_offline::{JournalEntry, Scan, Table};
 use asof_online::{EmbeddedStore, OnlineError};
 use futures::TryStreamExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::journal::{Note, ViewJournal};
 use crate::materialize::selected;
@@ -29,7 +29,7 @@ pub const SMALL_FILES_MANY: u64 = 100;
 const KEYS_PAGE: usize = 10_000;
 
 /// How the store is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatusReport {
     /// The present, by the store's clock.
     pub now: String,
@@ -44,7 +44,7 @@ pub struct StatusReport {
 }
 
 /// Sums over all views.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct StatusTotals {
     /// Rows in history.
     pub rows: u64,
@@ -57,7 +57,7 @@ pub struct StatusTotals {
 }
 
 /// How one view is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ViewStatus {
     /// The view.
     pub view: String,
@@ -96,7 +96,7 @@ pub struct ViewStatus {
 }
 
 /// A load that was complete.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LastRun {
     /// When it ended: its stamp.
     pub at: String,
@@ -109,7 +109,7 @@ pub struct LastRun {
 }
 
 /// Ranges of event time that loads have covered completely.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Complete {
     /// How many features, in order of addition, these loads carried at least.
     pub features: usize,

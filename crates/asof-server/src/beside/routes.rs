@@ -14,7 +14,7 @@ use serde_json::value::to_raw_value;
 use tokio::sync::Semaphore;
 
 use super::told::Told;
-use super::verb::{GetRow, Verb};
+use super::verb::{GetRow, GetStatus, Verb};
 use super::{Event, FOLLOW, HELLO, Hello, PROTOCOL, PROTOCOL_HEADER, tape};
 use crate::serving::Serving;
 use crate::{http, metrics};
@@ -37,6 +37,7 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
         .route(&path::<MaterializeRequest>(), post(run::<MaterializeRequest>))
         .route(&path::<VerifyRequest>(), post(run::<VerifyRequest>))
         .route(&path::<GetRow>(), post(run::<GetRow>))
+        .route(&path::<GetStatus>(), post(run::<GetStatus>))
         .route(FOLLOW, post(follow))
         .route(HELLO, get(hello))
         .with_state(Arc::new(beside))

@@ -11,6 +11,7 @@ use asof_model::{Instant, Status, Value, Zone, entry, name};
 use asof_store::get::GetRequest;
 use asof_store::materialize::{MaterializeReport, MaterializeRequest};
 use asof_store::request::{Naming, RequestPlan, Wanted};
+use asof_store::status::StatusReport;
 use asof_store::verify::{VerifyReport, VerifyRequest};
 use asof_store::{Progress, Store, StoreError};
 use serde::de::DeserializeOwned;
@@ -57,6 +58,22 @@ impl Verb for VerifyRequest {
 
     fn run<'a>(&'a self, store: &'a Store, progress: &'a dyn Progress) -> Running<'a, Self::Report> {
         Box::pin(store.verify(self, progress))
+    }
+}
+
+/// How views are, all of them where none is named.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetStatus {
+    /// By name, with or without version.
+    pub views: Vec<String>,
+}
+
+impl Verb for GetStatus {
+    const NAME: &'static str = "status";
+    type Report = StatusReport;
+
+    fn run<'a>(&'a self, store: &'a Store, _: &'a dyn Progress) -> Running<'a, Self::Report> {
+        Box::pin(store.status(&self.views))
     }
 }
 

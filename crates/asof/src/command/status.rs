@@ -1,5 +1,7 @@
 //! `asof status`.
 
+use asof_server::beside::verb::GetStatus;
+use asof_store::NoProgress;
 use asof_store::status::{StatusReport, ViewStatus};
 use clap::Args;
 
@@ -20,7 +22,8 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) async fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
-        let report = everywhere.store("asof status")?.status(&self.views).await?;
+        let mut session = everywhere.session("asof status").await?;
+        let report = session.run(&GetStatus { views: self.views.clone() }, &NoProgress).await?;
         match self.format.format {
             Format::Json => output::print_json(&report)?,
             Format::Text => output::print(&text(&report))?,

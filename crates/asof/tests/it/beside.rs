@@ -25,7 +25,7 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// Commands of every kind with their good and their bad outcomes, in an order that builds on what came before.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "get --service ranking driver_id=7",
     "verify",
     "materialize",
@@ -42,6 +42,7 @@ const COMMANDS: [&str; 20] = [
     "get --service rank driver_id=7",
     "get --service ranking driver_id=7 --now 2026-01-03",
     "get --service ranking driver_id=7 --now 2126-01-03",
+    "status nobody",
     "verify --oracle",
     "verify nobody",
     "verify --sample 0",

@@ -88,10 +88,17 @@ fn status() {
     assert!(text.contains("behind") && text.contains("3 rows in 2 files of history"), "{text}");
 }
 
-/// Goal: beside a running server the status says all but what only the online store knows.
+/// Goal: beside a running server the status says all; where another process holds the online store and can't be asked,
+/// it says all but what only that one knows.
 #[test]
 fn status_beside_a_server() {
     let scene = Scene::loaded();
+    let server = scene.serve();
+    let report = scene.json("status --format json");
+    assert_eq!(report["views"][0]["online_entries"], 2);
+    drop(server);
+    std::fs::remove_dir_all(scene.path().join(".asof/server")).expect("removed");
+    scene.write(".asof/server", "not a folder, so there is no socket");
     let _server = scene.serve();
     let report = scene.json("status --format json");
     assert_eq!(report["views"][0]["rows"], 3);
