@@ -1,5 +1,5 @@
 # The two commands: `make demo` shows the product on real data, `make test` runs everything that guards it.
-.PHONY: demo test check format build bench
+.PHONY: demo test test-servers check format build bench
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -10,8 +10,12 @@ demo: build
 build:
 	$(CARGO) build --workspace --locked
 
+# What the tests need beside Cargo: a server that speaks the protocol of S3, from PyPI, in target/.
+test-servers:
+	python3 scripts/s3_server --install
+
 # Always the whole workspace: building one package changes the features of shared libraries and rebuilds them.
-test:
+test: test-servers
 ifeq ($(NEXTEST),yes)
 	$(CARGO) nextest run --workspace --all-features --locked
 else

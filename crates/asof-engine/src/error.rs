@@ -178,7 +178,7 @@ impl Explain for EngineError {
             }
             Self::Objects(error) => return error.hint(),
             Self::UnknownFormat { what, .. } if what.starts_with("source") => {
-                "name it with `.parquet` or `.csv`, or set `format:`".to_owned()
+                "name it with `.parquet`, `.csv` or `.ndjson`, or set `format:`".to_owned()
             }
             Self::UnknownFormat { .. } => "name it with `.parquet` or `.csv`".to_owned(),
             Self::Io { source, .. } => return io_hint(source),

@@ -55,20 +55,26 @@ pub enum FileFormat {
     Parquet,
     /// Comma-separated values with a header line, RFC 4180.
     Csv,
+    /// JSON, one object on each line.
+    Json,
 }
 
 impl FileFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Parquet, Self::Csv, Self::Json];
+
     /// The name used in definitions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Parquet => "parquet",
             Self::Csv => "csv",
+            Self::Json => "json",
         }
     }
 
     /// The format of that name, if there is one.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Parquet, Self::Csv].into_iter().find(|each| each.as_str() == name)
+        Self::ALL.into_iter().find(|each| each.as_str() == name)
     }
 }
 

@@ -124,7 +124,10 @@ impl Objects {
             object_store::Error::NotFound { .. } => ObjectsError::NotFound { url: url_text },
             object_store::Error::Precondition { .. } => ObjectsError::Changed { url: url_text },
             error => {
-                let reason = self.0.variables.without_secrets(&chain(&error));
+                let reason = self.0.variables.without_secrets(&plain(&chain(&error)));
+                if reason.contains("404 Not Found") {
+                    return ObjectsError::NotFound { url: url_text };
+                }
                 let denied = matches!(
                     error,
                     object_store::Error::PermissionDenied { .. }
@@ -137,6 +140,16 @@ impl Objects {
                 }
             }
         }
+    }
+}
+
+/// A reason with the message of the XML that a store answered, in place of all of it.
+fn plain(reason: &str) -> String {
+    let body = reason.find("<?xml").or_else(|| reason.find("<Error>"));
+    let message = reason.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+    match (body, message) {
+        (Some(body), Some((message, _))) => format!("{}{message}", &reason[..body]),
+        _ => reason.to_owned(),
     }
 }
 

@@ -67,9 +67,9 @@ impl Variables {
         /// Shorter values would be found everywhere.
         const SECRET_BYTES_MIN: usize = 4;
         let secret = |name: &str| {
-            ["KEY", "SECRET", "TOKEN", "PASSWORD", "SAS", "CREDENTIALS"]
-                .iter()
-                .any(|word| name.contains(word))
+            let place = name.ends_with("_FILE") || name.ends_with("_PATH");
+            let words = ["KEY", "SECRET", "TOKEN", "PASSWORD", "SAS"];
+            !place && words.iter().any(|word| name.contains(word))
         };
         let mut text = text.to_owned();
         for (name, value) in &self.0 {

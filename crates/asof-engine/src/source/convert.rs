@@ -8,7 +8,7 @@ use asof_model::entry::{self, EntryError, Raw, Reading, VALUE_BYTES_MAX};
 use asof_model::value::{canonical_f32, canonical_f64};
 use asof_model::{Decimal, Instant, ScalarType, ValueType, time};
 
-use super::raw::{Cow, RawColumn};
+use super::raw::{Cow, Form, RawColumn};
 use crate::columns::{ColumnBuilder, arrow_type};
 
 /// Turns a raw column into canonical values of the declared type. Rows that can't be are null in the array and named
@@ -19,7 +19,7 @@ pub fn convert(
     declared: ValueType,
     reading: &Reading,
 ) -> (ArrayRef, Vec<(usize, EntryError)>) {
-    if !column.text
+    if column.form == Form::Typed
         && let Some(array) = as_it_stands(&column.array, declared)
     {
         return (array, Vec::new());
@@ -32,7 +32,7 @@ pub fn convert(
             Cow::Text(found) if declared == ValueType::Bytes => {
                 Err(EntryError::NotOfType { found, declared: "bytes" })
             }
-            Cow::Raw(Raw::Bytes(_)) if column.text => Err(EntryError::NotText),
+            Cow::Raw(Raw::Bytes(_)) if column.form != Form::Typed => Err(EntryError::NotText),
             raw => entry::from_raw(raw.raw(), declared, reading),
         });
         match value {

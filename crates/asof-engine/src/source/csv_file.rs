@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryBuilder};
 use csv::ByteRecord;
 
-use super::raw::{BrokenRow, Places, RawBatch, RawColumn};
+use super::raw::{BrokenRow, Form, Places, RawBatch, RawColumn};
 use super::stream::{self, BUFFER_BYTES, Bytes};
 use super::wanted::{Origin, WantedColumn, filled, lacking, origins};
 use super::{RAW_BATCH_ROWS, RawBatches, SourceFile};
@@ -232,7 +232,7 @@ impl CsvBatches {
         let columns = columns.map(|((name, origin), mut builder)| {
             filled(origin, name, places.len()).unwrap_or_else(|| {
                 let array: ArrayRef = Arc::new(builder.finish());
-                RawColumn { name: name.clone(), array, text: true }
+                RawColumn { name: name.clone(), array, form: Form::Text }
             })
         });
         Ok(RawBatch {

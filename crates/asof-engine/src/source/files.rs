@@ -61,6 +61,7 @@ pub fn format_of(path: &Path) -> Option<FileFormat> {
     match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
         "parquet" | "pq" => Some(FileFormat::Parquet),
         "csv" => Some(FileFormat::Csv),
+        "ndjson" | "jsonl" | "json" => Some(FileFormat::Json),
         _ => None,
     }
 }

@@ -1,8 +1,8 @@
 //! Files of a source, and the rows admitted from them.
 //!
 //! A source is one file, a folder of them or a pattern, on this machine or in an object store. [`listing`] says which
-//! files those are, [`files`] what identifies each, [`partitions`] which columns their folders tell. `csv_file` (over
-//! the bytes of `stream`) and `parquet_file` (over `chunks`) read into [`raw`] batches of what stands there,
+//! files those are, [`files`] what identifies each, [`partitions`] which columns their folders tell. `csv_file` and
+//! `json_file` (over the bytes of `stream`) and `parquet_file` (over `chunks`) read into [`raw`] batches of what stands there,
 //! [`admission`] turns those into canonical history rows, and sorts out the rows that can't be any.
 //!
 //! Every reader streams: what it holds of a file at once is bounded in rows and in bytes.
@@ -12,6 +12,7 @@ mod chunks;
 pub mod convert;
 mod csv_file;
 pub mod files;
+mod json_file;
 pub mod listing;
 mod nested;
 mod parquet_file;
@@ -48,18 +49,20 @@ pub type RawBatches = Box<dyn Iterator<Item = Result<RawBatch, EngineError>> + S
 pub fn open(what: &str, file: &SourceFile, columns: &[WantedColumn]) -> Result<RawBatches, EngineError> {
     match file.format {
         FileFormat::Csv => csv_file::open(what, file, columns),
+        FileFormat::Json => json_file::open(file, columns),
         FileFormat::Parquet => parquet_file::open(what, file, columns),
     }
 }
 
-/// The names of a file's columns, in order.
+/// The names of a file's columns, in order. `None`: each row may have others.
 ///
 /// # Errors
 /// As [`open`].
-pub fn names(file: &SourceFile) -> Result<Vec<String>, EngineError> {
+pub fn names(file: &SourceFile) -> Result<Option<Vec<String>>, EngineError> {
     match file.format {
-        FileFormat::Csv => csv_file::names(file),
-        FileFormat::Parquet => parquet_file::names(file),
+        FileFormat::Csv => csv_file::names(file).map(Some),
+        FileFormat::Json => Ok(None),
+        FileFormat::Parquet => parquet_file::names(file).map(Some),
     }
 }
 
@@ -76,7 +79,7 @@ pub fn check_columns<'a>(
     let mut missing: Vec<&WantedColumn> = columns.iter().collect();
     let mut last = None;
     for file in files {
-        let names = names(file)?;
+        let Some(names) = names(file)? else { return Ok(()) };
         missing.retain(|column| !names.contains(&column.name) && file.partitions.get(&column.name).is_none());
         if missing.is_empty() {
             return Ok(());

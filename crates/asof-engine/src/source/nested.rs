@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use asof_model::entry::{self, Raw};
 use asof_model::{Instant, Value, json, time};
 
-use super::raw::{Cow, RawColumn, normalise};
+use super::raw::{Cow, Form, RawColumn, normalise};
 
 /// The deepest nesting that is read. Deeper columns are refused as a whole.
 const DEPTH_MAX: usize = 16;
@@ -99,7 +99,7 @@ fn write_all(
 }
 
 fn leaf(array: &ArrayRef) -> Option<RawColumn> {
-    Some(RawColumn { name: String::new(), array: normalise(array)?, text: false })
+    Some(RawColumn { name: String::new(), array: normalise(array)?, form: Form::Typed })
 }
 
 fn write_leaf(out: &mut String, column: &RawColumn, row: usize) -> Option<()> {
@@ -112,6 +112,7 @@ fn write_leaf(out: &mut String, column: &RawColumn, row: usize) -> Option<()> {
         // A decimal: a number with all its digits.
         Cow::Text(digits) => out.push_str(&digits),
         Cow::Json(text) => out.push_str(&text),
+        Cow::Unescaped(text) => json::write_text(out, &text),
         Cow::Raw(raw) => match raw {
             Raw::Int(v) => write!(out, "{v}").ok()?,
             Raw::UInt(v) => write!(out, "{v}").ok()?,

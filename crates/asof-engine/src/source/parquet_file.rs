@@ -5,7 +5,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::file::metadata::ParquetMetaData;
 
 use super::chunks::Chunks;
-use super::raw::{Places, RawBatch, RawColumn, normalise};
+use super::raw::{Form, Places, RawBatch, RawColumn, normalise};
 use super::wanted::{Origin, WantedColumn, filled, lacking, origins};
 use super::{RAW_BATCH_ROWS, RawBatches, SourceFile};
 use crate::EngineError;
@@ -132,7 +132,7 @@ impl ParquetBatches {
                 column: name.clone(),
                 found: array.data_type().to_string(),
             })?;
-            columns.push(RawColumn { name: name.clone(), array: plain, text: false });
+            columns.push(RawColumn { name: name.clone(), array: plain, form: Form::Typed });
         }
         let first = self.row;
         self.row += batch.num_rows() as u64;

@@ -73,8 +73,19 @@ pub struct RawColumn {
     pub name: String,
     /// The values, in one of the types that [`normalise`] leaves.
     pub array: ArrayRef,
-    /// Whether bytes in `array` are text as a person typed it, and not a value of type bytes.
-    pub text: bool,
+    /// What the values of `array` are.
+    pub form: Form,
+}
+
+/// What the values of a raw column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Values of the array's type.
+    Typed,
+    /// Bytes that are text as a person typed it, and no value of type bytes.
+    Text,
+    /// Strings that are the text of a JSON value each.
+    Json,
 }
 
 impl RawColumn {
@@ -85,10 +96,13 @@ impl RawColumn {
         }
         let array = self.array.as_ref();
         Some(match array.data_type() {
-            DataType::Binary if self.text => match std::str::from_utf8(array.as_binary::<i32>().value(row)) {
-                Ok(text) => Cow::Raw(Raw::Text(text)),
-                Err(_) => Cow::Raw(Raw::Bytes(array.as_binary::<i32>().value(row))),
-            },
+            DataType::Utf8 if self.form == Form::Json => json(array.as_string::<i32>().value(row)),
+            DataType::Binary if self.form == Form::Text => {
+                match std::str::from_utf8(array.as_binary::<i32>().value(row)) {
+                    Ok(text) => Cow::Raw(Raw::Text(text)),
+                    Err(_) => Cow::Raw(Raw::Bytes(array.as_binary::<i32>().value(row))),
+                }
+            }
             DataType::Binary => Cow::Raw(Raw::Bytes(array.as_binary::<i32>().value(row))),
             DataType::Utf8 => Cow::Raw(Raw::Text(array.as_string::<i32>().value(row))),
             DataType::Boolean => Cow::Raw(Raw::Bool(array.as_boolean().value(row))),
@@ -144,8 +158,15 @@ impl RawColumn {
         if self.array.is_null(row) {
             return None;
         }
-        if self.text {
-            return Some(String::from_utf8_lossy(self.array.as_binary::<i32>().value(row)).into_owned());
+        match self.form {
+            Form::Text => {
+                return Some(String::from_utf8_lossy(self.array.as_binary::<i32>().value(row)).into_owned());
+            }
+            Form::Json => {
+                let written = self.array.as_string::<i32>().value(row);
+                return Some(serde_json::from_str(written).unwrap_or_else(|_| written.to_owned()));
+            }
+            Form::Typed => {}
         }
         arrow::util::display::array_value_to_string(&in_utc(&self.array), row).ok()
     }
@@ -157,6 +178,8 @@ pub enum Cow<'a> {
     Raw(Raw<'a>),
     /// A decimal, as text: exact, whatever its scale.
     Text(String),
+    /// A text whose escapes were replaced.
+    Unescaped(String),
     /// A list, map or struct, as JSON.
     Json(String),
 }
@@ -166,9 +189,26 @@ impl Cow<'_> {
     pub fn raw(&self) -> Raw<'_> {
         match self {
             Self::Raw(raw) => *raw,
-            Self::Text(text) => Raw::Text(text),
+            Self::Text(text) | Self::Unescaped(text) => Raw::Text(text),
             Self::Json(text) => Raw::Json(text),
         }
+    }
+}
+
+/// The value that a JSON text holds, which is not null.
+fn json(written: &str) -> Cow<'_> {
+    match written.as_bytes() {
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => {
+            Cow::Raw(Raw::Text(&written[1..written.len() - 1]))
+        }
+        [b'"', ..] => match serde_json::from_str(written) {
+            Ok(text) => Cow::Unescaped(text),
+            // Half of a surrogate pair: what was meant can't be told.
+            Err(_) => Cow::Raw(Raw::Bytes(written.as_bytes())),
+        },
+        [b'[' | b'{', ..] => Cow::Raw(Raw::Json(written)),
+        [b't' | b'f', ..] => Cow::Raw(Raw::Bool(written == "true")),
+        _ => Cow::Raw(Raw::Number(written)),
     }
 }
 

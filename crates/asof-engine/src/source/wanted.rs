@@ -10,7 +10,7 @@ use arrow::array::{ArrayRef, BinaryArray, Int64Array};
 use asof_model::name;
 
 use super::files::SourceFile;
-use super::raw::RawColumn;
+use super::raw::{Form, RawColumn};
 use crate::EngineError;
 
 /// A column to read.
@@ -82,14 +82,14 @@ pub(super) fn no_column(what: &str, file: &SourceFile, column: &str, names: &[St
 
 /// The column of an origin outside of the file, for so many rows. `None`: it is in the file.
 pub(super) fn filled(origin: &Origin, name: &str, rows: usize) -> Option<RawColumn> {
-    let (array, text): (ArrayRef, bool) = match origin {
+    let (array, form): (ArrayRef, Form) = match origin {
         Origin::File(_) => return None,
         Origin::Partition(Some(value)) => {
-            (Arc::new(BinaryArray::from_iter_values(std::iter::repeat_n(value.as_bytes(), rows))), true)
+            (Arc::new(BinaryArray::from_iter_values(std::iter::repeat_n(value.as_bytes(), rows))), Form::Text)
         }
-        Origin::Partition(None) | Origin::Lacking => (Arc::new(Int64Array::new_null(rows)), false),
+        Origin::Partition(None) | Origin::Lacking => (Arc::new(Int64Array::new_null(rows)), Form::Typed),
     };
-    Some(RawColumn { name: name.to_owned(), array, text })
+    Some(RawColumn { name: name.to_owned(), array, form })
 }
 
 /// The places of the wanted columns that a file lacks.

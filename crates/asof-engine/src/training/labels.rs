@@ -13,7 +13,7 @@ use asof_objects::Objects;
 
 use crate::EngineError;
 use crate::source::convert::convert;
-use crate::source::raw::{RawColumn, normalise};
+use crate::source::raw::{Form, RawColumn, normalise};
 use crate::source::{self, SourceFile, WantedColumn};
 
 /// The most label rows of one training set. Slots are numbered in 32 bits.
@@ -49,6 +49,10 @@ impl LabelTable {
             let (found, read) = match file.format {
                 FileFormat::Parquet => read_parquet(file)?,
                 FileFormat::Csv => read_csv(file)?,
+                FileFormat::Json => {
+                    let (what, path) = ("labels".to_owned(), file.path.to_path_buf());
+                    return Err(EngineError::UnknownFormat { what, path });
+                }
             };
             let expected = schema.get_or_insert_with(|| found.clone());
             if expected.fields() != found.fields() {
@@ -139,7 +143,7 @@ impl LabelTable {
             column: column.to_owned(),
             found: array.data_type().to_string(),
         })?;
-        let raw = RawColumn { name: column.to_owned(), array: plain, text: false };
+        let raw = RawColumn { name: column.to_owned(), array: plain, form: Form::Typed };
         let (values, failed) = convert(&raw, self.len(), declared, &self.reading);
         match failed.first() {
             Some((row, error)) => Err(self.bad(column, *row, error.to_string())),
@@ -167,6 +171,7 @@ fn damaged(file: &SourceFile, reason: &str) -> EngineError {
     let format = match file.format {
         FileFormat::Parquet => "Parquet",
         FileFormat::Csv => "CSV",
+        FileFormat::Json => "JSON",
     };
     EngineError::Damaged {
         path: file.path.to_path_buf(),
@@ -229,7 +234,7 @@ fn read_csv(file: &SourceFile) -> Result<(SchemaRef, Vec<RecordBatch>), EngineEr
 }
 
 fn csv_names(file: &SourceFile) -> Result<Vec<String>, EngineError> {
-    let names = source::names(file)?;
+    let names = source::names(file)?.unwrap_or_default();
     if let Some(index) = names.iter().enumerate().position(|(at, name)| names[..at].contains(name)) {
         return Err(damaged(file, &format!("the header has two columns named `{}`", names[index])));
     }

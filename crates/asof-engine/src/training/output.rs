@@ -67,6 +67,7 @@ pub fn check_names<'a>(
 /// [`EngineError::UnknownFormat`].
 pub fn format_of(path: &Path) -> Result<FileFormat, EngineError> {
     files::format_of(path)
+        .filter(|format| matches!(format, FileFormat::Parquet | FileFormat::Csv))
         .ok_or_else(|| EngineError::UnknownFormat { what: "output".to_owned(), path: path.to_owned() })
 }
 
@@ -92,7 +93,7 @@ pub fn write(
     let partial = partial_path(path);
     let written = match format {
         FileFormat::Parquet => write_parquet(&partial, labels, columns, notes),
-        FileFormat::Csv => write_csv(&partial, labels, columns),
+        _ => write_csv(&partial, labels, columns),
     };
     // Messages name the file that was asked for.
     let written = written.map_err(|error| match error {

@@ -233,3 +233,68 @@ fn columns_are_found_by_name() {
     assert_eq!((raw.columns[0].text_at(0).as_deref(), raw.columns[1].text_at(0)), (Some("5"), None));
     assert_eq!(raw.lacking, [1]);
 }
+
+/// Goal: JSON lines are rows by name, whatever stands around them; numbers and texts are the same facts; what is no
+/// object, or says a name twice, is set aside with its line, and its neighbours are taken.
+#[test]
+fn json_lines() {
+    let text = "\u{feff}{\"n\": 1, \"land\":\"D\\u0045\", \"day\":\"2024-01-01\", \"x\":{\"n\":[5]}, \"hour\":\"7\"}\r\n\
+                \n  \n\
+                {\"day\":\"2024-01-02\",\"land\":\"DE\",\"n\":2.0e0}\n\
+                {\"land\":\"DE\",\"day\":\"2024-01-03\",\"n\":null,\"hour\":7}";
+    let good = ["DE 2024-01-01T00:00:00Z 7 1", "DE 2024-01-02T00:00:00Z - 2", "DE 2024-01-03T00:00:00Z 7 -"];
+    for (name, bytes) in [
+        ("a.ndjson", text.as_bytes().to_vec()),
+        ("a.jsonl", text.as_bytes().to_vec()),
+        ("a.json.gz", gzip(text.as_bytes())),
+        ("a.ndjson.zst", zstd::encode_all(text.as_bytes(), 0).unwrap()),
+    ] {
+        let folder = folder(&[(name, &bytes)]);
+        assert_eq!(rows(folder.path()).unwrap(), (good.map(str::to_owned).to_vec(), vec![]), "{name}");
+    }
+    // The row goes first, then its folder.
+    let told = folder(&[(
+        "hour=3/a.json",
+        b"{\"day\":\"2024-01-01\",\"land\":\"DE\",\"hour\":null}\n{\"day\":\"2024-01-01\",\"land\":\"DE\"}",
+    )]);
+    let day = "DE 2024-01-01T00:00:00Z";
+    assert_eq!(
+        rows(told.path()).unwrap(),
+        (vec![format!("{day} - -"), format!("{day} 3 -")], vec!["n".to_owned()])
+    );
+
+    let lines: [&[u8]; 10] = [
+        b"{\"land\":\"DE\",\"day\":\"2024-01-01\"}",
+        b"[1]",
+        b"{\"land\":\"DE\",\"day\":\"2024-01-01\"",
+        b"{\"land\":\"DE\",\"l\\u0061nd\":\"DE\",\"day\":\"2024-01-01\"}",
+        b"{\"land\":\"DE\",\"day\":\"2024-01-01\"} {}",
+        b"{\"land\":\"\xff\",\"day\":\"2024-01-01\"}",
+        b"{\"land\":\"DE\",\"day\":\"2024-01-01\",\"n\":NaN}",
+        b"{\"land\":\"\\ud800\",\"day\":\"2024-01-01\"}",
+        b"{\"land\":[\"DE\"],\"day\":\"2024-01-01\"}",
+        b"{\"land\":\"DE\",\"day\":\"2024-01-01\",\"n\":{\"a\":1}}",
+    ];
+    let folder = folder(&[("a.ndjson", &lines.join(&b'\n'))]);
+    let file = list(WHAT, folder.path(), None).unwrap().remove(0);
+    let admission = admission();
+    let raw = source::open(WHAT, &file, admission.columns()).unwrap().next().unwrap().unwrap();
+    let admitted = admission.admit(&raw).unwrap();
+    let bad: Vec<_> =
+        admitted.bad.iter().map(|bad| (bad.row, bad.line.unwrap(), bad.reason.as_str())).collect();
+    assert_eq!(
+        bad,
+        [
+            (2, 2, "the line is not a JSON object: invalid type: sequence, expected an object at byte 0"),
+            (3, 3, "the line is not a JSON object: EOF while parsing an object at byte 31"),
+            (4, 4, "the line is not a JSON object: the name \"land\" stands twice in it at byte 49"),
+            (5, 5, "the line is not a JSON object: trailing characters at byte 34"),
+            (6, 6, "the line is not UTF-8 text"),
+            (7, 7, "the line is not a JSON object: expected value at byte 37"),
+            (8, 8, "the join key: the text is not UTF-8"),
+            (9, 9, "the join key: [\"DE\"] is not a string"),
+        ]
+    );
+    assert_eq!(admitted.rows.num_rows(), 2);
+    assert!(admitted.feature_errors["n"].first.ends_with("{\"a\":1} is not a whole number"));
+}

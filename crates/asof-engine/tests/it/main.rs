@@ -10,6 +10,7 @@
 mod join;
 mod labels;
 mod listing;
+mod objects;
 mod sources;
 mod types;
 

@@ -11,7 +11,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, TimeUnit as Unit};
 use asof_engine::columns::{arrow_type, value_at};
 use asof_engine::source::convert::convert;
-use asof_engine::source::raw::{RawColumn, normalise};
+use asof_engine::source::raw::{Form, RawColumn, normalise};
 use asof_engine::source::{self, WantedColumn};
 use asof_model::entry::{Reading, from_raw, to_text};
 use asof_model::{Cell, DecimalType, ScalarType, TimeUnit, ValueType, Zone, canonical};
@@ -32,7 +32,7 @@ const PLAIN: [ValueType; 9] =
 type Becomes = Vec<(ValueType, Vec<&'static str>)>;
 
 fn raw(array: ArrayRef) -> RawColumn {
-    RawColumn { name: "value".to_owned(), array, text: false }
+    RawColumn { name: "value".to_owned(), array, form: Form::Typed }
 }
 
 /// The texts of a column's values as `declared`.

@@ -77,7 +77,7 @@ fn check_path(path: &str, at: Position, out: &mut Collector) {
 fn format(name: &str, at: Position, out: &mut Collector) -> Option<FileFormat> {
     let found = FileFormat::parse(name);
     if found.is_none() {
-        let hint = out.suggestion(name, [FileFormat::Parquet, FileFormat::Csv].map(FileFormat::as_str));
+        let hint = out.suggestion(name, FileFormat::ALL.map(FileFormat::as_str));
         out.problem(at, format!("unknown format {}", quoted(name)), hint);
     }
     found

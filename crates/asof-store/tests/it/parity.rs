@@ -227,7 +227,7 @@ impl Run {
                 // would have two stamps.
                 columns.push(Column::ints("unit", rows.iter().map(|_| unit as i64)));
             }
-            let mut carriers = vec![Carrier::Typed, Carrier::Text];
+            let mut carriers = vec![Carrier::Typed, Carrier::Text, Carrier::Json];
             if columns.iter().all(Column::fits_csv) {
                 carriers.push(Carrier::Csv);
             }

@@ -1,4 +1,4 @@
-//! The same rows in every carrier: CSV, Parquet of text, Parquet of typed columns.
+//! The same rows in every carrier: CSV, JSON lines, Parquet of text, Parquet of typed columns.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,6 +16,8 @@ use parquet::arrow::ArrowWriter;
 pub enum Carrier {
     /// CSV, in which an empty text would be null.
     Csv,
+    /// JSON, one object on each line; nulls are null or left out, in turn.
+    Json,
     /// Parquet with a text column for each.
     Text,
     /// Parquet with columns of the declared types, but for those with something that is no value of the type.
@@ -108,6 +110,26 @@ impl FieldOf {
         }
     }
 
+    /// The field as JSON: numbers and booleans as they are, the rest as text, unless it is nested.
+    fn json(&self) -> String {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        match self {
+            Self::Value(value) => match value {
+                Value::Float32(v) if !v.is_finite() => quoted(&to_text(value)),
+                Value::Float64(v) if !v.is_finite() => quoted(&to_text(value)),
+                Value::String(_)
+                | Value::Bytes(_)
+                | Value::Timestamp(_)
+                | Value::Date(_)
+                | Value::Uuid(_)
+                | Value::Json(_) => quoted(&to_text(value)),
+                other => to_text(other),
+            },
+            Self::Text(text) => quoted(text),
+            Self::Broken => "\"\\ud800\"".to_owned(),
+        }
+    }
+
     fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Value(value) => to_text(value).into_bytes(),
@@ -121,6 +143,7 @@ impl Carrier {
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Csv => "csv",
+            Self::Json => "ndjson",
             Self::Text | Self::Typed => "parquet",
         }
     }
@@ -129,6 +152,7 @@ impl Carrier {
     pub fn write(self, path: &Path, columns: &[Column]) {
         match self {
             Self::Csv => write_csv(path, columns),
+            Self::Json => write_json(path, columns),
             Self::Text => write_parquet(path, columns.iter().map(|each| (&each.name, each.text()))),
             Self::Typed => {
                 let array = |each: &Column| each.typed().unwrap_or_else(|| each.text());
@@ -156,6 +180,18 @@ fn write_csv(path: &Path, columns: &[Column]) {
             }
         }
         file.write_all(b"\n").unwrap();
+    }
+    file.flush().unwrap();
+}
+
+fn write_json(path: &Path, columns: &[Column]) {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    for row in 0..columns[0].fields.len() {
+        let members = columns.iter().filter_map(|column| match &column.fields[row] {
+            Some(field) => Some(format!("{:?}: {}", column.name, field.json())),
+            None => (row % 2 == 0).then(|| format!("{:?}:null", column.name)),
+        });
+        writeln!(file, "{{{}}}", members.collect::<Vec<_>>().join(", ")).unwrap();
     }
     file.flush().unwrap();
 }

@@ -17,7 +17,7 @@ use crate::{Everywhere, Outcome, output};
 /// What to train on.
 #[derive(Debug, Args)]
 pub(crate) struct Train {
-    /// The label table: a Parquet or CSV file, or a folder of them
+    /// The label table, Parquet or CSV: a file, a folder, a pattern or a URL
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
     #[command(flatten)]

@@ -7,6 +7,7 @@ mod docs;
 mod get;
 mod materialize;
 mod metrics;
+mod objects;
 mod serve;
 mod story;
 mod support;

@@ -229,7 +229,7 @@ impl Drop for Server {
     }
 }
 
-fn told(output: &Output) -> String {
+pub fn told(output: &Output) -> String {
     let code = output.status.code().map_or("none".to_owned(), |code| code.to_string());
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
