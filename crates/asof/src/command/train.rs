@@ -17,7 +17,7 @@ use crate::{Everywhere, Outcome, output};
 /// What to train on.
 #[derive(Debug, Args)]
 pub(crate) struct Train {
-    /// The label table, Parquet or CSV: a file, a folder, a pattern or a URL
+    /// The label table, Parquet or CSV: a file, folder or URL
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
     #[command(flatten)]

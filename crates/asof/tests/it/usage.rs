@@ -180,7 +180,7 @@ fn help() {
     Usage: asof train [OPTIONS] --labels <FILE> --output <FILE> <--service <SERVICE>|--features <VIEW:FEATURE>>
 
     Options:
-          --labels <FILE>            The label table: a Parquet or CSV file, or a folder of them
+          --labels <FILE>            The label table, Parquet or CSV: a file, folder or URL
           --service <SERVICE>        The features of this service
           --features <VIEW:FEATURE>  Features, as `view:feature`, `view@2:feature` or `view:*`, with
                                      commas between them
