@@ -5,6 +5,7 @@ use asof_testkit::s3::S3Server;
 use crate::support::{LABELS, Scene};
 
 /// Runs a command in the environment of a server; what it did.
+#[expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 fn run(scene: &Scene, server: &S3Server, line: &str) -> String {
     let mut command = scene.command(line);
     command.envs(server.variables());
