@@ -41,7 +41,11 @@ const SOURCE: Table = &[
         "A file or a folder, relative to the project; `*` matches in names; or a URL such as s3://.",
         Form::Text,
     ),
-    ("format", "How files are read, where their suffix does not say it.", Form::OneOf(&["parquet", "csv", "json"])),
+    (
+        "format",
+        "How files are read, where their suffix does not say it.",
+        Form::OneOf(&["parquet", "csv", "json"]),
+    ),
     ("event", "The column of the instant at which a row became true.", Form::Text),
     ("created", "The column of the instant at which the source knew a row. Default: the event.", Form::Text),
     ("zone", "The zone of times without offset, such as Europe/London. Default: UTC.", Form::Text),
