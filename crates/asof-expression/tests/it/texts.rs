@@ -236,6 +236,11 @@ fn bounds() {
     }
     assert!(check_bounds(&"(".repeat(3_000)).is_err());
     parse(&format!("i64 in ({})", (0..5_000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ")));
+    // The deepest tree that is read is also evaluated, printed and dropped on an ordinary stack.
+    let deepest = parse(&format!("i64{}", " + 1".repeat(126)));
+    let one = asof_model::Cell::Value(asof_model::Value::Int64(1));
+    assert_eq!(crate::shown(&deepest.evaluate_row(&[one], crate::t())), "127");
+    assert_eq!(parse(&deepest.to_string()).to_string(), deepest.to_string());
     parse(&format!("flag{}", " and flag".repeat(900)));
     parse(&format!("i64{}", " + 1".repeat(100)));
     parse(&deep("(", "1", ")", 100));
