@@ -94,7 +94,7 @@ pub enum EntryError {
         declared: ValueType,
     },
     /// An integer where an instant is wanted and no unit is named.
-    #[error("{found} is an integer, and the source names no `unit` for integer times")]
+    #[error("{found} is an integer, and no `unit` of integer times is named")]
     NoUnit {
         /// The input.
         found: String,

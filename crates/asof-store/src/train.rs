@@ -10,8 +10,9 @@ use asof_engine::join::{Absorbed, LabelIndex, ViewAnswer, ViewJoin, ViewReport};
 use asof_engine::source;
 use asof_engine::training::labels::LABEL_ROWS_MAX;
 use asof_engine::training::{LabelTable, OutputColumn, output};
+use asof_model::entry::Reading;
 use asof_model::plan::Catalog;
-use asof_model::{Duration, Instant, KnownAt, Location, ValueType, ViewId, Zone};
+use asof_model::{Duration, Instant, KnownAt, Location, ValueType, ViewId};
 use asof_offline::Scan;
 use futures::TryStreamExt;
 use serde::Serialize;
@@ -34,8 +35,8 @@ pub struct TrainRequest {
     pub output: PathBuf,
     /// The label column with the instants.
     pub timestamp: String,
-    /// The zone of label times without offset.
-    pub zone: Zone,
+    /// How label times are read: the zone of those without offset, the unit of integers.
+    pub reading: Reading,
     /// Names and key columns.
     pub naming: Naming,
     /// What may hide a row.
@@ -106,7 +107,7 @@ impl Store {
         }
         output::format_of(&request.output)?;
         self.refuse_input_as_output(&catalog, request)?;
-        let labels = LabelTable::read(&self.labels_location(request)?, self.objects(), &request.zone)?;
+        let labels = LabelTable::read(&self.labels_location(request)?, self.objects(), &request.reading)?;
         let labels = labels.with_time_column(&request.timestamp);
         if labels.len() > LABEL_ROWS_MAX {
             let message = format!(

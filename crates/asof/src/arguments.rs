@@ -1,6 +1,6 @@
 //! What several commands take, and how it is read. What cannot be read is wrong usage.
 
-use asof_model::{Duration, Instant, Zone};
+use asof_model::{Duration, Instant, TimeUnit, Zone};
 use asof_store::request::Wanted;
 use clap::{Args, ValueEnum};
 
@@ -59,6 +59,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// Reads the name of a time zone.
 pub(crate) fn zone(text: &str) -> Result<Zone, String> {
     Zone::named(text).ok_or_else(|| "not a time zone, such as `Europe/London`".to_owned())
+}
+
+/// Reads a unit of integer times.
+pub(crate) fn unit(text: &str) -> Result<TimeUnit, String> {
+    TimeUnit::parse(text).ok_or_else(|| "not a unit: one of `s`, `ms`, `us`, `ns`".to_owned())
 }
 
 /// Reads `name=value`. The value may be empty, and may hold further `=`.

@@ -8,7 +8,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use asof_model::entry::Reading;
 use asof_model::spec::FileFormat;
-use asof_model::{Location, ValueType, Zone, name};
+use asof_model::{Location, ValueType, name};
 use asof_objects::Objects;
 
 use crate::EngineError;
@@ -36,11 +36,11 @@ pub struct LabelTable {
 }
 
 impl LabelTable {
-    /// Reads a label table, one file or several with equal columns. Times without offset are local to `zone`.
+    /// Reads a label table, one file or several with equal columns. Times are read as `reading` says.
     ///
     /// # Errors
     /// [`EngineError`] names the file; for CSV also the first broken row, since a label must never be dropped.
-    pub fn read(at: &Location, objects: &Objects, zone: &Zone) -> Result<Self, EngineError> {
+    pub fn read(at: &Location, objects: &Objects, reading: &Reading) -> Result<Self, EngineError> {
         let files = source::list("labels", at, None, objects)?;
         let text = files.iter().any(|file| file.format == FileFormat::Csv);
         let mut batches = Vec::new();
@@ -67,7 +67,7 @@ impl LabelTable {
             rows,
             path: Path::new(&at.to_string()).into(),
             text,
-            reading: Reading { zone: zone.clone(), unit: None },
+            reading: reading.clone(),
             time_column: None,
         })
     }

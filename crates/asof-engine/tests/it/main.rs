@@ -19,6 +19,7 @@ use std::path::Path;
 use asof_engine::EngineError;
 use asof_engine::source::{self, SourceFile};
 use asof_engine::training::LabelTable;
+use asof_model::entry::Reading;
 use asof_model::spec::FileFormat;
 use asof_model::{Location, Zone};
 use asof_objects::Objects;
@@ -35,5 +36,9 @@ fn list(what: &str, path: &Path, format: Option<FileFormat>) -> Result<Vec<Sourc
 
 /// The label table of a path of this machine.
 fn read_labels(path: &Path, zone: &Zone) -> Result<LabelTable, EngineError> {
-    LabelTable::read(&Location::Local(path.to_owned()), &no_objects(), zone)
+    LabelTable::read(
+        &Location::Local(path.to_owned()),
+        &no_objects(),
+        &Reading { zone: zone.clone(), unit: None },
+    )
 }

@@ -198,7 +198,7 @@ fn bad_csv_rows_are_set_aside() {
                 9,
                 Some(12),
                 Some("seen"),
-                "the created time: 1704067200 is an integer, and the source names no `unit` for integer times"
+                "the created time: 1704067200 is an integer, and no `unit` of integer times is named"
             ),
             (11, Some(14), Some("id"), "the join key: the text is not UTF-8"),
             (12, Some(15), Some("id"), "the join key: \"99999999999999999999\" is out of range for int64"),

@@ -43,7 +43,7 @@ fn refusals() {
         (Raw::Text("abc"), T::Float64, "\"abc\" is not a float64"),
         (Raw::Int(2), T::Bool, "2 is not a bool"),
         (Raw::Text("?"), T::Bytes, "\"?\" is not base64"),
-        (Raw::Int(7), T::Timestamp, "7 is an integer, and the source names no `unit` for integer times"),
+        (Raw::Int(7), T::Timestamp, "7 is an integer, and no `unit` of integer times is named"),
         (Raw::Local(1), T::Date, "1970-01-01T00:00:00.000001Z is not a date"),
         (Raw::Bytes(&[255]), T::String, "a sequence of 1 bytes is not UTF-8 text"),
     ] {

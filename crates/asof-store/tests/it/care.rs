@@ -1,7 +1,7 @@
 //! The care of history changes no answer.
 
 use arrow::array::RecordBatch;
-use asof_model::{Duration, KnownAt, Zone};
+use asof_model::{Duration, KnownAt};
 use asof_store::NoProgress;
 use asof_store::train::TrainRequest;
 use asof_store::verify::VerifyRequest;
@@ -61,7 +61,7 @@ fn training(project: &mut Project, known_at: KnownAt) -> (RecordBatch, Vec<Value
         wanted: features(&["v:n", "v:s"]),
         output: output.clone(),
         timestamp: "t".to_owned(),
-        zone: Zone::utc(),
+        reading: asof_model::entry::Reading::default(),
         naming: Default::default(),
         known_at,
         statuses: true,

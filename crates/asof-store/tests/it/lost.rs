@@ -83,7 +83,7 @@ fn inputs_are_not_replaced() {
             wanted: features(&["v:n"]),
             output: project.root.join(output),
             timestamp: "t".to_owned(),
-            zone: asof_model::Zone::utc(),
+            reading: asof_model::entry::Reading::default(),
             naming: Default::default(),
             known_at: KnownAt::Event,
             statuses: false,

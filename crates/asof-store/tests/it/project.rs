@@ -244,7 +244,7 @@ impl Project {
             wanted: ask.wanted.clone(),
             output: output.clone(),
             timestamp: "t".to_owned(),
-            zone: Zone::utc(),
+            reading: asof_model::entry::Reading::default(),
             naming: Naming { full_names: ask.full_names, ..Naming::default() },
             known_at: ask.known_at,
             statuses: true,

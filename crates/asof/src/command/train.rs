@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use asof_model::{KnownAt, Zone};
+use asof_model::entry::Reading;
+use asof_model::{KnownAt, TimeUnit, Zone};
 use asof_store::request::Naming;
 use asof_store::train::{JoinReport, TrainReport, TrainRequest};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, builder::TypedValueParser};
 
-use crate::arguments::{Format, FormatOption, WantedOptions, pair, zone};
+use crate::arguments::{Format, FormatOption, WantedOptions, pair, unit, zone};
 use crate::failure::Failure;
 use crate::output::{Table, count, counted};
 use crate::{Everywhere, Outcome, output};
@@ -47,6 +48,9 @@ pub(crate) struct Train {
     /// The time zone of label times without offset
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone)]
     zone: Zone,
+    /// The unit of label times that are integers: s, ms, us or ns
+    #[arg(long, value_name = "UNIT", value_parser = unit)]
+    unit: Option<TimeUnit>,
     #[command(flatten)]
     format: FormatOption,
 }
@@ -66,7 +70,7 @@ impl Train {
             wanted: self.wanted.wanted(),
             output: self.output.clone(),
             timestamp: self.timestamp.clone(),
-            zone: self.zone.clone(),
+            reading: Reading { zone: self.zone.clone(), unit: self.unit },
             naming: Naming { full_names: self.full_names, keys },
             known_at: self.known_at,
             statuses: self.status,

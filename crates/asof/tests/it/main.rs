@@ -2,6 +2,7 @@
 
 mod beside;
 mod care;
+mod data_sets;
 mod definitions;
 mod docs;
 mod get;
