@@ -32,7 +32,7 @@ fn links_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut pages = vec![root.join("README.md"), root.join("ARCHITECTURE.md"), root.join("CONTRIBUTING.md")];
     collect(&root.join("docs"), &mut pages);
-    let link = Regex::new(r"\]\(([^)#:]+)(#[^)]*)?\)").unwrap();
+    let link = Regex::new(r"\]\(([^)#:\s]+)(#[^)]*)?\)").unwrap();
     for page in pages {
         for found in link.captures_iter(&fs::read_to_string(&page).unwrap()) {
             let target = page.parent().unwrap().join(&found[1]);
