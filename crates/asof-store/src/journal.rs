@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use asof_engine::join::{Interval, Replaced, UnitFacts, Units};
+use asof_engine::source::Fingerprint;
 use asof_model::plan::Catalog;
 use asof_model::{Instant, ViewId};
 use asof_offline::{UnitRank, UnitRanks};
@@ -63,8 +64,11 @@ pub enum Note {
         from: i64,
         /// The first microsecond past it.
         until: i64,
-        /// Content hashes.
+        /// The identities of files whose other facts were not recorded.
         hashes: Vec<String>,
+        /// The files.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<Fingerprint>,
     },
 }
 
@@ -114,6 +118,19 @@ struct PublishedFile {
     range: Interval,
 }
 
+/// What was read at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumed {
+    /// The file.
+    pub file: Fingerprint,
+    /// When that was recorded.
+    pub at: Instant,
+}
+
+/// A file that was changed this shortly before it was recorded, in microseconds, may have been changed once more behind its
+/// reading without another time of change: clocks of file systems are coarse.
+const SETTLED_MICROS: i64 = 2_000_000;
+
 /// The journal of one view version.
 #[derive(Debug, Clone, Default)]
 pub struct ViewJournal {
@@ -131,8 +148,10 @@ pub struct ViewJournal {
     pub replacements: u64,
     /// The last replacement, where nothing was published since: its range and the hash of what was read.
     pub last_replacement: Option<(Interval, String)>,
-    /// By content hash.
+    /// By identity.
     files: HashMap<String, Vec<PublishedFile>>,
+    /// By path, what was read there last.
+    consumed: BTreeMap<String, Consumed>,
 }
 
 impl ViewJournal {
@@ -165,9 +184,13 @@ impl ViewJournal {
                     let range = Interval { from: *from, until: *until };
                     journal.loads.push(Load { features: *features, range });
                 }
-                Note::Files { semantic_hash, from, until, hashes } => {
+                Note::Files { semantic_hash, from, until, hashes, files } => {
                     let range = Interval { from: *from, until: *until };
-                    for hash in hashes {
+                    for file in files {
+                        let consumed = Consumed { file: file.clone(), at: entry.visible };
+                        journal.consumed.insert(file.path.clone(), consumed);
+                    }
+                    for hash in hashes.iter().chain(files.iter().map(|file| &file.hash)) {
                         let published = PublishedFile { semantic_hash: semantic_hash.clone(), range };
                         journal.files.entry(hash.clone()).or_default().push(published);
                     }
@@ -217,6 +240,37 @@ impl ViewJournal {
         };
         let open = read.fold(vec![(range.from, range.until)], take);
         open.into_iter().map(|(from, until)| Interval { from, until }).collect()
+    }
+
+    /// What was read last at each path.
+    pub fn consumed(&self) -> impl Iterator<Item = &Fingerprint> {
+        self.consumed.values().map(|consumed| &consumed.file)
+    }
+
+    /// What was read last at this path, where size and time of change are enough to know the file by.
+    pub fn settled(&self, path: &str) -> Option<&Fingerprint> {
+        let Consumed { file, at } = self.consumed.get(path)?;
+        let settled = file.modified > 0 && file.modified.saturating_add(SETTLED_MICROS) <= at.micros();
+        settled.then_some(file)
+    }
+
+    /// What a load since the last one covers: all ranges that were loaded, joined, the last of them without an end. All of
+    /// time where nothing was loaded.
+    pub fn since_last(&self) -> Vec<Interval> {
+        let mut loaded: Vec<Interval> = self.loads.iter().map(|load| load.range).collect();
+        loaded.sort_by_key(|range| range.from);
+        let mut joined: Vec<Interval> = Vec::new();
+        for range in loaded {
+            match joined.last_mut() {
+                Some(last) if range.from <= last.until => last.until = last.until.max(range.until),
+                _ => joined.push(range),
+            }
+        }
+        match joined.last_mut() {
+            Some(last) => last.until = i64::MAX,
+            None => joined.push(Interval { from: Instant::MIN.micros(), until: i64::MAX }),
+        }
+        joined
     }
 
     /// Whether loads with that many features have covered `range`.
@@ -333,6 +387,19 @@ mod tests {
             journal(&[load(2, 0, 10), load(2, 20, 30), load(3, 0, 10), load(3, 20, 30)]).answering(3),
             3
         );
+    }
+
+    /// Goal: what comes since the last load is sought in the ranges loaded before, and behind the last of them.
+    #[test]
+    fn ranges_since_the_last_load() {
+        let since = |loads: &[Load]| -> Vec<(i64, i64)> {
+            let journal = ViewJournal { loads: loads.to_vec(), ..ViewJournal::default() };
+            journal.since_last().iter().map(|range| (range.from, range.until)).collect()
+        };
+        assert_eq!(since(&[]), [(Instant::MIN.micros(), i64::MAX)]);
+        assert_eq!(since(&[load(1, 0, 10)]), [(0, i64::MAX)]);
+        assert_eq!(since(&[load(1, 20, 30), load(1, 0, 10)]), [(0, 10), (20, i64::MAX)]);
+        assert_eq!(since(&[load(1, 10, 30), load(1, 0, 10), load(1, 5, 7)]), [(0, i64::MAX)]);
     }
 
     /// Goal: bulk is what no complete load has covered.

@@ -132,6 +132,12 @@ impl SourceFile {
         Ok(Fingerprint { path, size, modified, hash, etag: None })
     }
 
+    /// Whether size and time of change of a file of this machine are those that were recorded. An object is never told so:
+    /// identifying it costs nothing.
+    pub fn looks_like(&self, recorded: &Fingerprint) -> bool {
+        self.object.is_none() && self.check_unchanged(recorded).is_ok()
+    }
+
     /// Checks that the file is still the one that was identified, as far as size and time of change tell. An object
     /// needs no check: each read of it asks for the content that was listed.
     ///

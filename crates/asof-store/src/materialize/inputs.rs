@@ -31,6 +31,10 @@ pub struct Inputs {
     pub files: u64,
     /// Of those, files whose rows are all published: the same content was read before.
     pub files_known: u64,
+    /// The paths of all of them.
+    pub paths: HashSet<String>,
+    /// The identities of all of them.
+    pub identities: HashSet<String>,
 }
 
 /// Files that are cut into units together.
@@ -43,7 +47,8 @@ pub struct Pack {
 
 impl Inputs {
     /// Lists and fingerprints the files of a source. `unread` says of an identity in which ranges of events its rows are
-    /// still to be read; files without any, and copies of one file, are left out.
+    /// still to be read; files without any, and copies of one file, are left out. `recorded` says what is known of a path: a
+    /// file that looks like it is not read to identify it.
     ///
     /// # Errors
     /// Those of listing and reading files; a column of `columns` that not one of the files has.
@@ -54,17 +59,19 @@ impl Inputs {
         objects: &Objects,
         columns: &[WantedColumn],
         unread: impl Fn(&str) -> Vec<Interval>,
+        recorded: impl Fn(&str) -> Option<Fingerprint>,
     ) -> Result<Self, StoreError> {
         let mut inputs = Self::default();
-        let mut seen: HashSet<String> = HashSet::new();
         // For each range the pack that is being filled, and the bytes that still fit.
         let mut open: Vec<(Pack, u64)> = Vec::new();
         let listed = source::list(what, at, format, objects)?;
         for file in listed.clone() {
-            let fingerprint = file.fingerprint()?;
+            let known = recorded(&file.path.display().to_string()).filter(|known| file.looks_like(known));
+            let fingerprint = known.map_or_else(|| file.fingerprint(), Ok)?;
             inputs.files += 1;
-            let ranges =
-                if seen.insert(fingerprint.hash.clone()) { unread(&fingerprint.hash) } else { Vec::new() };
+            inputs.paths.insert(fingerprint.path.clone());
+            let first = inputs.identities.insert(fingerprint.hash.clone());
+            let ranges = if first { unread(&fingerprint.hash) } else { Vec::new() };
             if ranges.is_empty() {
                 inputs.files_known += 1;
             }
@@ -117,6 +124,11 @@ impl Pack {
     /// The identities of its files.
     pub fn hashes(&self) -> Vec<String> {
         self.files.iter().map(|(_, fingerprint)| fingerprint.hash.clone()).collect()
+    }
+
+    /// What is known of its files.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &Fingerprint> {
+        self.files.iter().map(|(_, fingerprint)| fingerprint)
     }
 
     /// What a unit of this pack has consumed, to be recorded in the commit of its rows.

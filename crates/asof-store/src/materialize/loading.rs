@@ -64,7 +64,7 @@ impl Loading<'_, '_> {
             self.read_pack(&scope, pack).await?;
             // The files of a replacement are read once all of it is visible.
             if self.staged.is_none() {
-                self.target.mark_files(self.range, pack.hashes()).await?;
+                self.target.mark_files(self.range, pack).await?;
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ mod unit;
 use std::num::NonZeroUsize;
 
 use asof_engine::join::Interval;
-use asof_engine::source::Admission;
+use asof_engine::source::{Admission, Fingerprint};
 use asof_model::Instant;
 use asof_model::name::ViewRef;
 use asof_model::plan::Catalog;
@@ -35,7 +35,7 @@ use inputs::Inputs;
 use loading::{Loading, Staged};
 use quarantine::Quarantine;
 use replace::Replacement;
-pub use report::{LackingColumn, MaterializeReport, Totals, ViewFailure, ViewLoad};
+pub use report::{LackingColumn, MaterializeReport, Totals, VANISHED_SHOWN_MAX, ViewFailure, ViewLoad};
 pub(crate) use unit::copy_stamps;
 
 /// What to materialise.
@@ -62,6 +62,10 @@ pub enum Mode {
     /// Rows are added.
     #[default]
     Add,
+    /// Rows are added that came since the last load: of files that are new or have changed, in all ranges that were loaded
+    /// before and behind the last of them, whatever their event. Takes no range. A file whose size and time of change are
+    /// those that were recorded is not read; [`Mode::Add`] looks at the content.
+    SinceLast,
     /// The rows of the range are replaced by those that the source holds now, as one commit with one stamp
     /// (SEMANTICS 3 and 4): from then on the old ones are not served, and training does not see them any more, but under
     /// `served` at instants before.
@@ -96,6 +100,12 @@ impl Store {
             });
         }
         let _turn = self.turn(progress).await?;
+        if request.mode == Mode::SinceLast && (request.start.is_some() || request.end.is_some()) {
+            return Err(StoreError::Request {
+                message: "a load since the last one takes no range".to_owned(),
+                hint: Some("leave out start and end: what was loaded before says where to look".to_owned()),
+            });
+        }
         let catalog = self.applied_catalog().await?;
         let views = selected(&catalog, &request.views)?;
         // What no view can do without fails once, and not once for each.
@@ -135,28 +145,51 @@ impl Store {
         let what = format!("source `{}`", source.name);
         let at = self.project().location(source)?;
         let replacing = request.mode == Mode::Replace;
+        let wanted = match request.mode {
+            Mode::SinceLast => journal.since_last(),
+            Mode::Add | Mode::Replace => vec![range],
+        };
         if replacing {
             target.refuse_cut(range)?;
         }
         let unread = |hash: &str| match replacing {
             true => vec![range],
-            false => journal.unread(hash, target.semantic_hash(), range),
+            false => {
+                let of = |range: &Interval| journal.unread(hash, target.semantic_hash(), *range);
+                wanted.iter().flat_map(of).collect()
+            }
+        };
+        let recorded = |path: &str| match request.mode {
+            Mode::SinceLast => journal.settled(path).cloned(),
+            Mode::Add | Mode::Replace => None,
         };
         let admit = |range: Interval| {
             let until = (range.until != i64::MAX).then(|| instant(range.until));
             Admission::new(source, &keys, &view.features, instant(range.from), until)
         };
         let columns = admit(range);
-        let inputs = Inputs::read(&what, &at, source.format, self.objects(), columns.columns(), unread)?;
+        let inputs =
+            Inputs::read(&what, &at, source.format, self.objects(), columns.columns(), unread, recorded)?;
         (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
+        if request.mode == Mode::SinceLast {
+            let gone = |file: &&Fingerprint| {
+                !inputs.paths.contains(&file.path) && !inputs.identities.contains(&file.hash)
+            };
+            let mut vanished = journal.consumed().filter(gone).map(|file| file.path.clone());
+            load.vanished = vanished.by_ref().take(VANISHED_SHOWN_MAX).collect();
+            load.files_vanished = (load.vanished.len() + vanished.count()) as u64;
+        }
         let features = view.features.len();
         let digest = target.replacement_inputs(range, &inputs.packs);
         let unchanged = match replacing {
             true => journal.last_replacement == Some((range, digest.clone())),
-            false => inputs.packs.is_empty() && journal.has_loaded(features, range),
+            false => {
+                inputs.packs.is_empty() && wanted.iter().all(|range| journal.has_loaded(features, *range))
+            }
         };
         if unchanged {
             load.unchanged = true;
+            load.bytes = 0;
         } else {
             let work = view.id.to_string();
             progress.begin(&work, "bytes", Some(load.bytes));
@@ -191,7 +224,11 @@ impl Store {
             progress.finish(&work, &format!("{} rows", load.rows_read));
             loaded?;
             match staged {
-                None => target.mark(&Note::Load { features, from: range.from, until: range.until }).await?,
+                None => {
+                    for Interval { from, until } in wanted {
+                        target.mark(&Note::Load { features, from, until }).await?;
+                    }
+                }
                 Some(Staged { rows, units, rows_held }) => {
                     let Interval { from, until } = range;
                     let bulk = journal.uncovered(range, features);
@@ -212,7 +249,7 @@ impl Store {
             let unread = |hash: &String| !journal.unread(hash, target.semantic_hash(), range).is_empty();
             for pack in &inputs.packs {
                 if pack.hashes().iter().any(unread) {
-                    target.mark_files(range, pack.hashes()).await?;
+                    target.mark_files(range, pack).await?;
                 }
             }
         }

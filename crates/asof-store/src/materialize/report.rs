@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::unit::Outcome;
 use crate::StoreError;
 
+/// The most files that are gone and named in a report.
+pub const VANISHED_SHOWN_MAX: usize = 10;
+
 /// What came of a materialisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MaterializeReport {
@@ -31,6 +34,12 @@ pub struct ViewLoad {
     pub files: u64,
     /// Of those, files whose rows were all published before and that were not read again.
     pub files_known: u64,
+    /// Files that were read before and are gone. Their rows stay. Counted by a load since the last one.
+    #[serde(default)]
+    pub files_vanished: u64,
+    /// The first of them by name, at most [`VANISHED_SHOWN_MAX`].
+    #[serde(default)]
+    pub vanished: Vec<String>,
     /// Bytes read.
     pub bytes: u64,
     /// Rows read.

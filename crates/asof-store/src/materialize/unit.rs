@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
 use asof_engine::join::Interval;
-use asof_engine::source::{RAW_BATCH_ROWS, RawBatch};
+use asof_engine::source::{Fingerprint, RAW_BATCH_ROWS, RawBatch};
 use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
 use asof_model::{Instant, ValueType};
@@ -18,7 +18,7 @@ use asof_online::{
 };
 use serde_json::json;
 
-use super::inputs::Scope;
+use super::inputs::{Pack, Scope};
 use super::replace::Gathered;
 use crate::journal::{Entry, Note, ViewJournal};
 use crate::{Store, StoreError};
@@ -28,6 +28,12 @@ const UNIT_ROWS: usize = 100_000;
 
 /// A unit is cut once its columns take this many bytes of memory.
 const UNIT_BYTES: usize = 128 * 1024 * 1024;
+
+/// The most bytes of files in one note of the journal, below what it takes at once.
+const FILES_NOTE_BYTES: usize = 512 * 1024;
+
+/// What a file takes in a note beside its path and its identity, in bytes: names of fields, numbers, a tag.
+const FINGERPRINT_BYTES: usize = 256;
 
 /// The version of the program, which may cut the same files elsewhere than another one does: a unit's name says it, so
 /// that units of two versions are never taken for each other.
@@ -334,10 +340,24 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Marks files as read: every row that they hold of `range` was published.
-    pub async fn mark_files(&self, range: Interval, hashes: Vec<String>) -> Result<(), StoreError> {
+    /// Marks the files of a pack as read: every row that they hold of `range` was published.
+    pub async fn mark_files(&self, range: Interval, pack: &Pack) -> Result<(), StoreError> {
         let Interval { from, until } = range;
-        self.mark(&Note::Files { semantic_hash: self.semantic_hash.clone(), from, until, hashes }).await
+        let mut files: Vec<Fingerprint> = Vec::new();
+        let mut bytes = 0;
+        for file in pack.fingerprints() {
+            let more = file.path.len() + file.hash.len() + FINGERPRINT_BYTES;
+            if bytes + more > FILES_NOTE_BYTES && !files.is_empty() {
+                let semantic_hash = self.semantic_hash.clone();
+                let files = std::mem::take(&mut files);
+                self.mark(&Note::Files { semantic_hash, from, until, hashes: Vec::new(), files }).await?;
+                bytes = 0;
+            }
+            files.push(file.clone());
+            bytes += more;
+        }
+        let semantic_hash = self.semantic_hash.clone();
+        self.mark(&Note::Files { semantic_hash, from, until, hashes: Vec::new(), files }).await
     }
 
     /// Refuses a history that lacks published units.

@@ -9,6 +9,7 @@ mod care;
 mod cases;
 mod definitions;
 mod driver_stats;
+mod increments;
 mod kill;
 mod lost;
 mod parity;

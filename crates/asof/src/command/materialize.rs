@@ -23,6 +23,9 @@ pub(crate) struct Materialize {
     /// Only rows whose event is before this instant
     #[arg(long, value_name = "T", value_parser = instant)]
     end: Option<Instant>,
+    /// Only what is new since the last load: new and changed files, in the ranges loaded before and behind them
+    #[arg(long, conflicts_with_all = ["start", "end", "replace"])]
+    since_last: bool,
     /// Replace the rows of the range, or all, by those that the source holds now, as one commit
     #[arg(long)]
     replace: bool,
@@ -39,7 +42,11 @@ impl Materialize {
             views: self.views.clone(),
             start: self.start,
             end: self.end,
-            mode: if self.replace { Mode::Replace } else { Mode::Add },
+            mode: match (self.since_last, self.replace) {
+                (true, _) => Mode::SinceLast,
+                (false, true) => Mode::Replace,
+                (false, false) => Mode::Add,
+            },
             jobs: self.jobs,
         };
         let mut session = everywhere.session("asof materialize").await?;
@@ -119,6 +126,12 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
     let mut say = |text: String| all.push(format!("`{}`: {text}", load.view));
     if load.unchanged {
         say("nothing to do, these very files were loaded before".to_owned());
+    }
+    if load.files_vanished > 0 {
+        let named: Vec<String> = load.vanished.iter().map(|path| format!("`{path}`")).collect();
+        let more = if load.files_vanished > named.len() as u64 { " and others" } else { "" };
+        let files = counted(load.files_vanished, "file");
+        say(format!("{files} loaded before and gone now, whose rows stay: {}{more}", named.join(", ")));
     }
     if load.rows_removed > 0 {
         say(format!("{} served until now replaced", counted(load.rows_removed, "row")));

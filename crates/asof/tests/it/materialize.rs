@@ -36,6 +36,72 @@ fn load_and_load_again() {
     assert_eq!(report["totals"]["rows_added"], 0);
 }
 
+/// Goal: a load since the last one says what is new, what is gone, and that there is nothing to do; it takes no range. A
+/// replacement says what it took away.
+#[test]
+fn since_last_and_replace() {
+    let scene = Scene::project();
+    scene.edit("features.yaml", "data/trips.csv", "data");
+    scene.does("apply");
+    scene.does("materialize");
+    scene.write("data/more.csv", TRIPS.replace("2026-01-02", "2026-01-04"));
+    assert_snapshot!(scene.run("materialize --since-last"), @r"
+    exit 0
+    --- stdout
+    view     state   rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  loaded          3      2              1    0       0          0  210 B      1  [RATE]  [SECONDS]
+    --- stderr
+    `trips@1`: 1 file loaded before and not read again
+    ");
+    std::fs::remove_file(scene.path().join("data/more.csv")).expect("removed");
+    assert_snapshot!(scene.run("materialize --since-last"), @r"
+    exit 0
+    --- stdout
+    view     state      rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  unchanged          0      0              0    0       0          0    0 B      0  [RATE]  [SECONDS]
+    --- stderr
+    `trips@1`: nothing to do, these very files were loaded before
+    `trips@1`: 1 file loaded before and gone now, whose rows stay: `[DIR]/data/more.csv`
+    ");
+    assert_snapshot!(scene.run("materialize --since-last --start 2026-01-01"), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the argument '--since-last' cannot be used with '--start <T>'
+
+    Usage: asof materialize --since-last [VIEW]...
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(scene.run("materialize --replace --start 2026-01-02"), @r"
+    exit 0
+    --- stdout
+    view     state     rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  replaced          3      1              0    0       0          0  210 B      1  [RATE]  [SECONDS]
+    --- stderr
+    `trips@1`: 1 row served until now replaced
+    `trips@1`: 2 rows outside the asked range left out
+    ");
+    assert_snapshot!(scene.run("materialize --replace --start 2026-01-02"), @r"
+    exit 0
+    --- stdout
+    view     state      rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  unchanged          0      0              0    0       0          0    0 B      0  [RATE]  [SECONDS]
+    --- stderr
+    `trips@1`: nothing to do, these very files were loaded before
+    ");
+    assert_snapshot!(scene.run("get --service ranking driver_id=7"), @r"
+    exit 0
+    --- stdout
+    t = [NOW]
+
+    feature     value  status   event
+    trip_count  5      PRESENT  2026-01-02T10:00:00Z
+    rating      null   NULL     2026-01-02T10:00:00Z
+    --- stderr
+    ");
+}
+
 /// Goal: a range takes its start and leaves its end; an empty one is refused.
 #[test]
 fn ranges() {
