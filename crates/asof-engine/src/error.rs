@@ -45,6 +45,24 @@ pub enum EngineError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A Delta table that is not read.
+    #[error("{what}: the Delta table `{}` can't be read: {reason}", path.display())]
+    DeltaTable {
+        /// Whose table it is.
+        what: String,
+        /// The table.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A Delta table below a folder whose files are read: some of them may be out of its newest version.
+    #[error("{what}: `{}` is a Delta table", path.display())]
+    TableBelow {
+        /// Whose folder it is.
+        what: String,
+        /// The table.
+        path: PathBuf,
+    },
     /// An object store failed.
     #[error(transparent)]
     Objects(#[from] ObjectsError),
@@ -155,6 +173,8 @@ impl Explain for EngineError {
             Self::UnknownFormat { .. }
             | Self::TooManyFiles { .. }
             | Self::Pattern { .. }
+            | Self::DeltaTable { .. }
+            | Self::TableBelow { .. }
             | Self::NoColumn { .. }
             | Self::NotScalar { .. }
             | Self::Label { .. }
@@ -175,6 +195,15 @@ impl Explain for EngineError {
             Self::TooManyFiles { .. } => "name a folder or a pattern with fewer".to_owned(),
             Self::Pattern { .. } => {
                 "`*` and `?` stand for letters of one name, `**` for any number of folders".to_owned()
+            }
+            Self::DeltaTable { what, .. } if what == "labels" => {
+                "write its rows to a Parquet file".to_owned()
+            }
+            Self::DeltaTable { .. } => {
+                "rewrite the table with what wrote it (`OPTIMIZE` or `REORG`), or export it".to_owned()
+            }
+            Self::TableBelow { .. } => {
+                "name it itself as `path`: its folder holds files that it dropped".to_owned()
             }
             Self::Objects(error) => return error.hint(),
             Self::UnknownFormat { what, .. } if what.starts_with("source") => {

@@ -57,11 +57,13 @@ pub enum FileFormat {
     Csv,
     /// JSON, one object on each line.
     Json,
+    /// A Delta table: a folder of Parquet files with a log.
+    Delta,
 }
 
 impl FileFormat {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Parquet, Self::Csv, Self::Json];
+    pub const ALL: [Self; 4] = [Self::Parquet, Self::Csv, Self::Json, Self::Delta];
 
     /// The name used in definitions.
     pub fn as_str(self) -> &'static str {
@@ -69,6 +71,7 @@ impl FileFormat {
             Self::Parquet => "parquet",
             Self::Csv => "csv",
             Self::Json => "json",
+            Self::Delta => "delta",
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use asof_model::ObjectUrl;
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+use object_store::{GetOptions, GetRange, ObjectStore};
 
 use crate::wait::{Pending, start};
 use crate::{Objects, ObjectsError, wait};
@@ -43,17 +43,12 @@ impl ObjectFile {
         objects: Objects,
         store: Arc<dyn ObjectStore>,
         url: ObjectUrl,
-        facts: ObjectMeta,
+        path: Path,
+        size: u64,
+        modified: i64,
+        etag: Option<String>,
     ) -> Self {
-        Self {
-            objects,
-            store,
-            url,
-            path: facts.location,
-            size: facts.size,
-            modified: facts.last_modified.timestamp_micros(),
-            etag: facts.e_tag,
-        }
+        Self { objects, store, url, path, size, modified, etag }
     }
 
     /// The object's URL.

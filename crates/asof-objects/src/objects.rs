@@ -113,8 +113,23 @@ impl Objects {
         Ok(listed.into_iter().map(object).collect())
     }
 
+    /// An object that somebody else has listed, such as the log of a table: nothing is asked of the store.
+    ///
+    /// # Errors
+    /// As [`Objects::store`] and [`Objects::path`].
+    pub fn known(&self, url: &ObjectUrl, size: u64, modified: i64) -> Result<ObjectFile, ObjectsError> {
+        let (store, path) = (self.store(url)?, self.path(url)?);
+        Ok(ObjectFile::new(self.clone(), store, url.clone(), path, size, modified, None))
+    }
+
+    /// Text without the values of secrets, and without what follows the `?` of a URL.
+    pub fn without_secrets(&self, text: &str) -> String {
+        self.0.variables.without_secrets(text)
+    }
+
     fn object(&self, store: Arc<dyn ObjectStore>, url: &ObjectUrl, facts: ObjectMeta) -> ObjectFile {
-        ObjectFile::new(self.clone(), store, url.clone(), facts)
+        let modified = facts.last_modified.timestamp_micros();
+        ObjectFile::new(self.clone(), store, url.clone(), facts.location, facts.size, modified, facts.e_tag)
     }
 
     /// What an error of a store means.

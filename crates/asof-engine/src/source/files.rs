@@ -22,10 +22,21 @@ pub struct SourceFile {
     pub compression: Option<Compression>,
     /// Its size in bytes when it was listed.
     pub bytes: u64,
-    /// Columns that the names of its folders tell.
+    /// Columns that the names of its folders tell, or the log of its table.
     pub partitions: Partitions,
+    /// Where it stands in a Delta table.
+    pub table: Option<TableFile>,
     /// The object; `None` for a file of this machine.
     pub(crate) object: Option<ObjectFile>,
+}
+
+/// A data file of a Delta table, which is never written again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableFile {
+    /// The version of the table that was listed.
+    pub version: u64,
+    /// When the file was written, microseconds since 1970.
+    pub modified: i64,
 }
 
 /// How the bytes of a text file are packed.
@@ -49,11 +60,15 @@ pub struct Fingerprint {
     pub modified: i64,
     /// The identity, hexadecimal: inputs with equal ones hold the same rows. For a file it is the BLAKE3 of the
     /// content, so a copy is known; for an object, which would have to be fetched for that, the BLAKE3 of its URL, size
-    /// and tag (or time of change). Columns told by folders enter it too.
+    /// and tag (or time of change); for a file of a Delta table, which never changes, that of its path and size. Columns
+    /// told by folders or by a table's log enter it too.
     pub hash: String,
     /// What an object store says of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// The version of the Delta table that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_version: Option<u64>,
 }
 
 /// The format that a file's suffix tells, of a file that is not compressed.
@@ -87,6 +102,18 @@ impl SourceFile {
         Self::new(Path::new(&url), size, format, Some(object))
     }
 
+    /// A data file of a Delta table.
+    pub(super) fn of_table(
+        path: &Path,
+        bytes: u64,
+        table: TableFile,
+        partitions: Partitions,
+        object: Option<ObjectFile>,
+    ) -> Self {
+        let (format, path) = (FileFormat::Parquet, path.into());
+        Self { path, format, compression: None, bytes, partitions, table: Some(table), object }
+    }
+
     fn new(path: &Path, bytes: u64, format: Option<FileFormat>, object: Option<ObjectFile>) -> Option<Self> {
         let compression = compression_of(path);
         let told = match compression {
@@ -103,6 +130,7 @@ impl SourceFile {
             compression: compression.filter(|_| format != FileFormat::Parquet),
             bytes,
             partitions: Partitions::of_path(path),
+            table: None,
             object,
         })
     }
@@ -113,15 +141,21 @@ impl SourceFile {
     /// [`EngineError::Io`].
     pub fn fingerprint(&self) -> Result<Fingerprint, EngineError> {
         let path = self.path.display().to_string();
-        if let Some(object) = &self.object {
+        let told = |parts: [&str; 4]| {
             let mut hasher = blake3::Hasher::new();
+            parts.iter().for_each(|part| add(&mut hasher, part));
+            self.partitions.identity(hasher.finalize())
+        };
+        if let Some(TableFile { version, modified }) = self.table {
+            let hash = told(["table", &path, &self.bytes.to_string(), ""]);
+            let (size, table_version) = (self.bytes, Some(version));
+            return Ok(Fingerprint { path, size, modified, hash, etag: None, table_version });
+        }
+        if let Some(object) = &self.object {
             let tag = object.etag.clone().unwrap_or_else(|| object.modified.to_string());
-            for part in ["object", &path, &object.size.to_string(), &tag] {
-                add(&mut hasher, part);
-            }
-            let hash = self.partitions.identity(hasher.finalize());
+            let hash = told(["object", &path, &object.size.to_string(), &tag]);
             let (size, modified, etag) = (object.size, object.modified, object.etag.clone());
-            return Ok(Fingerprint { path, size, modified, hash, etag });
+            return Ok(Fingerprint { path, size, modified, hash, etag, table_version: None });
         }
         let failed = |error| EngineError::reading(&self.path, error);
         let mut file = File::open(&self.path).map_err(failed)?;
@@ -129,7 +163,7 @@ impl SourceFile {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(&mut file).map_err(failed)?;
         let hash = self.partitions.identity(hasher.finalize());
-        Ok(Fingerprint { path, size, modified, hash, etag: None })
+        Ok(Fingerprint { path, size, modified, hash, etag: None, table_version: None })
     }
 
     /// Whether size and time of change of a file of this machine are those that were recorded. An object is never told so:
@@ -139,12 +173,12 @@ impl SourceFile {
     }
 
     /// Checks that the file is still the one that was identified, as far as size and time of change tell. An object
-    /// needs no check: each read of it asks for the content that was listed.
+    /// needs no check, as each read of it asks for the content that was listed; nor does a file of a Delta table.
     ///
     /// # Errors
     /// [`EngineError::Changed`], [`EngineError::Io`].
     pub fn check_unchanged(&self, fingerprint: &Fingerprint) -> Result<(), EngineError> {
-        if self.object.is_some() {
+        if self.object.is_some() || self.table.is_some() {
             return Ok(());
         }
         let now = File::open(&self.path).and_then(|file| facts(&file));

@@ -12,6 +12,7 @@ use asof_model::{Location, ObjectUrl};
 use asof_objects::Objects;
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::delta;
 use super::files::SourceFile;
 use crate::EngineError;
 
@@ -21,26 +22,25 @@ pub const FILES_MAX: usize = 1_000_000;
 /// Lists the files that `at` means, sorted by path: itself, every file of a known format below it, or those that its
 /// pattern matches.
 ///
+/// A folder with a Delta log means the files of the table's newest version, which may be none.
+///
 /// A folder's files of an unknown suffix are skipped. A `format` that is given holds for one file, and for those that a
 /// pattern matches, whatever their suffix; it limits a folder to that suffix. Blocks.
 ///
 /// # Errors
 /// [`EngineError::NoSuchPath`], [`EngineError::NoFiles`], [`EngineError::UnknownFormat`], [`EngineError::Pattern`],
-/// [`EngineError::Io`], [`EngineError::Objects`].
+/// [`EngineError::DeltaTable`], [`EngineError::TableBelow`], [`EngineError::Io`], [`EngineError::Objects`].
 pub fn list(
     what: &str,
     at: &Location,
     format: Option<FileFormat>,
     objects: &Objects,
 ) -> Result<Vec<SourceFile>, EngineError> {
-    let listing = Listing { what, at, format };
+    let listing = Listing { what, at, format, objects };
     let mut files = match at {
         Location::Local(path) => listing.local(path)?,
-        Location::Object(url) => listing.objects(url, objects)?,
+        Location::Object(url) => listing.objects(url)?,
     };
-    if files.is_empty() {
-        return Err(EngineError::NoFiles { what: what.to_owned(), path: shown(at) });
-    }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(files)
 }
@@ -68,16 +68,39 @@ struct Listing<'a> {
     what: &'a str,
     at: &'a Location,
     format: Option<FileFormat>,
+    objects: &'a Objects,
 }
 
 impl Listing<'_> {
+    /// Whether the format allows for a Delta table.
+    fn may_be_table(&self) -> bool {
+        self.format.is_none_or(|format| matches!(format, FileFormat::Delta | FileFormat::Parquet))
+    }
+
+    fn table(&self) -> Result<Vec<SourceFile>, EngineError> {
+        delta::files(self.what, self.at, self.objects)
+    }
+
+    fn some(&self, files: Vec<SourceFile>) -> Result<Vec<SourceFile>, EngineError> {
+        if files.is_empty() || self.format == Some(FileFormat::Delta) {
+            return Err(EngineError::NoFiles { what: self.what.to_owned(), path: shown(self.at) });
+        }
+        Ok(files)
+    }
+
+    fn refuse_table(&self, log: &Path) -> Result<(), EngineError> {
+        let path = log.parent().unwrap_or(log).to_owned();
+        Err(EngineError::TableBelow { what: self.what.to_owned(), path })
+    }
+
     fn local(&self, path: &Path) -> Result<Vec<SourceFile>, EngineError> {
         // A path that is there means itself, whatever characters are in it.
         match std::fs::metadata(path) {
             Ok(facts) if facts.is_file() => {
                 let file = SourceFile::local(path, facts.len(), self.format);
-                return Ok(vec![file.ok_or_else(|| self.unknown_format())?]);
+                return self.some(vec![file.ok_or_else(|| self.unknown_format())?]);
             }
+            Ok(_) if self.may_be_table() && path.join(delta::LOG).is_dir() => return self.table(),
             Ok(_) => return self.walk(path, None),
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(EngineError::reading(path, error));
@@ -100,10 +123,13 @@ impl Listing<'_> {
             let failed = |error| EngineError::reading(&folder, error);
             for entry in std::fs::read_dir(&folder).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
+                let path = entry.path();
                 if hidden(&entry.file_name().to_string_lossy()) {
+                    if entry.file_name() == delta::LOG && self.may_be_table() {
+                        self.refuse_table(&path)?;
+                    }
                     continue;
                 }
-                let path = entry.path();
                 let facts = std::fs::metadata(&path).map_err(|error| EngineError::reading(&path, error))?;
                 if facts.is_dir() {
                     folders.push(path);
@@ -118,21 +144,24 @@ impl Listing<'_> {
                 }
             }
         }
-        Ok(found)
+        self.some(found)
     }
 
-    fn objects(&self, url: &ObjectUrl, objects: &Objects) -> Result<Vec<SourceFile>, EngineError> {
+    fn objects(&self, url: &ObjectUrl) -> Result<Vec<SourceFile>, EngineError> {
         let (folder, pattern) = match self.at.pattern() {
             Some((Location::Object(folder), pattern)) => (folder, Some(self.matcher(&pattern)?)),
             _ => {
-                if let Some(object) = objects.find(url)? {
+                if let Some(object) = self.objects.find(url)? {
                     let file = SourceFile::object(object, self.format);
-                    return Ok(vec![file.ok_or_else(|| self.unknown_format())?]);
+                    return self.some(vec![file.ok_or_else(|| self.unknown_format())?]);
+                }
+                if self.may_be_table() && delta::is_table(url, self.objects)? {
+                    return self.table();
                 }
                 (url.clone(), None)
             }
         };
-        let listed = objects.list(&folder)?;
+        let listed = self.objects.list(&folder)?;
         if listed.is_empty() {
             return Err(self.no_such(shown(&Location::Object(folder))));
         }
@@ -141,6 +170,12 @@ impl Listing<'_> {
             let key = object.url().key.clone();
             let below =
                 Path::new(key.strip_prefix(folder.key.as_str()).unwrap_or(&key).trim_start_matches('/'));
+            if let Some(place) = below.iter().position(|part| part == delta::LOG)
+                && self.may_be_table()
+            {
+                let log: PathBuf = below.iter().take(place + 1).collect();
+                self.refuse_table(&Path::new(&shown(&Location::Object(folder.clone()))).join(log))?;
+            }
             if below.iter().any(|part| hidden(&part.to_string_lossy())) {
                 continue;
             }
@@ -148,7 +183,7 @@ impl Listing<'_> {
             let file = wanted.and_then(|format| SourceFile::object(object, format));
             found.extend(file.filter(|file| self.takes(pattern.as_ref(), below, file)));
         }
-        Ok(found)
+        self.some(found)
     }
 
     /// The format that a file is told to have, if it is wanted at all.

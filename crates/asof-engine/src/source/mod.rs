@@ -1,7 +1,7 @@
 //! Files of a source, and the rows admitted from them.
 //!
 //! A source is one file, a folder of them or a pattern, on this machine or in an object store. [`listing`] says which
-//! files those are, [`files`] what identifies each, [`partitions`] which columns their folders tell. `csv_file` and
+//! files those are (`delta`: those of a table), [`files`] what identifies each, [`partitions`] which columns their folders tell. `csv_file` and
 //! `json_file` (over the bytes of `stream`) and `parquet_file` (over `chunks`) read into [`raw`] batches of what stands there,
 //! [`admission`] turns those into canonical history rows, and sorts out the rows that can't be any.
 //!
@@ -11,6 +11,7 @@ pub mod admission;
 mod chunks;
 pub mod convert;
 mod csv_file;
+mod delta;
 pub mod files;
 mod json_file;
 pub mod listing;
@@ -50,7 +51,7 @@ pub fn open(what: &str, file: &SourceFile, columns: &[WantedColumn]) -> Result<R
     match file.format {
         FileFormat::Csv => csv_file::open(what, file, columns),
         FileFormat::Json => json_file::open(file, columns),
-        FileFormat::Parquet => parquet_file::open(what, file, columns),
+        FileFormat::Parquet | FileFormat::Delta => parquet_file::open(what, file, columns),
     }
 }
 
@@ -62,7 +63,7 @@ pub fn names(file: &SourceFile) -> Result<Option<Vec<String>>, EngineError> {
     match file.format {
         FileFormat::Csv => csv_file::names(file).map(Some),
         FileFormat::Json => Ok(None),
-        FileFormat::Parquet => parquet_file::names(file).map(Some),
+        FileFormat::Parquet | FileFormat::Delta => parquet_file::names(file).map(Some),
     }
 }
 

@@ -5,6 +5,7 @@
 //! text, read by the same table as the fields of a CSV file. **A column of that name in the file itself goes first**:
 //! it says it row by row, and folders are named by whoever sorted the files.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +31,14 @@ impl Partitions {
             found.push((name, value.filter(|value| !value.is_empty() && value != NULL)));
         }
         Self(found.into())
+    }
+
+    /// Those that the log of a table tells.
+    pub(super) fn of_log(values: HashMap<String, Option<String>>) -> Self {
+        let mut all: Vec<_> =
+            values.into_iter().map(|(name, value)| (name, value.filter(|value| !value.is_empty()))).collect();
+        all.sort();
+        Self(all.into())
     }
 
     /// The value of a partition column; `None`: there is no such column.

@@ -42,6 +42,12 @@ impl LabelTable {
     /// [`EngineError`] names the file; for CSV also the first broken row, since a label must never be dropped.
     pub fn read(at: &Location, objects: &Objects, reading: &Reading) -> Result<Self, EngineError> {
         let files = source::list("labels", at, None, objects)?;
+        // Its partition columns are in no file.
+        if files.iter().any(|file| file.table.is_some()) {
+            let reason = "label tables are files".to_owned();
+            let path = Path::new(&at.to_string()).to_owned();
+            return Err(EngineError::DeltaTable { what: "labels".to_owned(), path, reason });
+        }
         let text = files.iter().any(|file| file.format == FileFormat::Csv);
         let mut batches = Vec::new();
         let mut schema: Option<SchemaRef> = None;
@@ -49,7 +55,7 @@ impl LabelTable {
             let (found, read) = match file.format {
                 FileFormat::Parquet => read_parquet(file)?,
                 FileFormat::Csv => read_csv(file)?,
-                FileFormat::Json => {
+                FileFormat::Json | FileFormat::Delta => {
                     let (what, path) = ("labels".to_owned(), file.path.to_path_buf());
                     return Err(EngineError::UnknownFormat { what, path });
                 }
@@ -169,7 +175,7 @@ impl LabelTable {
 
 fn damaged(file: &SourceFile, reason: &str) -> EngineError {
     let format = match file.format {
-        FileFormat::Parquet => "Parquet",
+        FileFormat::Parquet | FileFormat::Delta => "Parquet",
         FileFormat::Csv => "CSV",
         FileFormat::Json => "JSON",
     };

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, in its small functions too"
 )]
 
+mod delta;
 mod join;
 mod labels;
 mod listing;

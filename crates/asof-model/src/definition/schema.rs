@@ -44,7 +44,7 @@ const SOURCE: Table = &[
     (
         "format",
         "How files are read, where their suffix does not say it.",
-        Form::OneOf(&["parquet", "csv", "json"]),
+        Form::OneOf(&["parquet", "csv", "json", "delta"]),
     ),
     ("event", "The column of the instant at which a row became true.", Form::Text),
     ("created", "The column of the instant at which the source knew a row. Default: the event.", Form::Text),
