@@ -9,6 +9,7 @@ mod get;
 mod materialize;
 mod metrics;
 mod objects;
+mod older_stores;
 mod serve;
 mod story;
 mod support;
