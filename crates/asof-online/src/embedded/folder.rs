@@ -45,6 +45,12 @@ pub(super) fn create_whole(path: &Path) -> Result<(), OnlineError> {
         }
     }
     let staging = parent.join(format!("{prefix}{}", std::process::id()));
+    // Before the engine tries: that a place can't be written is no damage.
+    fs::create_dir(&staging).map_err(|source| match source.kind() {
+        // The folder around it is there: some file systems say so where nothing can be made.
+        io::ErrorKind::NotFound => OnlineError::ReadOnly { path: path.to_owned(), source },
+        _ => failed(source),
+    })?;
     {
         let database = open_database(&staging, CACHE_BYTES_CREATING)?;
         let [_, _, _, meta] = open_keyspaces(&staging, &database)?;

@@ -1,5 +1,6 @@
 //! The program as people run it: real commands in folders of their own; exit code, stdout and stderr as snapshots.
 
+mod bad_input;
 mod beside;
 mod care;
 mod data_sets;

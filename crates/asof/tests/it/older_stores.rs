@@ -11,7 +11,8 @@ use crate::support::Scene;
 fn unpacked(archive: &str) -> Scene {
     let scene = Scene::empty();
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(archive);
-    let status = Command::new("tar").arg("xzf").arg(&archive).current_dir(scene.path()).status().expect("tar");
+    let status =
+        Command::new("tar").arg("xzf").arg(&archive).current_dir(scene.path()).status().expect("tar");
     assert!(status.success(), "{}", archive.display());
     scene
 }
