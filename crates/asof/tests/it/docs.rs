@@ -5,8 +5,6 @@
 //! `...` stands for any text, and alone on a line for any lines; `? 1` as the first of them is its exit code. Nothing
 //! below a command says only that it succeeds. Blocks with `no-run` are not run. `UPDATE_DOCS=1` writes what was seen.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may end where it stands")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,12 @@
 //! The program as people run it: real commands in folders of their own; exit code, stdout and stderr as snapshots.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests and their helpers end where they stand"
+)]
+
 mod bad_input;
 mod beside;
 mod care;

@@ -172,7 +172,7 @@ fn help() {
       -v, --verbose...     Say more on stderr; twice for still more
     --- stderr
     ");
-    assert_snapshot!(scene.run("train -h"), @r"
+    assert_snapshot!(scene.run("train -h"), @"
     exit 0
     --- stdout
     Make a training set: features as of the time of each label
@@ -196,6 +196,7 @@ fn help() {
           --status                   Follow each feature by its status, in a column `<name>__status`
           --include-expired          Return values past their ttl too
           --zone <ZONE>              The time zone of label times without offset [default: UTC]
+          --unit <UNIT>              The unit of label times that are integers: s, ms, us or ns
           --format <FORMAT>          How the answer is written [default: text] [possible values: text,
                                      json]
       -h, --help                     Print help (see more with '--help')
