@@ -17,11 +17,12 @@
 //!
 //! Reading order: [`error`], what a table's columns are ([`columns`]), the folder and how bytes reach the disk
 //! ([`store`], `durable`), how data files are named, pruned ([`files`]), written (`write`) and read (`read`),
-//! then the two kinds of tables ([`table`], [`journal`]), and their care ([`rewrite`], [`vacuum`]).
+//! then the two kinds of tables ([`table`], [`journal`]), and their care ([`rewrite`], [`vacuum`], [`erasures`]).
 
 pub mod columns;
 mod delta;
 mod durable;
+pub mod erasures;
 pub mod error;
 pub mod files;
 pub mod journal;
@@ -32,6 +33,7 @@ pub mod table;
 pub mod vacuum;
 mod write;
 
+pub use erasures::Erasure;
 pub use error::OfflineError;
 pub use files::{DataFile, Scan};
 pub use journal::{JOURNAL, JournalEntry};

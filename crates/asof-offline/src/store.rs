@@ -62,6 +62,10 @@ impl OfflineStore {
         table::existing(self.root.clone(), name).await
     }
 
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
     /// The names of all history tables that are there, in order.
     ///
     /// # Errors

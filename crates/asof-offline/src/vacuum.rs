@@ -4,6 +4,7 @@
 //! what each unit has consumed.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use asof_model::Duration;
@@ -91,16 +92,19 @@ pub(crate) async fn run(root: &Root, name: &str, vacuum: &Vacuum) -> Result<Vacu
         }
     }
     if !vacuum.dry_run {
-        let removals = doomed.iter().map(|path| async {
-            match objects.delete(path).await {
-                Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
-                Err(error) => Err(storage(root.file_location(name, path.as_ref()), error)),
-            }
-        });
+        let removal = |path: Path| remove(objects.clone(), root.file_location(name, path.as_ref()), path);
+        let removals = doomed.into_iter().map(removal);
         futures::stream::iter(removals).buffer_unordered(REMOVING_MAX).try_collect::<()>().await?;
     }
     let unfinished = remove_unfinished(root, name, now, vacuum)?;
     Ok(Vacuumed { files: done.files + unfinished.files, bytes: done.bytes + unfinished.bytes })
+}
+
+async fn remove(objects: Arc<dyn ObjectStore>, location: String, path: Path) -> Result<(), OfflineError> {
+    match objects.delete(&path).await {
+        Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
+        Err(error) => Err(storage(location, error)),
+    }
 }
 
 fn spared_millis(vacuum: &Vacuum, replaced: bool) -> i64 {

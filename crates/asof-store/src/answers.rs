@@ -23,6 +23,9 @@ pub const RECORDED_ROWS_PER_SECOND_MAX: u32 = 100;
 /// A file of the sample is closed at this size; the file before it is kept, older ones are not.
 pub const ANSWERS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// The files of the sample, the older first.
+pub(crate) const ANSWER_FILES: [&str; 2] = [BEFORE, CURRENT];
+
 const CURRENT: &str = "answers.ndjson";
 const BEFORE: &str = "answers.before.ndjson";
 
@@ -73,7 +76,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<RecordedAnswer>, StoreError> {
         let mut found = Vec::new();
-        for name in [BEFORE, CURRENT] {
+        for name in ANSWER_FILES {
             let path = self.project().answers_path().join(name);
             let file = match File::open(&path) {
                 Ok(file) => file,
@@ -136,6 +139,10 @@ impl AnswerLog {
 impl State {
     fn append(&mut self, folder: &Path, text: &[u8]) -> std::io::Result<()> {
         let current = folder.join(CURRENT);
+        if self.file.is_some() && std::fs::metadata(&current).map_or(0, |there| there.len()) != self.bytes {
+            // It was rewritten: answers about a key were forgotten.
+            self.file = None;
+        }
         if self.file.is_some() && self.bytes + text.len() as u64 > ANSWERS_FILE_BYTES_MAX {
             self.file = None;
             std::fs::rename(&current, folder.join(BEFORE))?;

@@ -7,7 +7,7 @@
 //! Reading order: [`project`] (the folder), [`store`] (what is open), [`catalog`] (definitions as recorded),
 //! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`request`] (what a request means),
 //! [`train`], [`get`] and [`answers`] (a sample of them, kept), [`verify`]; and the care of what is kept: [`status`],
-//! [`compact`], [`vacuum`].
+//! [`compact`], [`vacuum`], [`forget`].
 
 pub mod answers;
 pub mod apply;
@@ -15,6 +15,7 @@ mod care;
 pub mod catalog;
 pub mod compact;
 mod error;
+pub mod forget;
 pub mod get;
 pub mod journal;
 pub mod materialize;

@@ -66,7 +66,7 @@ pub struct FeatureErrors {
 }
 
 /// A row set aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadRow {
     /// The file.
     pub file: String,

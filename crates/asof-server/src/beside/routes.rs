@@ -18,6 +18,7 @@ use super::verb::{GetRow, GetStatus, Verb};
 use super::{Event, FOLLOW, HELLO, Hello, PROTOCOL, PROTOCOL_HEADER, tape};
 use crate::serving::Serving;
 use crate::{http, metrics};
+use asof_store::forget::ForgetRequest;
 use asof_store::materialize::MaterializeRequest;
 use asof_store::verify::VerifyRequest;
 
@@ -36,6 +37,7 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
     Router::new()
         .route(&path::<MaterializeRequest>(), post(run::<MaterializeRequest>))
         .route(&path::<VerifyRequest>(), post(run::<VerifyRequest>))
+        .route(&path::<ForgetRequest>(), post(run::<ForgetRequest>))
         .route(&path::<GetRow>(), post(run::<GetRow>))
         .route(&path::<GetStatus>(), post(run::<GetStatus>))
         .route(FOLLOW, post(follow))

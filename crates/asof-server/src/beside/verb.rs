@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use asof_model::{Instant, Status, Value, Zone, entry, name};
+use asof_store::forget::{ForgetReport, ForgetRequest};
 use asof_store::get::GetRequest;
 use asof_store::materialize::{MaterializeReport, MaterializeRequest};
 use asof_store::request::{Naming, RequestPlan, Wanted};
@@ -74,6 +75,15 @@ impl Verb for GetStatus {
 
     fn run<'a>(&'a self, store: &'a Store, _: &'a dyn Progress) -> Running<'a, Self::Report> {
         Box::pin(store.status(&self.views))
+    }
+}
+
+impl Verb for ForgetRequest {
+    const NAME: &'static str = "forget";
+    type Report = ForgetReport;
+
+    fn run<'a>(&'a self, store: &'a Store, progress: &'a dyn Progress) -> Running<'a, Self::Report> {
+        Box::pin(store.forget(self, progress))
     }
 }
 

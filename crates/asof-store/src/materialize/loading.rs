@@ -1,7 +1,9 @@
 //! Reads the files of a load, cuts their rows into units, and publishes one after the other.
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use asof_engine::join::Interval;
-use asof_engine::source::{self, Admission};
+use asof_engine::source::{self, Admission, Admitted};
 use asof_model::Instant;
 
 use super::ViewLoad;
@@ -9,6 +11,7 @@ use super::inputs::{Pack, Scope};
 use super::quarantine::Quarantine;
 use super::replace::Gathered;
 use super::unit::{Target, UnitRows};
+use crate::forget::Erased;
 use crate::journal::Note;
 use crate::{Progress, StoreError};
 
@@ -47,6 +50,8 @@ pub struct Loading<'a, 't> {
     pub staged: Option<&'a mut Staged>,
     /// Where bad rows go.
     pub quarantine: &'a mut Quarantine,
+    /// What was erased. `None`: nothing ever was.
+    pub erased: Option<&'a Erased<'a>>,
     /// What is counted.
     pub load: &'a mut ViewLoad,
     /// Who listens.
@@ -84,8 +89,9 @@ impl Loading<'_, '_> {
                     return Err(StoreError::Stopped);
                 }
                 let raw = batch?;
-                let admitted = self.admission.admit(&raw)?;
+                let mut admitted = self.admission.admit(&raw)?;
                 self.load.count_rows(&raw, &admitted);
+                self.leave_out(&mut admitted, &fingerprint.hash)?;
                 // Lacking in a file is what no batch of it has.
                 lacking = Some(match lacking {
                     Some(known) => known.into_iter().filter(|place| raw.lacking.contains(place)).collect(),
@@ -112,6 +118,17 @@ impl Loading<'_, '_> {
             self.quarantine.keep(bad)?;
         }
         self.publish(scope, pack, ordinal, rows).await
+    }
+
+    /// Leaves out what was erased: it was counted as read, and goes no further.
+    fn leave_out(&mut self, admitted: &mut Admitted, file: &str) -> Result<(), StoreError> {
+        let Some(erased) = self.erased else { return Ok(()) };
+        let rows = std::mem::replace(&mut admitted.rows, RecordBatch::new_empty(Schema::empty().into()));
+        let (rows, left_out) = erased.leave_out(rows, file)?;
+        let (bad, bad_left_out) = erased.leave_out_bad(std::mem::take(&mut admitted.bad));
+        (admitted.rows, admitted.bad) = (rows, bad);
+        self.load.rows_erased += left_out + bad_left_out;
+        Ok(())
     }
 
     async fn publish(

@@ -200,6 +200,8 @@ impl Store {
                 false => None,
             };
             let mut quarantine = Quarantine::new(self.project().quarantine_path().join(target.table_name()));
+            let noted = self.noted_erasures().await?;
+            let erased = noted.as_ref().map(|noted| noted.of_view(definitions, view, source));
             let mut loaded = Ok(());
             for packs in inputs.packs.chunk_by(|one, other| one.range == other.range) {
                 let range = packs[0].range;
@@ -212,6 +214,7 @@ impl Store {
                     note: Note::Rows { features, bulk: journal.uncovered(range, features) },
                     staged: staged.as_mut(),
                     quarantine: &mut quarantine,
+                    erased: erased.as_ref(),
                     load: &mut load,
                     progress,
                 };

@@ -60,7 +60,9 @@ pub struct ViewLoad {
     pub rows_outside: u64,
     /// Rows set aside.
     pub rows_bad: u64,
-    /// Where they are.
+    /// Rows left out because their key was erased (`forget`).
+    pub rows_erased: u64,
+    /// Where the rows set aside are.
     pub quarantine: Option<PathBuf>,
     /// Columns of features that some of the files do not have: their rows have null there.
     pub lacking_columns: BTreeMap<String, LackingColumn>,

@@ -9,6 +9,8 @@ mod care;
 mod cases;
 mod definitions;
 mod driver_stats;
+mod engines;
+mod forget;
 mod increments;
 mod kill;
 mod lost;

@@ -148,6 +148,9 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
     if load.rows_outside > 0 {
         say(format!("{} outside the asked range left out", counted(load.rows_outside, "row")));
     }
+    if load.rows_erased > 0 {
+        say(format!("{} of forgotten keys left out", counted(load.rows_erased, "row")));
+    }
     if let Some(folder) = &load.quarantine {
         let folder = folder.display();
         say(format!(

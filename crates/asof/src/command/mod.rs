@@ -3,6 +3,7 @@
 mod apply;
 mod compact;
 mod completions;
+mod forget;
 mod get;
 mod init;
 mod list;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Compact(compact::Compact),
     /// Remove files of history that no reader needs any more
     Vacuum(vacuum::Vacuum),
+    /// Forget an entity key: history, online store and records, for good
+    Forget(forget::Forget),
     /// Print the JSON Schema of definition files, for editors
     Schema(schema::Schema),
     /// Print the completions of a shell
@@ -77,6 +80,7 @@ impl Command {
             Self::Status(command) => Box::pin(command.run(everywhere)).await,
             Self::Compact(command) => Box::pin(command.run(everywhere)).await,
             Self::Vacuum(command) => Box::pin(command.run(everywhere)).await,
+            Self::Forget(command) => Box::pin(command.run(everywhere)).await,
             Self::Schema(command) => command.run(),
             Self::Completions(command) => command.run(),
         }

@@ -105,3 +105,29 @@ fn status_beside_a_server() {
     assert_eq!(report["views"][0]["online_entries"], serde_json::Value::Null);
     assert!(report["online_unread"].as_str().unwrap_or_default().contains("asof serve"), "{report}");
 }
+
+/// Goal: forgetting takes a yes, here and beside a server; afterwards the key is MISSING and nothing else has changed.
+#[test]
+fn forget() {
+    let scene = Scene::loaded();
+    assert_snapshot!(scene.run("forget driver driver_id=7"), @"
+    exit 1
+    --- stdout
+    --- stderr
+    error: nothing was forgotten: it takes a yes
+
+    hint: add `--yes`
+    ");
+    let server = scene.serve();
+    let report = scene.json("forget driver driver_id=7 --yes --format json");
+    let view = &report["views"][0];
+    assert_eq!((&view["rows"], &view["online_entries"]), (&2.into(), &1.into()), "{report}");
+    let get = |key: u32| scene.json(&format!("get --service ranking driver_id={key} --format json"));
+    assert!(get(7).to_string().contains("MISSING"), "{}", get(7));
+    assert!(get(8).to_string().contains("PRESENT"));
+    drop(server);
+    scene.does("verify --oracle");
+    let again = scene.run("forget driver driver_id=7 --yes");
+    assert!(again.contains("training sets that were made before are not covered"), "{again}");
+    assert!(scene.run("forget driver driver_id=x --yes").contains("exit 1"));
+}

@@ -158,6 +158,7 @@ fn help() {
       status       Show how each view is, in history and online
       compact      Bring the small files of history together
       vacuum       Remove files of history that no reader needs any more
+      forget       Forget an entity key: history, online store and records, for good
       schema       Print the JSON Schema of definition files, for editors
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)
