@@ -9,7 +9,7 @@ use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, Source, View};
 use asof_model::{Duration, EncodedKey, ValueType, key};
 use asof_offline::{RowChoice, UnitRank, Vacuum};
-use asof_online::{BoxFuture, OnlineStore, ViewHandle};
+use asof_online::{OnlineStore, ViewHandle};
 
 use super::{Forgotten, ViewForgotten};
 use crate::journal::{Entry, Note, ViewJournal};
@@ -32,77 +32,59 @@ pub(super) struct Held {
 
 impl Store {
     /// The table, if its rows can hold the key.
-    pub(super) fn held<'a>(
-        &'a self,
-        catalog: &'a Catalog,
-        table: &'a str,
-        forgotten: &'a Forgotten,
-    ) -> BoxFuture<'a, Result<Option<Held>, StoreError>> {
-        Box::pin(held(self, catalog, table, forgotten))
+    pub(super) async fn held(
+        &self,
+        catalog: &Catalog,
+        table: &str,
+        forgotten: &Forgotten,
+    ) -> Result<Option<Held>, StoreError> {
+        let of_table = |view: &&View| catalog.table_name(&view.id).as_deref() == Some(table);
+        if let Some(view) = catalog.definitions.views.values().find(of_table) {
+            let keys = catalog.definitions.join_keys(view);
+            let source = catalog.definitions.sources.get(&view.source).cloned();
+            let held = Held { name: view.id.to_string(), view: Some(view.clone()), source, keys };
+            return Ok(view.entities.contains(&forgotten.entity.name).then_some(held));
+        }
+        // A view that is not applied any more is told by the names of its columns: join keys stand before the event.
+        let Some(found) = self.offline().await?.existing_table(table).await? else { return Ok(None) };
+        let columns: Vec<&str> = found.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        let keys: Vec<&str> =
+            columns.into_iter().take_while(|name| *name != asof_engine::columns::EVENT).collect();
+        let all = forgotten.entity.keys.iter().all(|key| keys.contains(&key.name.as_str()));
+        Ok(all.then(|| Held { name: table.to_owned(), view: None, source: None, keys: Vec::new() }))
     }
 
     /// Rewrites the files that hold the key, and removes every file that was replaced.
-    pub(super) fn forget_table<'a>(
-        &'a self,
-        name: &'a str,
-        held: &'a Held,
-        forgotten: &'a Forgotten,
-    ) -> BoxFuture<'a, Result<ViewForgotten, StoreError>> {
-        Box::pin(forget_table(self, name, held, forgotten))
+    pub(super) async fn forget_table(
+        &self,
+        name: &str,
+        held: &Held,
+        forgotten: &Forgotten,
+    ) -> Result<ViewForgotten, StoreError> {
+        let offline = self.offline().await?;
+        let mut done = ViewForgotten { view: held.name.clone(), ..ViewForgotten::default() };
+        let Some(mut table) = offline.existing_table(name).await? else { return Ok(done) };
+        let read = |entry: asof_offline::JournalEntry| {
+            Ok(Entry { note: Note::read(&entry.note)?, unit: entry.unit, visible: entry.visible })
+        };
+        let entries = offline.journal(name).await?.into_iter().map(read);
+        let mut ranks = ViewJournal::new(&entries.collect::<Result<Vec<_>, StoreError>>()?).ranks();
+        // What is not published yet must go as well. Nobody knows its place, so it is folded with nothing.
+        for (place, unit) in table.units()?.into_iter().enumerate() {
+            let alone = UnitRank { place: u64::MAX, kind: u64::MAX - place as u64 };
+            ranks.entry(unit).or_insert(alone);
+        }
+        let columns: Vec<String> = forgotten.entity.keys.iter().map(|key| key.name.clone()).collect();
+        let choice = others(&forgotten.entity.keys, &forgotten.encoded);
+        let files = table.files()?.into_iter().filter(|file| file.rows > 0).collect();
+        let touched = table.files_touched(files, &columns, &ranks, choice.clone()).await?;
+        let rewritten = table.rewrite_files(touched, &ranks, choice).await?;
+        (done.rows, done.files_rewritten) = (rewritten.rows_dropped, rewritten.files_before);
+        // Nobody else writes: this command has the turn, and the right to rewrite.
+        let vacuum = Vacuum { older_than: Duration::ZERO, alone: true, dry_run: false };
+        done.files_removed = offline.vacuum(name, &vacuum).await?.files;
+        Ok(done)
     }
-}
-
-async fn held(
-    store: &Store,
-    catalog: &Catalog,
-    table: &str,
-    forgotten: &Forgotten,
-) -> Result<Option<Held>, StoreError> {
-    let of_table = |view: &&View| catalog.table_name(&view.id).as_deref() == Some(table);
-    if let Some(view) = catalog.definitions.views.values().find(of_table) {
-        let keys = catalog.definitions.join_keys(view);
-        let source = catalog.definitions.sources.get(&view.source).cloned();
-        let held = Held { name: view.id.to_string(), view: Some(view.clone()), source, keys };
-        return Ok(view.entities.contains(&forgotten.entity.name).then_some(held));
-    }
-    // A view that is not applied any more is told by the names of its columns: join keys stand before the event.
-    let Some(found) = store.offline().await?.existing_table(table).await? else { return Ok(None) };
-    let columns: Vec<&str> = found.schema().fields().iter().map(|field| field.name().as_str()).collect();
-    let keys: Vec<&str> =
-        columns.into_iter().take_while(|name| *name != asof_engine::columns::EVENT).collect();
-    let all = forgotten.entity.keys.iter().all(|key| keys.contains(&key.name.as_str()));
-    Ok(all.then(|| Held { name: table.to_owned(), view: None, source: None, keys: Vec::new() }))
-}
-
-async fn forget_table(
-    store: &Store,
-    name: &str,
-    held: &Held,
-    forgotten: &Forgotten,
-) -> Result<ViewForgotten, StoreError> {
-    let offline = store.offline().await?;
-    let mut done = ViewForgotten { view: held.name.clone(), ..ViewForgotten::default() };
-    let Some(mut table) = offline.existing_table(name).await? else { return Ok(done) };
-    let read = |entry: asof_offline::JournalEntry| {
-        Ok(Entry { note: Note::read(&entry.note)?, unit: entry.unit, visible: entry.visible })
-    };
-    let entries = offline.journal(name).await?.into_iter().map(read);
-    let mut ranks = ViewJournal::new(&entries.collect::<Result<Vec<_>, StoreError>>()?).ranks();
-    // What is not published yet must go as well. Nobody knows its place, so it is folded with nothing.
-    for (place, unit) in table.units()?.into_iter().enumerate() {
-        let alone = UnitRank { place: u64::MAX, kind: u64::MAX - place as u64 };
-        ranks.entry(unit).or_insert(alone);
-    }
-    let columns: Vec<String> = forgotten.entity.keys.iter().map(|key| key.name.clone()).collect();
-    let choice = others(&forgotten.entity.keys, &forgotten.encoded);
-    let files = table.files()?.into_iter().filter(|file| file.rows > 0).collect();
-    let touched = table.files_touched(files, &columns, &ranks, choice.clone()).await?;
-    let rewritten = table.rewrite_files(touched, &ranks, choice).await?;
-    (done.rows, done.files_rewritten) = (rewritten.rows_dropped, rewritten.files_before);
-    // Nobody else writes: this command has the turn, and the right to rewrite.
-    let vacuum = Vacuum { older_than: Duration::ZERO, alone: true, dry_run: false };
-    done.files_removed = offline.vacuum(name, &vacuum).await?.files;
-    Ok(done)
 }
 
 /// The rows of all other keys.
@@ -123,16 +105,7 @@ fn others(keys: &[JoinKey], encoded: &EncodedKey) -> RowChoice {
 }
 
 /// The keys of the online store that contain the entity's.
-pub(super) fn online_keys<'a>(
-    online: &'a dyn OnlineStore,
-    table: &'a str,
-    held: &'a Held,
-    forgotten: &'a Forgotten,
-) -> BoxFuture<'a, Result<Vec<(ViewHandle, Vec<u8>)>, StoreError>> {
-    Box::pin(list_keys(online, table, held, forgotten))
-}
-
-async fn list_keys(
+pub(super) async fn online_keys(
     online: &dyn OnlineStore,
     table: &str,
     held: &Held,
