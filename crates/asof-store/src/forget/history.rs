@@ -65,7 +65,8 @@ impl Store {
         let mut done = ViewForgotten { view: held.name.clone(), ..ViewForgotten::default() };
         let Some(mut table) = offline.existing_table(name).await? else { return Ok(done) };
         let read = |entry: asof_offline::JournalEntry| {
-            Ok(Entry { note: Note::read(&entry.note)?, unit: entry.unit, visible: entry.visible })
+            let note = Note::read(&entry.note)?;
+            Ok(Entry { note, unit: entry.unit, visible: entry.visible, position: entry.position })
         };
         let entries = offline.journal(name).await?.into_iter().map(read);
         let mut ranks = ViewJournal::new(&entries.collect::<Result<Vec<_>, StoreError>>()?).ranks();
