@@ -220,7 +220,7 @@ fn killed_anywhere() {
     let right = answers(&mut never, "people");
     let mut loaded = loaded(true);
     let mut whole = false;
-    for polls in [2, 12, 40] {
+    for polls in [3, 25] {
         let mut project = loaded.copy();
         let (runtime, store) = project.store();
         let mut left = polls;
