@@ -58,8 +58,8 @@ impl Store {
         let mut files: HashMap<String, Instant> = HashMap::new();
         for table in offline.tables().await? {
             for entry in offline.journal(&table).await? {
-                let Note::Files { hashes, .. } = Note::read(&entry.note)? else { continue };
-                for hash in hashes {
+                let Note::Files { hashes, files: read, .. } = Note::read(&entry.note)? else { continue };
+                for hash in hashes.into_iter().chain(read.into_iter().map(|file| file.hash)) {
                     let first = files.entry(hash).or_insert(entry.visible);
                     *first = entry.visible.min(*first);
                 }
