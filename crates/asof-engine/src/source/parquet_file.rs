@@ -111,7 +111,7 @@ fn batch_rows(metadata: &ParquetMetaData) -> usize {
 
 /// How many of the first rows fit a batch; at least one.
 fn fitting_rows(batch: &RecordBatch) -> usize {
-    let texts: Vec<_> = batch.columns().iter().filter_map(|array| lengths(array)).collect();
+    let texts: Vec<_> = batch.columns().iter().filter_map(lengths).collect();
     let mut bytes = 0;
     for row in 0..batch.num_rows() {
         bytes += texts.iter().map(|length| length(row)).sum::<usize>();

@@ -104,7 +104,7 @@ fn integers_without_a_unit() {
     assert_eq!((bad[0]["row"].as_u64(), bad[0]["line"].as_u64()), (Some(1), Some(2)));
     assert_eq!(bad[0]["column"], "event_timestamp");
     let reason = bad[0]["reason"].as_str().unwrap();
-    assert!(reason.contains("names no `unit`"), "{reason}");
+    assert!(reason.contains("no `unit` of integer times is named"), "{reason}");
 }
 
 /// Goal: columns of other names in the source are found by the mapping: key, event, created and features alike.
