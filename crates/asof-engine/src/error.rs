@@ -145,6 +145,17 @@ pub enum EngineError {
         /// Where the second comes from.
         second: String,
     },
+    /// A query of a source that can't be run as it was recorded.
+    #[error("the sql of source `{source_name}` can't be run: {reason}")]
+    Transform {
+        /// The source.
+        source_name: String,
+        /// Why.
+        reason: String,
+    },
+    /// An expression was evaluated over other columns than its own: a defect of ours.
+    #[error("an expression could not be evaluated")]
+    Expression(#[from] asof_expression::ExpressionError),
     /// Arrow refused an operation: a defect of ours.
     #[error("a columnar operation failed")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -179,9 +190,10 @@ impl Explain for EngineError {
             | Self::NotScalar { .. }
             | Self::Label { .. }
             | Self::SameColumn { .. }
+            | Self::Transform { .. }
             | Self::Damaged { .. } => Kind::Invalid,
             Self::Io { .. } | Self::Changed { .. } => Kind::Unavailable,
-            Self::Arrow(_) => Kind::Corrupt,
+            Self::Expression(_) | Self::Arrow(_) => Kind::Corrupt,
         }
     }
 
@@ -222,7 +234,8 @@ impl Explain for EngineError {
             Self::SameColumn { .. } => {
                 "ask for `--full-names`, or give one of the views an alias with `as:`".to_owned()
             }
-            Self::Arrow(_) => return None,
+            Self::Transform { .. } => "run `asof apply`, which says what is wrong with it".to_owned(),
+            Self::Expression(_) | Self::Arrow(_) => return None,
         };
         Some(text)
     }

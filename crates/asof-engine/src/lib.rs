@@ -3,7 +3,8 @@
 //! The crate **must not know** Redis, Kafka, HTTP, or who is asking. It reads label tables and source files, and is
 //! handed history as record batches; it never opens a store.
 //!
-//! Reading order: [`columns`] (Arrow and cells, both ways), [`source`] (files to admitted rows), [`join`] (the
+//! Reading order: [`columns`] (Arrow and cells, both ways), [`source`] (files to admitted rows), [`transform`]
+//! (the SQL of sources), [`join`] (the
 //! point-in-time join), [`training`] (label tables in, training sets out).
 
 pub mod columns;
@@ -11,5 +12,6 @@ mod error;
 pub mod join;
 pub mod source;
 pub mod training;
+pub mod transform;
 
 pub use error::EngineError;

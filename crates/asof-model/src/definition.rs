@@ -61,7 +61,7 @@ pub struct ReadDefinitions {
 pub fn read(files: &[SourceFile<'_>]) -> Result<ReadDefinitions, Vec<Problem>> {
     let mut files = files.to_vec();
     files.sort_by_key(|file| file.path);
-    let mut out = Collector::new(files.iter().map(|file| file.path.to_owned()).collect());
+    let mut out = Collector::new(files.iter().map(|file| (file.path.to_owned(), file.text.into())).collect());
     let mut definitions = Definitions::default();
     for (index, file) in files.iter().enumerate() {
         out.enter_file(index);

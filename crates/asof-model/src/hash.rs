@@ -6,10 +6,16 @@
 //!
 //! In: join keys and their types, the source's name and how it is read (event, created, zone, unit, the column behind
 //! each name that the view uses), ttl, keep, features in order of addition with types and defaults, and the revision
-//! of the engine's semantics. Out: where the source's files lie and in which format, descriptions, owners, tags,
-//! freshness, schedule, sunset, how long history keeps, the entity's name.
+//! of the engine's semantics. Of the source's query: where it is row-wise, its condition and the expressions behind the
+//! names that the view uses; otherwise all of it, its lookback, and how the other sources are read; and the types of
+//! the columns that are read there. A column that a row-wise query passes untouched counts for nothing. Out: where the
+//! source's files lie and in which format, descriptions, owners, tags, freshness, schedule, sunset, how long history
+//! keeps, the entity's name.
 
-use crate::spec::{Definitions, Feature, View};
+use std::collections::BTreeSet;
+
+use crate::spec::{Definitions, Feature, Source, View};
+use crate::transform::{Meaning, Output};
 
 /// The revision of the rules in the code that can change bytes. Raised only together with a way to read what was
 /// written before.
@@ -37,22 +43,105 @@ pub fn facts(view: &View, definitions: &Definitions) -> Vec<Fact> {
     add("keep", or_none(view.keep));
     add("source", view.source.clone());
     if let Some(source) = definitions.sources.get(&view.source) {
-        add("source.event", source.column_of(&source.event).to_owned());
-        add("source.created", or_none(source.created.as_deref().map(|name| source.column_of(name))));
-        add("source.zone", source.zone.clone().unwrap_or_else(|| "UTC".to_owned()));
-        add("source.unit", or_none(source.unit.map(|unit| unit.as_str())));
         let used = keys.iter().map(|key| &key.name).chain(view.features.iter().map(|feature| &feature.name));
-        for name in used {
-            let column = source.column_of(name);
-            if column != name {
-                add(&format!("source.fields.{column}"), name.clone());
-            }
+        let used: Vec<&str> = used.map(String::as_str).collect();
+        match source.meaning() {
+            Some(meaning) if meaning.row_wise => row_wise_facts(source, meaning, &used, &mut add),
+            Some(meaning) => query_facts(source, meaning, definitions, &mut add),
+            None => plain_facts(source, &used, &mut add),
         }
     }
     for feature in &view.features {
         add(&format!("features.{}", feature.name), feature_text(feature));
     }
     facts
+}
+
+/// How the rows of a source without a query are read.
+fn plain_facts(source: &Source, used: &[&str], add: &mut impl FnMut(&str, String)) {
+    add("source.event", source.column_of(&source.event).to_owned());
+    add("source.created", or_none(source.created.as_deref().map(|name| source.column_of(name))));
+    reading_facts("source", source, add);
+    for name in used {
+        let column = source.column_of(name);
+        if column != *name {
+            add(&format!("source.fields.{column}"), (*name).to_owned());
+        }
+    }
+}
+
+/// The same with a row-wise query: of it only what the view's names come from. A query that passes them untouched
+/// gives the facts of a source without one.
+fn row_wise_facts(source: &Source, meaning: &Meaning, used: &[&str], add: &mut impl FnMut(&str, String)) {
+    let mut computed: Vec<&Output> = meaning.condition.iter().collect();
+    let mut origin = |name: &str| match (meaning.passes(name), meaning.outputs.get(name)) {
+        (Some(column), _) => Ok(source.column_of(column).to_owned()),
+        (None, Some(output)) => {
+            computed.push(output);
+            Err(output.text.clone())
+        }
+        (None, None) => Ok(source.column_of(name).to_owned()),
+    };
+    let either = |origin: Result<String, String>| origin.unwrap_or_else(|text| format!("({text})"));
+    add("source.event", either(origin(&source.event)));
+    add("source.created", or_none(source.created.as_deref().map(|name| either(origin(name)))));
+    reading_facts("source", source, add);
+    for name in used {
+        match origin(name) {
+            Ok(column) if column == *name => {}
+            Ok(column) => add(&format!("source.fields.{column}"), (*name).to_owned()),
+            Err(text) => add(&format!("source.sql.{name}"), text),
+        }
+    }
+    if let Some(condition) = &meaning.condition {
+        add("source.sql where", condition.text.clone());
+    }
+    let read: BTreeSet<&String> = computed.into_iter().flat_map(|output| &output.from).collect();
+    if let Some(types) = meaning.inputs.get(&source.name) {
+        for (name, value_type) in types.iter().filter(|(name, _)| read.contains(name)) {
+            add(&format!("source.columns.{name}"), column_text(source, name, &value_type.to_string()));
+        }
+    }
+}
+
+/// The same with any other query: all of it.
+fn query_facts(
+    source: &Source,
+    meaning: &Meaning,
+    definitions: &Definitions,
+    add: &mut impl FnMut(&str, String),
+) {
+    add("source.event", source.event.clone());
+    add("source.created", or_none(source.created.clone()));
+    reading_facts("source", source, add);
+    add("source.sql", meaning.text.clone());
+    add("source.lookback", or_none(source.transform.as_ref().and_then(|transform| transform.lookback)));
+    for (name, columns) in &meaning.inputs {
+        let Some(read) = definitions.sources.get(name) else { continue };
+        let mut prefix = "source".to_owned();
+        if read.name != source.name {
+            prefix = format!("source.reads.{name}");
+            // Another source's event says which of its rows a lookback reaches.
+            add(&format!("{prefix}.event"), read.column_of(&read.event).to_owned());
+            reading_facts(&prefix, read, add);
+        }
+        for (name, value_type) in columns {
+            add(&format!("{prefix}.columns.{name}"), column_text(read, name, &value_type.to_string()));
+        }
+    }
+}
+
+fn reading_facts(prefix: &str, source: &Source, add: &mut impl FnMut(&str, String)) {
+    add(&format!("{prefix}.zone"), source.zone.clone().unwrap_or_else(|| "UTC".to_owned()));
+    add(&format!("{prefix}.unit"), or_none(source.unit.map(|unit| unit.as_str())));
+}
+
+/// The type of a column, and what it is called in the files where that differs.
+fn column_text(source: &Source, name: &str, value_type: &str) -> String {
+    match source.column_of(name) {
+        column if column == name => value_type.to_owned(),
+        column => format!("{value_type}, `{column}` in the files"),
+    }
 }
 
 /// The semantic hash of a view: 64 hexadecimal digits over its [`facts`].

@@ -4,9 +4,9 @@
 //! or the network: text comes in as `&str`, the present comes in as an [`Instant`].
 //!
 //! Reading order: [`time`] and [`types`], [`value`] and [`decimal`], the [`canonical`] bytes, [`key`], how raw input
-//! becomes a value ([`entry`], [`json`]), then names, where files are ([`location`]) and [`spec`], how definitions are
-//! read ([`definition`], [`settings`]) and what an
-//! edit of them means ([`hash`], [`plan`]).
+//! becomes a value ([`entry`], [`json`]), then names, where files are ([`location`]), [`spec`] and
+//! [`transform`], how definitions are read ([`definition`], [`settings`]) and what an edit of them means ([`hash`],
+//! [`plan`]).
 
 pub mod canonical;
 pub mod decimal;
@@ -24,6 +24,7 @@ pub mod settings;
 pub mod spec;
 pub mod status;
 pub mod time;
+pub mod transform;
 pub mod types;
 pub mod value;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::hash::{self, Fact};
 use crate::name::ViewId;
-use crate::spec::{Definitions, Join, Service, View};
+use crate::spec::{Definitions, Join, Service, Source, View};
 
 /// What the registry holds: the definitions of one whole revision, and what was recorded with each view.
 #[derive(Debug, Clone, Default)]
@@ -196,7 +196,7 @@ pub fn decide(
         ));
     }
     for (name, source) in &outcome.sources {
-        let words = vec![source.path.clone()];
+        let words = source_in_words(source);
         steps.push(step(
             ObjectKind::Source,
             name,
@@ -372,6 +372,11 @@ fn refuse_dangling(outcome: &Definitions, removed: &Removal, refusals: &mut Vec<
                 users.push(format!("view `{id}`"));
             }
         }
+        for (source, spec) in &outcome.sources {
+            if spec.meaning().is_some_and(|meaning| meaning.others(source).any(|other| other == name)) {
+                users.push(format!("source `{source}`"));
+            }
+        }
         for (service, spec) in &outcome.services {
             let uses = |join: &Join| join.version.is_some_and(|v| format!("{}@{v}", join.view) == *name);
             let lost = |join: &Join| join.version.is_none() && name.starts_with(&format!("{}@", join.view));
@@ -425,9 +430,15 @@ impl Differences {
         let added: Vec<&Fact> = now.iter().filter(|new| text(then, &new.name).is_none()).collect();
         let is_added_feature = |name: &str| name.starts_with("features.") && text(then, name).is_none();
         for new in &added {
-            // A mapped column is new without harm only where it feeds a feature that is itself new.
-            let feeds_added =
-                new.name.starts_with("source.fields.") && is_added_feature(&format!("features.{}", new.text));
+            // A column or an expression is new without harm only where it feeds a feature that is itself new. A type is
+            // read by what is new, or it would have been there.
+            let feeds_added = if new.name.starts_with("source.fields.") {
+                is_added_feature(&format!("features.{}", new.text))
+            } else if let Some(name) = new.name.strip_prefix("source.sql.") {
+                is_added_feature(&format!("features.{name}"))
+            } else {
+                new.name.starts_with("source.columns.") && text(then, "source.sql").is_none()
+            };
             if is_added_feature(&new.name) {
                 found.added.push(format!("{}: {}, answers when it is backfilled", new.name, new.text));
             } else if !feeds_added {
@@ -440,6 +451,26 @@ impl Differences {
 
 fn next_version(definitions: &Definitions, name: &str) -> u32 {
     definitions.views.keys().filter(|id| id.name == name).map(|id| id.version).max().unwrap_or(0) + 1
+}
+
+/// Where it is, and what its query reads: types as they are recorded.
+fn source_in_words(source: &Source) -> Vec<String> {
+    let mut words = Vec::new();
+    if !source.path.is_empty() {
+        words.push(source.path.clone());
+    }
+    let Some(meaning) = source.meaning() else { return words };
+    words.push(match meaning.row_wise {
+        true => "row-wise sql".to_owned(),
+        false => "sql over all rows".to_owned(),
+    });
+    for (name, columns) in meaning.inputs.iter().filter(|(_, columns)| !columns.is_empty()) {
+        let types: Vec<String> =
+            columns.iter().map(|(column, value_type)| format!("{column}: {value_type}")).collect();
+        let of = if *name == source.name { String::new() } else { format!(" of `{name}`") };
+        words.push(format!("reads{of} {}", types.join(", ")));
+    }
+    words
 }
 
 fn view_in_words(view: &View) -> String {

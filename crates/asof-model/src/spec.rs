@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::name::ViewId;
-use crate::time::{Duration, Instant, TimeUnit};
+use crate::time::{Duration, Instant, TimeUnit, Zone};
+use crate::transform::{Meaning, Transform};
 use crate::types::ValueType;
 
 /// One join key of an entity.
@@ -82,12 +83,13 @@ impl FileFormat {
 }
 
 /// A table of rows outside the store: where it is and how it is read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Source {
     /// Its name.
     pub name: String,
     /// A file, a folder, a pattern of them, or a URL, as written ([`crate::Location`]); paths are relative to the
-    /// project, or absolute.
+    /// project, or absolute. Empty for a source without files of its own: its query reads other sources.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// The format, where it is not told by the suffix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,12 +108,28 @@ pub struct Source {
     /// Source column to name here, for columns whose name differs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
+    /// Types of columns, by their name here, as queries read them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, ValueType>,
+    /// The query that makes rows of the files' rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<Transform>,
     /// Words for people.
     #[serde(flatten)]
     pub about: About,
 }
 
 impl Source {
+    /// What an apply made of the source's query, if it has one.
+    pub fn meaning(&self) -> Option<&Meaning> {
+        self.transform.as_ref()?.meaning.as_ref()
+    }
+
+    /// The zone of times without offset.
+    pub fn zone(&self) -> Zone {
+        self.zone.as_deref().and_then(Zone::named).unwrap_or_default()
+    }
+
     /// The column of the source's files that carries `name`.
     pub fn column_of<'a>(&'a self, name: &'a str) -> &'a str {
         self.fields.iter().find(|(_, here)| here.as_str() == name).map_or(name, |(column, _)| column.as_str())

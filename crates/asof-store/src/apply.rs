@@ -50,8 +50,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Definitions`], [`StoreError::Refused`]; those of the registry.
     pub async fn plan(&self, remove: &[String]) -> Result<Planned, StoreError> {
-        let read = self.project().definitions()?;
+        let mut read = self.project().definitions()?;
         let recorded = self.catalog().await?;
+        self.type_transforms(&recorded, &mut read)?;
         let plan = self.decide(&recorded, &read, remove).await?;
         Ok(Planned { plan, warnings: read.warnings })
     }
@@ -61,8 +62,9 @@ impl Store {
     /// # Errors
     /// As [`Store::plan`]; [`asof_registry::RegistryError::Moved`] where somebody else applied in between.
     pub async fn apply(&self, remove: &[String], by: &str) -> Result<Applied, StoreError> {
-        let read = self.project().definitions()?;
+        let mut read = self.project().definitions()?;
         let recorded = self.catalog().await?;
+        self.type_transforms(&recorded, &mut read)?;
         let plan = self.decide(&recorded, &read, remove).await?;
         let changes = catalog::changes(&recorded, &plan)?;
         let registry = self.registry().await?;

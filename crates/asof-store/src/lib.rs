@@ -25,6 +25,7 @@ pub mod request;
 pub mod status;
 pub mod store;
 pub mod train;
+mod transforms;
 pub mod vacuum;
 pub mod verify;
 

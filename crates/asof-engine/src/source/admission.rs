@@ -4,20 +4,23 @@
 //! can't be read makes that feature ERROR in its row, and the row is taken (SEMANTICS 2).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListBuilder, RecordBatch, StringBuilder};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
-use asof_model::entry::{KEY_BYTES_MAX, Reading};
+use asof_expression::Expression;
+use asof_model::entry::{EntryError, KEY_BYTES_MAX, Reading};
 use asof_model::spec::{Feature, JoinKey, Source};
-use asof_model::{Instant, ValueType, Zone};
+use asof_model::{Instant, ValueType};
 use serde::{Deserialize, Serialize};
 
 use super::convert::convert;
 use super::raw::RawBatch;
 use super::wanted::WantedColumn;
 use crate::EngineError;
+use crate::transform::{Shape, Shaped, Verdict};
 use crate::columns::{CREATED, ERRORS, EVENT, KeyColumns, arrow_type};
 
 /// How the rows of one view are admitted from its source.
@@ -25,9 +28,9 @@ pub struct Admission {
     keys: Vec<JoinKey>,
     features: Vec<Feature>,
     reading: Reading,
-    /// The columns to read, each once. Only a feature's column may be lacking in a file.
-    columns: Vec<WantedColumn>,
-    /// Places in `columns`.
+    /// The columns to read, and the source's query. Only a feature's column may be lacking in a file.
+    shape: Shape,
+    /// Places among the names of `shape`.
     places: ColumnPlaces,
     /// Event instants from this one on are taken.
     from: Instant,
@@ -36,7 +39,7 @@ pub struct Admission {
     schema: SchemaRef,
 }
 
-/// Where each part of a row stands among the columns that are read.
+/// Where each part of a row stands among the names.
 struct ColumnPlaces {
     keys: Vec<usize>,
     event: usize,
@@ -54,6 +57,23 @@ pub struct Admitted {
     pub feature_errors: BTreeMap<String, FeatureErrors>,
     /// Good rows whose event lies outside the asked range.
     pub outside: u64,
+    /// Rows that the condition of the source's query leaves out.
+    pub filtered: u64,
+}
+
+/// Why a value could not be had.
+enum Fault<'a> {
+    Entry(EntryError),
+    Expression(&'a Expression),
+}
+
+impl fmt::Display for Fault<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(error) => error.fmt(out),
+            Self::Expression(expression) => write!(out, "{expression} is in ERROR"),
+        }
+    }
 }
 
 /// Errors of one feature.
@@ -86,28 +106,29 @@ pub struct BadRow {
 
 impl Admission {
     /// Admission of rows of a view with these `keys` and `features` from `source`, with `from <= event < until`.
+    ///
+    /// # Errors
+    /// [`EngineError::Transform`] for a query of the source that can't be run.
     pub fn new(
         source: &Source,
         keys: &[JoinKey],
         features: &[Feature],
         from: Instant,
         until: Option<Instant>,
-    ) -> Self {
-        let mut columns: Vec<WantedColumn> = Vec::new();
-        let mut place = |name: &str, required: bool| {
-            let column = source.column_of(name);
-            columns.iter().position(|known| known.name == column).unwrap_or_else(|| {
-                columns.push(WantedColumn { name: column.to_owned(), required });
-                columns.len() - 1
-            })
+    ) -> Result<Self, EngineError> {
+        let mut names: Vec<(&str, bool)> = Vec::new();
+        let mut place = |name, required| {
+            names.push((name, required));
+            names.len() - 1
         };
-        // What is required first: a feature may be one of those columns.
         let places = ColumnPlaces {
             keys: keys.iter().map(|key| place(&key.name, true)).collect(),
             event: place(&source.event, true),
             created: source.created.as_deref().map(|created| place(created, true)),
             features: features.iter().map(|feature| place(&feature.name, false)).collect(),
         };
+        let reading = Reading { zone: source.zone(), unit: source.unit };
+        let shape = Shape::new(source, reading.clone(), &names)?;
         let mut fields: Vec<Field> = Vec::with_capacity(keys.len() + features.len() + 3);
         fields.extend(keys.iter().map(|key| Field::new(&key.name, arrow_type(key.value_type), true)));
         for name in [EVENT, CREATED] {
@@ -115,22 +136,21 @@ impl Admission {
         }
         fields.extend(features.iter().map(|each| Field::new(&each.name, arrow_type(each.value_type), true)));
         fields.push(Field::new(ERRORS, DataType::new_list(DataType::Utf8, true), true));
-        let zone = source.zone.as_deref().and_then(Zone::named).unwrap_or_default();
-        Self {
+        Ok(Self {
             keys: keys.to_vec(),
             features: features.to_vec(),
-            reading: Reading { zone, unit: source.unit },
-            columns,
+            reading,
+            shape,
             places,
             from,
             until,
             schema: Arc::new(Schema::new(fields)),
-        }
+        })
     }
 
     /// The columns to read from the source's files.
     pub fn columns(&self) -> &[WantedColumn] {
-        &self.columns
+        self.shape.wanted()
     }
 
     /// Judges every row of a batch that was read with [`Admission::columns`].
@@ -139,23 +159,35 @@ impl Admission {
     /// [`EngineError::Arrow`], a defect of ours. Nothing about a row is an error.
     pub fn admit(&self, raw: &RawBatch) -> Result<Admitted, EngineError> {
         let mut verdicts = Verdicts::new(raw);
+        let shaped = self.shape.shaped(raw)?;
+        let mut filtered = 0;
+        for (row, verdict) in shaped.verdicts().into_iter().flatten().enumerate() {
+            match verdict {
+                Verdict::Passes => {}
+                Verdict::Dropped => {
+                    verdicts.drop(row);
+                    filtered += 1;
+                }
+                Verdict::Error => verdicts.refuse(row, None, "the condition of the sql is in ERROR".to_owned()),
+            }
+        }
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for (key, place) in self.keys.iter().zip(&self.places.keys) {
-            columns.push(self.required(raw, *place, key.value_type, "join key", &mut verdicts));
+            columns.push(self.required(&shaped, *place, key.value_type, "join key", &mut verdicts));
         }
-        let event = self.required(raw, self.places.event, ValueType::Timestamp, "event time", &mut verdicts);
+        let event = self.required(&shaped, self.places.event, ValueType::Timestamp, "event time", &mut verdicts);
         let created = match self.places.created {
-            Some(place) => self.required(raw, place, ValueType::Timestamp, "created time", &mut verdicts),
+            Some(place) => self.required(&shaped, place, ValueType::Timestamp, "created time", &mut verdicts),
             None => event.clone(),
         };
-        self.refuse_long_keys(raw, &columns, &mut verdicts);
+        self.refuse_long_keys(&shaped, raw.rows, &columns, &mut verdicts);
         // No feature makes a row bad, so this is final; errors outside the range are another load's to count.
         let (keep, outside) = self.in_range(&event, &verdicts);
         let mut errors: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
         let mut feature_errors: BTreeMap<String, FeatureErrors> = BTreeMap::new();
         let mut values = Vec::with_capacity(self.features.len());
         for (feature, place) in self.features.iter().zip(&self.places.features) {
-            let (array, failed) = convert(&raw.columns[*place], raw.rows, feature.value_type, &self.reading);
+            let (array, failed) = self.read(&shaped, *place, raw.rows, feature.value_type);
             for (row, error) in failed {
                 if !keep.value(row) {
                     continue;
@@ -171,32 +203,57 @@ impl Admission {
         columns.push(error_lists(&errors, raw.rows));
         let rows = RecordBatch::try_new(self.schema.clone(), columns)?;
         let rows = if keep.true_count() == raw.rows { rows } else { filter_record_batch(&rows, &keep)? };
-        Ok(Admitted { rows, bad: verdicts.finish(), feature_errors, outside })
+        Ok(Admitted { rows, bad: verdicts.finish(), feature_errors, outside, filtered })
+    }
+
+    /// The canonical values behind a name, and the rows that have none with the reason.
+    fn read<'a>(
+        &self,
+        shaped: &'a Shaped<'_>,
+        place: usize,
+        rows: usize,
+        declared: ValueType,
+    ) -> (ArrayRef, Vec<(usize, Fault<'a>)>) {
+        let (array, failed) = convert(shaped.column(place), rows, declared, &self.reading);
+        let mut faults: Vec<(usize, Fault<'a>)> =
+            failed.into_iter().map(|(row, error)| (row, Fault::Entry(error))).collect();
+        let (errors, expression) = shaped.errors(place);
+        if let Some(expression) = expression {
+            faults.extend(errors.into_iter().map(|row| (row, Fault::Expression(expression))));
+        }
+        (array, faults)
     }
 
     /// A column without which a row is bad.
     fn required(
         &self,
-        raw: &RawBatch,
+        shaped: &Shaped<'_>,
         place: usize,
         declared: ValueType,
         role: &str,
         verdicts: &mut Verdicts<'_>,
     ) -> ArrayRef {
-        let column = &raw.columns[place];
-        let (array, failed) = convert(column, raw.rows, declared, &self.reading);
+        let column = shaped.column(place);
+        let rows = column.array.len();
+        let (array, failed) = self.read(shaped, place, rows, declared);
         for (row, error) in failed {
-            verdicts.refuse(row, &column.name, format!("the {role}: {error}"));
+            verdicts.refuse(row, Some(&column.name), format!("the {role}: {error}"));
         }
         if array.null_count() > 0 {
-            for row in (0..raw.rows).filter(|row| column.array.is_null(*row)) {
-                verdicts.refuse(row, &column.name, format!("the {role} is null"));
+            for row in (0..rows).filter(|row| column.array.is_null(*row)) {
+                verdicts.refuse(row, Some(&column.name), format!("the {role} is null"));
             }
         }
         array
     }
 
-    fn refuse_long_keys(&self, raw: &RawBatch, columns: &[ArrayRef], verdicts: &mut Verdicts<'_>) {
+    fn refuse_long_keys(
+        &self,
+        shaped: &Shaped<'_>,
+        rows: usize,
+        columns: &[ArrayRef],
+        verdicts: &mut Verdicts<'_>,
+    ) {
         let texts =
             self.keys.iter().any(|key| matches!(key.value_type, ValueType::String | ValueType::Bytes));
         if !texts {
@@ -204,12 +261,11 @@ impl Admission {
         }
         let keys = KeyColumns::new(columns.iter().zip(self.keys.iter().map(|key| key.value_type)).collect());
         let mut key = Vec::new();
-        for row in 0..raw.rows {
+        for row in 0..rows {
             if keys.encode(row, &mut key) && key.len() > KEY_BYTES_MAX {
-                let name = &raw.columns[self.places.keys[0]].name;
                 verdicts.refuse(
                     row,
-                    name,
+                    Some(&shaped.column(self.places.keys[0]).name),
                     format!("the join key has {} bytes, at most {KEY_BYTES_MAX} are stored", key.len()),
                 );
             }
@@ -254,7 +310,12 @@ impl<'a> Verdicts<'a> {
         self.refused[row]
     }
 
-    fn refuse(&mut self, row: usize, column: &str, reason: String) {
+    /// A row that is none of the view's: neither good nor bad.
+    fn drop(&mut self, row: usize) {
+        self.refused[row] = true;
+    }
+
+    fn refuse(&mut self, row: usize, column: Option<&str>, reason: String) {
         if std::mem::replace(&mut self.refused[row], true) {
             return;
         }
@@ -264,7 +325,7 @@ impl<'a> Verdicts<'a> {
             file: self.raw.file.display().to_string(),
             row: number,
             line,
-            column: Some(column.to_owned()),
+            column: column.map(str::to_owned),
             reason,
             values: values.collect(),
         });

@@ -14,17 +14,12 @@ pub fn typed(column: &ArrayRef) -> ArrayRef {
     if text.null_count() == text.len() {
         return column.clone();
     }
-    if let Some(values) = all(text, |field| field.parse::<i64>().ok().filter(|v| v.to_string() == field)) {
+    if let Some(values) = all(text, integer) {
         return Arc::new(Int64Array::from(values));
     }
     if let Some(values) = all(text, decimal) {
         return Arc::new(Float64Array::from(values));
     }
-    let boolean = |field: &str| match field {
-        "true" | "True" | "TRUE" => Some(true),
-        "false" | "False" | "FALSE" => Some(false),
-        _ => None,
-    };
     match all(text, boolean) {
         Some(values) => Arc::new(BooleanArray::from(values)),
         None => column.clone(),
@@ -36,8 +31,22 @@ fn all<T>(text: &StringArray, read: impl Fn(&str) -> Option<T>) -> Option<Vec<Op
     text.iter().map(|field| field.map_or(Some(None), |field| read(field).map(Some))).collect()
 }
 
+/// A whole number that is written in no other way.
+pub(crate) fn integer(field: &str) -> Option<i64> {
+    field.parse::<i64>().ok().filter(|value| value.to_string() == field)
+}
+
+/// True or false.
+pub(crate) fn boolean(field: &str) -> Option<bool> {
+    match field {
+        "true" | "True" | "TRUE" => Some(true),
+        "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
 /// A plain decimal number: digits with an optional sign, point and exponent, and no leading zero before a digit.
-fn decimal(field: &str) -> Option<f64> {
+pub(crate) fn decimal(field: &str) -> Option<f64> {
     let digits = field.strip_prefix(['-', '+']).unwrap_or(field);
     let padded = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();
     let plain = digits.bytes().next().is_some_and(|b| b.is_ascii_digit() || b == b'.');

@@ -3,7 +3,7 @@
 //! [`labels`] reads the label table with all its columns, [`infer`] gives the columns of a CSV label table types where
 //! the output has types, [`output`] writes labels and features side by side, whole or not at all.
 
-mod infer;
+pub(crate) mod infer;
 pub mod labels;
 pub mod output;
 

@@ -91,17 +91,13 @@ fn admission() -> Admission {
     let source = Source {
         name: "trips".to_owned(),
         path: "trips".to_owned(),
-        format: None,
         event: "day".to_owned(),
-        created: None,
-        zone: None,
-        unit: None,
         fields: BTreeMap::from([("land".to_owned(), "country".to_owned())]),
-        about: About::default(),
+        ..Source::default()
     };
     let keys = [JoinKey { name: "country".to_owned(), value_type: ValueType::String }];
     let features = [feature("hour", ValueType::Int32), feature("n", ValueType::Int64)];
-    Admission::new(&source, &keys, &features, Instant::MIN, None)
+    Admission::new(&source, &keys, &features, Instant::MIN, None).unwrap()
 }
 
 /// Country, day, hour and n of every row, and for each file the columns that it lacks.

@@ -29,13 +29,10 @@ fn loans() -> Source {
     Source {
         name: "loans".to_owned(),
         path: "loans".to_owned(),
-        format: None,
         event: "at".to_owned(),
         created: Some("known".to_owned()),
-        zone: None,
-        unit: None,
         fields: BTreeMap::from([("seen".to_owned(), "known".to_owned())]),
-        about: About::default(),
+        ..Source::default()
     }
 }
 
@@ -49,7 +46,7 @@ fn feature(name: &str, value_type: ValueType) -> Feature {
 
 fn admission_between(from: Instant, until: Option<Instant>) -> Admission {
     let features = [feature("amount", ValueType::Int64), feature("city", ValueType::String)];
-    Admission::new(&loans(), &[key("id", ValueType::Int64)], &features, from, until)
+    Admission::new(&loans(), &[key("id", ValueType::Int64)], &features, from, until).unwrap()
 }
 
 fn admission() -> Admission {
@@ -490,7 +487,7 @@ fn created_shared_columns_and_long_keys() {
     let source = Source { created: None, fields: BTreeMap::new(), ..loans() };
     let keys = [key("name", ValueType::String), key("at", ValueType::Timestamp)];
     let features = [feature("name", ValueType::String), feature("at", ValueType::Date)];
-    let admission = Admission::new(&source, &keys, &features, Instant::MIN, None);
+    let admission = Admission::new(&source, &keys, &features, Instant::MIN, None).unwrap();
     assert_eq!(admission.columns(), [WantedColumn::required("name"), WantedColumn::required("at")]);
     // The other key takes 8 bytes, and the end of text 2.
     let (fits, long) = ("x".repeat(KEY_BYTES_MAX - 10), "x".repeat(KEY_BYTES_MAX - 9));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::node::{Position, quoted};
 use super::places::{Place, Places};
@@ -56,7 +57,7 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub fn new(files: Vec<String>) -> Self {
+    pub fn new(files: Vec<(String, Arc<str>)>) -> Self {
         Self {
             file: 0,
             places: Places::new(files),

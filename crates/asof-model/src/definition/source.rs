@@ -7,32 +7,40 @@ use super::collector::{Collector, Object};
 use super::keys::{self, Fields, KnownKeys, listed};
 use super::node::{Entry, Position, quoted};
 use crate::location::Location;
-use crate::spec::{About, FileFormat, Source};
+use crate::spec::{FileFormat, Source};
 use crate::time::{TimeUnit, Zone};
+use crate::transform::Transform;
+use crate::types::ValueType;
 
 pub(super) const KEYS: KnownKeys = KnownKeys {
-    read: &["path", "format", "event", "created", "zone", "unit", "fields", "description", "owner", "tags"],
-    later: &["sql", "lookback", "push", "event_id", "repeats"],
+    read: &[
+        "path",
+        "format",
+        "event",
+        "created",
+        "zone",
+        "unit",
+        "fields",
+        "columns",
+        "sql",
+        "lookback",
+        "description",
+        "owner",
+        "tags",
+    ],
+    later: &["push", "event_id", "repeats"],
 };
 
 /// Reads a source. What could not be read is left out, with a problem.
 pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Source {
-    let mut source = Source {
-        name: object.name.clone(),
-        path: String::new(),
-        format: None,
-        event: String::new(),
-        created: None,
-        zone: None,
-        unit: None,
-        fields: BTreeMap::new(),
-        about: About::default(),
-    };
+    let mut source = Source { name: object.name.clone(), ..Source::default() };
     let Some(fields) = Fields::open(object, &object.to_string(), "", entry, &KEYS, out) else {
         return source;
     };
     for (key, example) in [("path", "data/trips.parquet"), ("event", "event_timestamp")] {
-        if fields.entry(key).is_none() && !fields.partial {
+        // A query may read other sources alone.
+        let needed = key != "path" || fields.entry("sql").is_none();
+        if fields.entry(key).is_none() && needed && !fields.partial {
             let hint = Some(format!("add a line such as `{key}: {example}`"));
             out.problem(entry.key.at, format!("{object} has no `{key}`"), hint);
         }
@@ -51,12 +59,22 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Sourc
     });
     source.unit = fields.text("unit", out).and_then(|(name, at)| unit(name, at, out));
     source.fields = renamed(&fields, out);
+    source.columns = columns(&fields, out);
+    for (name, _) in source.columns.iter() {
+        if let Some(here) = source.fields.get(name).filter(|_| !source.fields.values().any(|each| each == name)) {
+            let message = format!("`columns` names column {}, which `fields` renames", quoted(name));
+            out.problem_in(object, &format!("columns.{name}"), message, Some(format!("write `{here}`")));
+        }
+    }
+    source.transform = transform(&fields, out);
+    // With a query they name what it gives.
+    let renamed = if source.transform.is_some() { BTreeMap::new() } else { source.fields.clone() };
     if let Some((event, at)) = fields.filled_text("event", out) {
-        check_column("event", event, at, &source.fields, out);
+        check_column("event", event, at, &renamed, out);
         source.event = event.to_owned();
     }
     if let Some((created, at)) = fields.filled_text("created", out) {
-        check_column("created", created, at, &source.fields, out);
+        check_column("created", created, at, &renamed, out);
         if created == source.event {
             let message = format!("`created` names the same column as `event`: {}", quoted(created));
             let hint = "leave `created` out where the source does not say when it knew a row".to_owned();
@@ -111,6 +129,33 @@ fn renamed(fields: &Fields<'_>, out: &mut Collector) -> BTreeMap<String, String>
         renamed.insert(column.clone(), name.to_owned());
     }
     renamed
+}
+
+/// `columns`: name here to type.
+fn columns(fields: &Fields<'_>, out: &mut Collector) -> BTreeMap<String, ValueType> {
+    let mut types = BTreeMap::new();
+    for column in fields.map("columns", "{ population: int64 }", out) {
+        let what = format!("the type of column {}", quoted(&column.key.text));
+        let Some(name) = keys::text(&column.value, &what, column.key.at, out) else { continue };
+        if let Some(value_type) = keys::value_type(name, column.value.at, out) {
+            types.insert(column.key.text.clone(), value_type);
+        }
+    }
+    types
+}
+
+/// `sql` and `lookback`. What the query says is found out when it is applied.
+fn transform(fields: &Fields<'_>, out: &mut Collector) -> Option<Transform> {
+    let lookback = fields.duration("lookback", false, out);
+    let written = fields.filled_text("sql", out);
+    if let (None, Some(entry)) = (&written, fields.entry("lookback"))
+        && fields.entry("sql").is_none()
+    {
+        let hint = "it says how far back the query in `sql` reads; leave it out".to_owned();
+        out.problem(entry.key.at, "`lookback` without `sql`", Some(hint));
+    }
+    let (sql, _) = written?;
+    Some(Transform { sql: sql.to_owned(), lookback, meaning: None })
 }
 
 /// `event` and `created` name columns as they are called after `fields`.

@@ -12,13 +12,8 @@ fn project() -> Definitions {
     let source = Source {
         name: "trips_file".into(),
         path: "trips.csv".into(),
-        format: None,
         event: "at".into(),
-        created: None,
-        zone: None,
-        unit: None,
-        fields: BTreeMap::new(),
-        about: About::default(),
+        ..Source::default()
     };
     all.sources.insert("trips_file".into(), source);
     let view = view(1, &["trips", "rating"]);

@@ -48,14 +48,12 @@ fn shapes_and_keys() {
 fn not_built_yet() {
     assert_snapshot!(problems("
 sources:
-  a: { path: a.csv, event: t, sql: select * from source, lookback: 7d, event_id: id, repeats: replace }
+  a: { path: a.csv, event: t, event_id: id, repeats: replace }
   b: { push: { amount: float64 } }
 "), @"
     refused
-    features.yaml:3:31: `sql` is not supported by this version of Asof
-    features.yaml:3:58: `lookback` is not supported by this version of Asof
-    features.yaml:3:72: `event_id` is not supported by this version of Asof
-    features.yaml:3:86: `repeats` is not supported by this version of Asof
+    features.yaml:3:31: `event_id` is not supported by this version of Asof
+    features.yaml:3:45: `repeats` is not supported by this version of Asof
     features.yaml:4:8: `push` is not supported by this version of Asof
     ");
     assert_snapshot!(problems("

@@ -167,7 +167,7 @@ impl Store {
             let until = (range.until != i64::MAX).then(|| instant(range.until));
             Admission::new(source, &keys, &view.features, instant(range.from), until)
         };
-        let columns = admit(range);
+        let columns = admit(range)?;
         let inputs =
             Inputs::read(&what, &at, source.format, self.objects(), columns.columns(), unread, recorded)?;
         (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
@@ -208,7 +208,7 @@ impl Store {
                 let loading = Loading {
                     target: &mut target,
                     what: &what,
-                    admission: admit(range),
+                    admission: admit(range)?,
                     range,
                     generation: &generation,
                     note: Note::Rows { features, bulk: journal.uncovered(range, features) },

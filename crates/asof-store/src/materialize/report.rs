@@ -58,6 +58,9 @@ pub struct ViewLoad {
     pub replaced: bool,
     /// Rows whose event lies outside the asked range.
     pub rows_outside: u64,
+    /// Rows that the condition of the source's query leaves out.
+    #[serde(default)]
+    pub rows_filtered: u64,
     /// Rows set aside.
     pub rows_bad: u64,
     /// Rows left out because their key was erased (`forget`).
@@ -201,6 +204,7 @@ impl ViewLoad {
         self.rows_read += (raw.rows + raw.broken.len()) as u64;
         self.rows_bad += admitted.bad.len() as u64;
         self.rows_outside += admitted.outside;
+        self.rows_filtered += admitted.filtered;
         for (feature, errors) in &admitted.feature_errors {
             let sum = self.feature_errors.entry(feature.clone());
             sum.and_modify(|sum| sum.count += errors.count).or_insert_with(|| errors.clone());

@@ -18,4 +18,5 @@ mod parity;
 mod project;
 mod sources;
 mod tables;
+mod transforms;
 mod views;

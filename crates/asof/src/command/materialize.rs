@@ -151,6 +151,9 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
     if load.rows_erased > 0 {
         say(format!("{} of forgotten keys left out", counted(load.rows_erased, "row")));
     }
+    if load.rows_filtered > 0 {
+        say(format!("{} left out by the sql of the source", counted(load.rows_filtered, "row")));
+    }
     if let Some(folder) = &load.quarantine {
         let folder = folder.display();
         say(format!(

@@ -1,0 +1,200 @@
+//! From a raw batch of a source's file to the columns that a view names, through the source's query.
+
+use arrow::array::{Array, AsArray, BooleanBufferBuilder};
+use asof_expression::{Column, Expression, RequestTimestamps};
+use asof_model::{Instant, ValueType};
+use asof_model::entry::Reading;
+use asof_model::spec::Source;
+
+use super::row_wise::{Part, RowWise};
+use crate::EngineError;
+use crate::source::convert::convert;
+use crate::source::raw::{RawColumn, normalise};
+use crate::source::{RawBatch, WantedColumn};
+
+/// Where each name of a view comes from, in the batches of a source.
+pub(crate) struct Shape {
+    /// The columns to read from the files, each once.
+    wanted: Vec<WantedColumn>,
+    /// By the place of the name.
+    origins: Vec<Origin>,
+    condition: Option<Computation>,
+    computed: Vec<(String, Computation)>,
+    /// The columns that expressions read: places among `wanted`, and the types that they are read as.
+    inputs: Vec<(usize, ValueType)>,
+    reading: Reading,
+}
+
+/// Where one name comes from.
+enum Origin {
+    /// A column of the file, by its place among those that are read.
+    Column(usize),
+    /// An expression, by its place among those that are computed.
+    Computed(usize),
+}
+
+/// An expression, with the places of the inputs that it reads.
+struct Computation {
+    expression: Expression,
+    inputs: Vec<usize>,
+}
+
+/// A raw batch in its shape.
+pub(crate) struct Shaped<'a> {
+    shape: &'a Shape,
+    raw: &'a RawBatch,
+    computed: Vec<(RawColumn, Column)>,
+    condition: Option<Column>,
+}
+
+/// What the condition of a query says of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passes,
+    Dropped,
+    Error,
+}
+
+impl Shape {
+    /// The shape for these names, each with whether a row is nothing without it.
+    ///
+    /// # Errors
+    /// [`EngineError::Transform`] for a query that gives no such column.
+    pub fn new(source: &Source, reading: Reading, names: &[(&str, bool)]) -> Result<Self, EngineError> {
+        let query = super::recorded(source)?;
+        let mut shape = Self {
+            wanted: Vec::new(),
+            origins: Vec::new(),
+            condition: None,
+            computed: Vec::new(),
+            inputs: Vec::new(),
+            reading,
+        };
+        if let Some(condition) = query.as_ref().and_then(|query| query.condition.as_ref()) {
+            // Without what decides about rows there are none to speak of.
+            shape.condition = Some(shape.computation(source, condition, true));
+        }
+        for (name, required) in names {
+            let origin = shape.origin(source, query.as_ref(), name, *required)?;
+            shape.origins.push(origin);
+        }
+        Ok(shape)
+    }
+
+    fn origin(
+        &mut self,
+        source: &Source,
+        query: Option<&RowWise>,
+        name: &str,
+        required: bool,
+    ) -> Result<Origin, EngineError> {
+        let Some(query) = query else { return Ok(Origin::Column(self.want(source, name, required))) };
+        if let Some(column) = query.passes(name) {
+            return Ok(Origin::Column(self.want(source, column, required)));
+        }
+        let Some(Part::Computed(expression)) = query.outputs.get(name) else {
+            let reason = format!("it gives no column `{name}`");
+            return Err(EngineError::Transform { source_name: source.name.clone(), reason });
+        };
+        let computation = self.computation(source, expression, required);
+        self.computed.push((name.to_owned(), computation));
+        Ok(Origin::Computed(self.computed.len() - 1))
+    }
+
+    /// The place of a column, by its name here, among those that are read.
+    fn want(&mut self, source: &Source, name: &str, required: bool) -> usize {
+        let column = source.column_of(name);
+        if let Some(place) = self.wanted.iter().position(|known| known.name == column) {
+            self.wanted[place].required |= required;
+            return place;
+        }
+        self.wanted.push(WantedColumn { name: column.to_owned(), required });
+        self.wanted.len() - 1
+    }
+
+    fn computation(&mut self, source: &Source, expression: &Expression, required: bool) -> Computation {
+        let columns = expression.columns().iter().zip(expression.column_types());
+        let inputs = columns.map(|(name, value_type)| {
+            let input = (self.want(source, name, required), *value_type);
+            self.inputs.iter().position(|known| *known == input).unwrap_or_else(|| {
+                self.inputs.push(input);
+                self.inputs.len() - 1
+            })
+        });
+        Computation { inputs: inputs.collect(), expression: expression.clone() }
+    }
+
+    /// The columns to read from the files.
+    pub fn wanted(&self) -> &[WantedColumn] {
+        &self.wanted
+    }
+
+    /// Shapes a batch of the wanted columns.
+    pub fn shaped<'a>(&'a self, raw: &'a RawBatch) -> Result<Shaped<'a>, EngineError> {
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for (place, value_type) in &self.inputs {
+            let (array, failed) = convert(&raw.columns[*place], raw.rows, *value_type, &self.reading);
+            inputs.push(Column { values: array, errors: marks(raw.rows, failed.iter().map(|(row, _)| *row)) });
+        }
+        let values = |computation: &Computation| {
+            let inputs: Vec<Column> =
+                computation.inputs.iter().map(|place| inputs[*place].clone()).collect();
+            evaluate(&computation.expression, &inputs, raw.rows)
+        };
+        let condition = self.condition.as_ref().map(values).transpose()?;
+        let mut computed = Vec::with_capacity(self.computed.len());
+        for (name, computation) in &self.computed {
+            let column = values(computation)?;
+            let array = normalise(&column.values).unwrap_or_else(|| column.values.clone());
+            computed.push((RawColumn { name: name.clone(), array, text: false }, column));
+        }
+        Ok(Shaped { shape: self, raw, computed, condition })
+    }
+}
+
+/// The results of an expression over the rows of a batch.
+fn evaluate(expression: &Expression, inputs: &[Column], rows: usize) -> Result<Column, EngineError> {
+    // Queries refuse what reads the instant.
+    Ok(expression.evaluate(inputs, rows, RequestTimestamps::Same(Instant::MIN))?)
+}
+
+fn marks(rows: usize, failed: impl Iterator<Item = usize>) -> Option<arrow::buffer::BooleanBuffer> {
+    let mut failed = failed.peekable();
+    failed.peek()?;
+    let mut marks = BooleanBufferBuilder::new(rows);
+    marks.append_n(rows, false);
+    for row in failed {
+        marks.set_bit(row, true);
+    }
+    Some(marks.finish())
+}
+
+impl Shaped<'_> {
+    /// What the condition says of each row. `None`: there is no condition.
+    pub fn verdicts(&self) -> Option<impl Iterator<Item = Verdict>> {
+        let condition = self.condition.as_ref()?;
+        let passes = condition.values.as_boolean();
+        let is_error = |row| condition.errors.as_ref().is_some_and(|errors| errors.value(row));
+        Some((0..self.raw.rows).map(move |row| match () {
+            () if is_error(row) => Verdict::Error,
+            () if passes.is_valid(row) && passes.value(row) => Verdict::Passes,
+            () => Verdict::Dropped,
+        }))
+    }
+
+    /// The column behind a name, by its place.
+    pub fn column(&self, name: usize) -> &RawColumn {
+        match self.shape.origins[name] {
+            Origin::Column(place) => &self.raw.columns[place],
+            Origin::Computed(place) => &self.computed[place].0,
+        }
+    }
+
+    /// The rows of a name that are in ERROR before any conversion, and the expression that is. Empty for a column of the
+    /// file.
+    pub fn errors(&self, name: usize) -> (Vec<usize>, Option<&Expression>) {
+        let Origin::Computed(place) = self.shape.origins[name] else { return (Vec::new(), None) };
+        let rows = self.computed[place].1.errors.as_ref().map(|errors| errors.set_indices().collect());
+        (rows.unwrap_or_default(), Some(&self.shape.computed[place].1.expression))
+    }
+}
