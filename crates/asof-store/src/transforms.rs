@@ -29,12 +29,14 @@ impl Store {
         let mut problems = Vec::new();
         let names: Vec<String> = read.definitions.sources.keys().cloned().collect();
         for name in names {
-            let Some(source) = read.definitions.sources.get(&name).filter(|each| each.transform.is_some()) else {
+            let Some(source) = read.definitions.sources.get(&name).filter(|each| each.transform.is_some())
+            else {
                 continue;
             };
             match self.meaning(source, &recorded.definitions, &read.definitions) {
                 Ok(meaning) => {
-                    let transform = read.definitions.sources.get_mut(&name).and_then(|each| each.transform.as_mut());
+                    let transform =
+                        read.definitions.sources.get_mut(&name).and_then(|each| each.transform.as_mut());
                     if let Some(transform) = transform {
                         transform.meaning = Some(meaning);
                     }
@@ -71,7 +73,12 @@ impl Store {
                 let known = new.sources.keys().map(String::as_str).chain([OWN]);
                 let message = format!("there is no source `{wanted}`");
                 let hint = name::suggestion(wanted, known);
-                return Err(Failure::Query(TransformError { message, place: None, hint, unknown_column: false }));
+                return Err(Failure::Query(TransformError {
+                    message,
+                    place: None,
+                    hint,
+                    unknown_column: false,
+                }));
             };
             let known = before.and_then(|before| before.inputs.get(wanted));
             let type_of = |name: &str| {

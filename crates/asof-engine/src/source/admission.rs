@@ -20,8 +20,8 @@ use super::convert::convert;
 use super::raw::RawBatch;
 use super::wanted::WantedColumn;
 use crate::EngineError;
-use crate::transform::{Shape, Shaped, Verdict};
 use crate::columns::{CREATED, ERRORS, EVENT, KeyColumns, arrow_type};
+use crate::transform::{Shape, Shaped, Verdict};
 
 /// How the rows of one view are admitted from its source.
 pub struct Admission {
@@ -168,14 +168,17 @@ impl Admission {
                     verdicts.drop(row);
                     filtered += 1;
                 }
-                Verdict::Error => verdicts.refuse(row, None, "the condition of the sql is in ERROR".to_owned()),
+                Verdict::Error => {
+                    verdicts.refuse(row, None, "the condition of the sql is in ERROR".to_owned())
+                }
             }
         }
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for (key, place) in self.keys.iter().zip(&self.places.keys) {
             columns.push(self.required(&shaped, *place, key.value_type, "join key", &mut verdicts));
         }
-        let event = self.required(&shaped, self.places.event, ValueType::Timestamp, "event time", &mut verdicts);
+        let event =
+            self.required(&shaped, self.places.event, ValueType::Timestamp, "event time", &mut verdicts);
         let created = match self.places.created {
             Some(place) => self.required(&shaped, place, ValueType::Timestamp, "created time", &mut verdicts),
             None => event.clone(),

@@ -5,6 +5,7 @@
 //! longer than [`LINE_BYTES_MAX`], is broken; the next line is read as if it had not been there.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringBuilder};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::raw::{BrokenRow, Form, Places, RawBatch, RawColumn};
 use super::stream::{self, BUFFER_BYTES, Bytes};
@@ -53,6 +55,21 @@ fn open_bounded(
         batch_bytes_max,
         done: false,
     }))
+}
+
+/// The names in the first `lines` lines, in order of first use. Lines that are no objects have none.
+pub fn sampled_names(file: &SourceFile, lines: usize) -> Result<Vec<String>, EngineError> {
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, stream::open(file)?);
+    let (mut names, mut line) = (Vec::new(), Vec::new());
+    let mut known = HashSet::new();
+    for _ in 0..lines {
+        let found = read_line(&mut reader, &mut line, LINE_BYTES_MAX);
+        let Some(_) = found.map_err(|error| stream::failed(file, error))? else { break };
+        let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
+        let Ok(members) = serde_json::from_slice::<Map<String, Value>>(text) else { continue };
+        names.extend(members.into_iter().map(|(name, _)| name).filter(|name| known.insert(name.clone())));
+    }
+    Ok(names)
 }
 
 /// A text as JSON.

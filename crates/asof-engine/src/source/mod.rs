@@ -24,6 +24,7 @@ mod wanted;
 
 pub use admission::{Admission, Admitted, BadRow};
 pub use files::{Fingerprint, SourceFile};
+pub(crate) use json_file::sampled_names as sampled_json_names;
 pub use listing::{holds, list};
 pub(crate) use parquet_file::whole as parquet_builder;
 pub use raw::RawBatch;

@@ -51,7 +51,12 @@ pub fn meaning<E: From<TransformError>>(
     let Some(select) = row_wise::row_wise_select(&query) else {
         let message = "only a row-wise query of `source` is supported by this version of Asof";
         let hint = "use a projection and `where` alone".to_owned();
-        let error = TransformError { message: message.to_owned(), place: None, hint: Some(hint), unknown_column: false };
+        let error = TransformError {
+            message: message.to_owned(),
+            place: None,
+            hint: Some(hint),
+            unknown_column: false,
+        };
         return Err(error.into());
     };
     let lookback = source.transform.as_ref().and_then(|transform| transform.lookback);

@@ -37,7 +37,8 @@ pub(super) enum Part {
 /// The one select that a row-wise query is. `None`: the query is not row-wise.
 pub(crate) fn row_wise_select(query: &Query) -> Option<&Select> {
     let [Body::Select(select)] = query.selects.as_slice() else { return None };
-    let named = matches!(&select.from.what, TableWhat::Named(name) if name.value.eq_ignore_ascii_case(super::OWN));
+    let named =
+        matches!(&select.from.what, TableWhat::Named(name) if name.value.eq_ignore_ascii_case(super::OWN));
     let plain = named
         && query.named.is_empty()
         && query.limit.is_none()
@@ -115,7 +116,8 @@ impl RowWise {
     fn refuse_twice(&self, select: &Select, columns: &SourceColumns) -> Result<()> {
         for item in &select.items {
             let Item::Expr { expr, name } = item else { continue };
-            let same = matches!(self.outputs.get(&name.value), Some(Part::Passes(column)) if *column == name.value);
+            let same =
+                matches!(self.outputs.get(&name.value), Some(Part::Passes(column)) if *column == name.value);
             let there = columns.columns.iter().any(|column| column.name == name.value);
             if self.star && there && !same && !self.except.contains(&name.value) {
                 let message = format!("two columns are named `{}`: one of them comes with `*`", name.value);

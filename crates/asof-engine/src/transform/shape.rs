@@ -2,14 +2,14 @@
 
 use arrow::array::{Array, AsArray, BooleanBufferBuilder};
 use asof_expression::{Column, Expression, RequestTimestamps};
-use asof_model::{Instant, ValueType};
 use asof_model::entry::Reading;
 use asof_model::spec::Source;
+use asof_model::{Instant, ValueType};
 
 use super::row_wise::{Part, RowWise};
 use crate::EngineError;
 use crate::source::convert::convert;
-use crate::source::raw::{RawColumn, normalise};
+use crate::source::raw::{Form, RawColumn, normalise};
 use crate::source::{RawBatch, WantedColumn};
 
 /// Where each name of a view comes from, in the batches of a source.
@@ -134,11 +134,11 @@ impl Shape {
         let mut inputs = Vec::with_capacity(self.inputs.len());
         for (place, value_type) in &self.inputs {
             let (array, failed) = convert(&raw.columns[*place], raw.rows, *value_type, &self.reading);
-            inputs.push(Column { values: array, errors: marks(raw.rows, failed.iter().map(|(row, _)| *row)) });
+            inputs
+                .push(Column { values: array, errors: marks(raw.rows, failed.iter().map(|(row, _)| *row)) });
         }
         let values = |computation: &Computation| {
-            let inputs: Vec<Column> =
-                computation.inputs.iter().map(|place| inputs[*place].clone()).collect();
+            let inputs: Vec<Column> = computation.inputs.iter().map(|place| inputs[*place].clone()).collect();
             evaluate(&computation.expression, &inputs, raw.rows)
         };
         let condition = self.condition.as_ref().map(values).transpose()?;
@@ -146,7 +146,7 @@ impl Shape {
         for (name, computation) in &self.computed {
             let column = values(computation)?;
             let array = normalise(&column.values).unwrap_or_else(|| column.values.clone());
-            computed.push((RawColumn { name: name.clone(), array, text: false }, column));
+            computed.push((RawColumn { name: name.clone(), array, form: Form::Typed }, column));
         }
         Ok(Shaped { shape: self, raw, computed, condition })
     }

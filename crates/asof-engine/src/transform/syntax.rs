@@ -5,9 +5,9 @@
 
 use asof_expression::{SqlDialect, check_bounds};
 use sqlparser::ast::{
-    self, Distinct, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName, OrderByKind,
-    SelectFlavor, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned, Statement,
-    TableFactor, WildcardAdditionalOptions,
+    self, Distinct, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName,
+    OrderByKind, SelectFlavor, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned,
+    Statement, TableFactor, WildcardAdditionalOptions,
 };
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span};
@@ -72,6 +72,7 @@ pub(crate) struct Select {
 
 /// One item of a select.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a query has few of them, and most are expressions")]
 pub(crate) enum Item {
     /// `*` or `table.*`, without some columns.
     Star { table: Option<Ident>, except: Vec<Ident>, span: Span },
@@ -112,6 +113,7 @@ pub(crate) enum JoinKind {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a query has few of them, and most are expressions")]
 pub(crate) enum JoinOn {
     /// Every pair of rows.
     All,
@@ -196,7 +198,13 @@ fn query(query: &ast::Query) -> Result<Query> {
     if let Some(with) = with {
         none(with.recursive, with.span(), "`with recursive`", "write the query without recursion", ())?;
         for cte in &with.cte_tables {
-            none(!cte.alias.columns.is_empty(), cte.span(), "a list of column names", "name them in the query", ())?;
+            none(
+                !cte.alias.columns.is_empty(),
+                cte.span(),
+                "a list of column names",
+                "name them in the query",
+                (),
+            )?;
             named.push((cte.alias.name.clone(), self::query(&cte.query)?));
         }
     }
@@ -213,7 +221,9 @@ fn query(query: &ast::Query) -> Result<Query> {
     };
     let rows = match limit_clause {
         None => None,
-        Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by }) if limit_by.is_empty() => {
+        Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by })
+            if limit_by.is_empty() =>
+        {
             Some(count(limit)?)
         }
         Some(other) => return refuse(other.span(), "this form of `limit`", "write `order by ... limit n`"),
@@ -318,7 +328,13 @@ fn select(select: &ast::Select) -> Result<Select> {
     none(top.is_some(), span, "`top`", "write `order by ... limit n`", ())?;
     none(exclude.is_some(), span, "`exclude` here", "write `* exclude (column)`", ())?;
     none(into.is_some(), span, "`into`", "the rows go to the views of the source", ())?;
-    none(*flavor != SelectFlavor::Standard, span, "`from` before `select`", "write `select ... from ...`", ())?;
+    none(
+        *flavor != SelectFlavor::Standard,
+        span,
+        "`from` before `select`",
+        "write `select ... from ...`",
+        (),
+    )?;
     let rare = !optimizer_hints.is_empty()
         || select_modifiers.is_some()
         || !lateral_views.is_empty()
@@ -328,7 +344,13 @@ fn select(select: &ast::Select) -> Result<Select> {
         || !distribute_by.is_empty()
         || !sort_by.is_empty()
         || value_table_mode.is_some();
-    none(rare, span, "a clause of this select", "use select, from, join, where, group by, having, qualify", ())?;
+    none(
+        rare,
+        span,
+        "a clause of this select",
+        "use select, from, join, where, group by, having, qualify",
+        (),
+    )?;
     let group_by = match group_by {
         GroupByExpr::Expressions(expressions, modifiers) if modifiers.is_empty() => expressions.clone(),
         _ => return refuse(group_by.span(), "this form of `group by`", "name the expressions"),
@@ -396,7 +418,11 @@ fn item(item: &ast::SelectItem) -> Result<Item> {
 fn checked_name(name: Ident) -> Result<Ident> {
     if name.value.starts_with("__") {
         let message = format!("`{}` can't be the name of a column", name.value);
-        return Err(TransformError::at(name.span, message, Some("names that start with `__` belong to Asof")));
+        return Err(TransformError::at(
+            name.span,
+            message,
+            Some("names that start with `__` belong to Asof"),
+        ));
     }
     Ok(name)
 }
@@ -474,7 +500,9 @@ fn join(join: &ast::Join) -> Result<Join> {
     let (kind, constraint) = match &join.join_operator {
         JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (JoinKind::Inner, constraint),
         JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (JoinKind::Left, constraint),
-        JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => (JoinKind::Right, constraint),
+        JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
+            (JoinKind::Right, constraint)
+        }
         JoinOperator::FullOuter(constraint) => (JoinKind::Full, constraint),
         JoinOperator::CrossJoin(JoinConstraint::None) => {
             return Ok(Join { table, kind: JoinKind::Inner, on: JoinOn::All, span });

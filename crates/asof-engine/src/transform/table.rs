@@ -64,7 +64,8 @@ impl SourceColumns {
             },
             None if !self.complete => TransformError {
                 hint: Some(
-                    "the source has no files yet to learn it from; declare it: `columns: { name: int64 }`".to_owned(),
+                    "the source has no files yet to learn it from; declare it: `columns: { name: int64 }`"
+                        .to_owned(),
                 ),
                 ..error
             },

@@ -14,7 +14,7 @@ use asof_model::{DecimalType, Instant, ScalarType, ValueType, Zone, time};
 
 use super::table::{KnownColumn, SourceColumns};
 use crate::EngineError;
-use crate::source::raw::RawColumn;
+use crate::source::raw::{Form, RawColumn};
 use crate::source::{self, SourceFile, WantedColumn};
 use crate::training::infer;
 
@@ -50,7 +50,10 @@ pub fn of_files(
         }
     }
     for file in spread(files, SAMPLE_FILES_MAX, |file| file.format != FileFormat::Parquet) {
-        let names = source::names(file)?;
+        let names = match source::names(file)? {
+            Some(names) => names,
+            None => source::sampled_json_names(file, SAMPLE_ROWS)?,
+        };
         let names: Vec<String> =
             names.into_iter().chain(file.partitions.names().map(str::to_owned)).collect();
         let wanted: Vec<WantedColumn> =
@@ -221,7 +224,7 @@ impl Guess {
                 Raw::Instant(_) | Raw::Local(_) => ValueType::Timestamp,
                 Raw::Date(_) => ValueType::Date,
                 Raw::Json(_) => ValueType::Json,
-                Raw::Text(text) if column.text => of_field(text, zone),
+                Raw::Text(text) if column.form == Form::Text => of_field(text, zone),
                 // In JSON, what is in quotes is no number.
                 Raw::Text(text) => match of_field(text, zone) {
                     time @ (ValueType::Timestamp | ValueType::Date) => time,
@@ -297,7 +300,7 @@ mod tests {
             fields.iter().map(|field| (!field.is_empty()).then_some(field.as_bytes())).collect();
         let array: ArrayRef = Arc::new(BinaryArray::from(values));
         let mut guess = Guess::Nothing;
-        guess.learn(&RawColumn { name: "a".to_owned(), array, text: true }, fields.len(), &Zone::utc());
+        guess.learn(&RawColumn { name: "a".to_owned(), array, form: Form::Text }, fields.len(), &Zone::utc());
         guess.value_type()
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch};
 use arrow::compute::concat_batches;
-use asof_engine::source::raw::{Places, RawBatch, RawColumn};
+use asof_engine::source::raw::{Form, Places, RawBatch, RawColumn};
 use asof_engine::source::{Admission, BadRow};
 use asof_engine::transform::{self, KnownColumn, SourceColumns, TransformError};
 use asof_model::spec::{About, Feature, JoinKey, Source};
@@ -56,7 +56,7 @@ fn batch(admission: &Admission, names: &[&str], rows: &[Row], first: usize) -> R
         let fields: Vec<Option<&[u8]>> =
             rows.iter().map(|row| row[place].as_deref().map(str::as_bytes)).collect();
         let array: ArrayRef = Arc::new(BinaryArray::from(fields));
-        RawColumn { name: column.name.clone(), array, text: true }
+        RawColumn { name: column.name.clone(), array, form: Form::Text }
     });
     RawBatch {
         file: Path::new("rows.csv").into(),

@@ -62,11 +62,19 @@ impl Places {
 
     /// The place of a line and column, from 1, within the text that a key has. Where the text is not laid out as in the
     /// file (folded over lines), the place of the text.
-    pub fn within(&self, kind: ObjectKind, name: &str, path: &str, line: u32, column: u32) -> Option<Place<'_>> {
+    pub fn within(
+        &self,
+        kind: ObjectKind,
+        name: &str,
+        path: &str,
+        line: u32,
+        column: u32,
+    ) -> Option<Place<'_>> {
         let &(file, at) = self.objects.get(&(kind, name.to_owned()))?.get(path)?;
-        let inside = self.texts.get(file).and_then(|text| {
-            inside(text, at, usize::try_from(line).ok()?, usize::try_from(column).ok()?)
-        });
+        let inside = self
+            .texts
+            .get(file)
+            .and_then(|text| inside(text, at, usize::try_from(line).ok()?, usize::try_from(column).ok()?));
         Some(self.place(file, inside.unwrap_or(at)))
     }
 
@@ -90,7 +98,7 @@ impl Places {
 /// Where a line and column of a scalar that begins at `at` stand in the file. `None`: can't be told.
 fn inside(text: &str, at: Position, line: usize, column: usize) -> Option<Position> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lines = text.lines().skip(at.line.checked_sub(2).unwrap_or(0));
+    let mut lines = text.lines().skip(at.line.saturating_sub(2));
     let before = if at.line > 1 { lines.next()? } else { "" };
     let found = match block_sign(before) {
         // A block that is kept as it is: its lines follow each other, all of them indented alike.
@@ -111,7 +119,8 @@ fn inside(text: &str, at: Position, line: usize, column: usize) -> Option<Positi
 /// The sign with which a line opens a block of text: `|` or `>`, with what may follow it.
 fn block_sign(line: &str) -> Option<char> {
     let line = line.split(" #").next().unwrap_or(line).trim_end();
-    let sign = line.trim_end_matches(|letter: char| letter == '-' || letter == '+' || letter.is_ascii_digit());
+    let sign =
+        line.trim_end_matches(|letter: char| letter == '-' || letter == '+' || letter.is_ascii_digit());
     let before = sign.strip_suffix(['|', '>'])?;
     (before.ends_with([' ', '\t']) || before.is_empty()).then(|| sign.chars().last())?
 }

@@ -61,7 +61,9 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Sourc
     source.fields = renamed(&fields, out);
     source.columns = columns(&fields, out);
     for (name, _) in source.columns.iter() {
-        if let Some(here) = source.fields.get(name).filter(|_| !source.fields.values().any(|each| each == name)) {
+        if let Some(here) =
+            source.fields.get(name).filter(|_| !source.fields.values().any(|each| each == name))
+        {
             let message = format!("`columns` names column {}, which `fields` renames", quoted(name));
             out.problem_in(object, &format!("columns.{name}"), message, Some(format!("write `{here}`")));
         }

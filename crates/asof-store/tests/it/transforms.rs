@@ -90,9 +90,15 @@ fn bad_rows() {
         .collect();
     lines.sort();
     assert_eq!(lines.len(), 2);
-    assert!(lines[0].contains("more.csv") && lines[0].contains("the condition of the sql is in ERROR"), "{lines:?}");
+    assert!(
+        lines[0].contains("more.csv") && lines[0].contains("the condition of the sql is in ERROR"),
+        "{lines:?}"
+    );
     assert!(lines[1].contains("\"row\":2,\"line\":3") && lines[1].contains("the join key: "), "{lines:?}");
-    assert_eq!(project.get(&["v:city"], &int_keys("id", &[0]))[0][0], present(Value::String("Bern".to_owned())));
+    assert_eq!(
+        project.get(&["v:city"], &int_keys("id", &[0]))[0][0],
+        present(Value::String("Bern".to_owned()))
+    );
 }
 
 /// Goal: columns that a query only passes on, or renames, have the same bytes as without it, and the same hash: it can be
@@ -146,7 +152,9 @@ fn edits() {
     project.load(&[]);
     assert_eq!(project.get(&["v:total"], &int_keys("id", &[1])), [[present(Value::Int64(14))]]);
 
-    for (old, new) in [("a / b", "a / (b + 1)"), ("b >= 0", "b > 0"), ("from source where b >= 0", "from source")] {
+    for (old, new) in
+        [("a / b", "a / (b + 1)"), ("b >= 0", "b > 0"), ("from source where b >= 0", "from source")]
+    {
         project.define(&defined(&added.replace(old, new), "ratio: int64, total: int64"));
         assert!(matches!(project.try_apply(&[]), Err(StoreError::Refused(_))), "{new}");
     }
@@ -188,18 +196,30 @@ fn recorded_types() {
 #[test]
 fn problems_and_places() {
     let cases = [
-        ("    sql: select a + cyti as x from source\n", "features.yaml:6:21: source `rows`: `cyti` is not a column here"),
+        (
+            "    sql: select a + cyti as x from source\n",
+            "features.yaml:6:21: source `rows`: `cyti` is not a column here",
+        ),
         ("    sql: \"select a + cyti as x from source\"\n", "features.yaml:6:22: "),
-        ("    sql: |\n      -- one\n\n      select a + cyti as x\n      from source\n", "features.yaml:9:18: "),
+        (
+            "    sql: |\n      -- one\n\n      select a + cyti as x\n      from source\n",
+            "features.yaml:9:18: ",
+        ),
         ("    sql: >-\n      select a\n      + cyti as x from source\n", "features.yaml:7:7: "),
         ("    sql: select a from\n", "features.yaml:6:10: "),
-        ("    sql: select a + 1 from source\n", "features.yaml:6:17: source `rows`: the expression has no name"),
+        (
+            "    sql: select a + 1 from source\n",
+            "features.yaml:6:17: source `rows`: the expression has no name",
+        ),
         ("    sql: select random() as x from source\n", "`random` is refused"),
         ("    sql: select a as x from source limit 3\n", "`limit` without `order by`"),
         ("    sql: select * from source where a\n", "`where` takes a condition, and this is int64"),
         ("    sql: select *, 1 as city from source\n", "two columns are named `city`"),
         ("    sql: delete from source\n", "the sql is not one query"),
-        ("    sql: select a as x, b as y from source\n", "the sql of source `rows` gives no column `event_timestamp`"),
+        (
+            "    sql: select a as x, b as y from source\n",
+            "the sql of source `rows` gives no column `event_timestamp`",
+        ),
         ("    sql: select * from source\n    lookback: 7d\n", "`lookback` says nothing of a row-wise query"),
         ("    lookback: 7d\n", "`lookback` without `sql`"),
     ];
