@@ -186,7 +186,8 @@ pub(super) fn value_type(name: &str, at: Position, out: &mut Collector) -> Optio
             let hint = (name.contains('(') && !name.contains(')')).then(|| {
                 "in braces, put a type with a comma in quotes: `{ price: \"decimal(10, 2)\" }`".to_owned()
             });
-            out.problem(at, error.to_string(), hint);
+            // A text over several lines is shown on one.
+            out.problem(at, error.to_string().split_whitespace().collect::<Vec<_>>().join(" "), hint);
             return None;
         }
         Err(TypeError::Unknown(unknown)) => unknown,
