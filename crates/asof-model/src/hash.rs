@@ -4,7 +4,7 @@
 //! What counts is written down as [`Fact`]s, a flat list of names and texts. The hash is taken over the facts, and an
 //! edit is explained by comparing them: so what is hashed and what is shown can't drift apart.
 //!
-//! In: join keys and their types, the source's name and how it is read (event, created, zone, unit, the column behind
+//! In: whether inactive keys are left to history, join keys and their types, the source's name and how it is read (event, created, zone, unit, the column behind
 //! each name that the view uses), ttl, keep, features in order of addition with types and defaults, and the revision
 //! of the engine's semantics. Of the source's query: where it is row-wise, its condition and the expressions behind the
 //! names that the view uses; otherwise all of it, its lookback, and how the other sources are read; and the types of
@@ -41,6 +41,10 @@ pub fn facts(view: &View, definitions: &Definitions) -> Vec<Fact> {
     add("keys", written.join(", "));
     add("ttl", or_none(view.ttl));
     add("keep", or_none(view.keep));
+    if view.active_within.is_some() {
+        // How long may change; without it, the keys that were left to history would be missed.
+        add("online.active_within", "set".to_owned());
+    }
     add("source", view.source.clone());
     if let Some(source) = definitions.sources.get(&view.source) {
         let used = keys.iter().map(|key| &key.name).chain(view.features.iter().map(|feature| &feature.name));

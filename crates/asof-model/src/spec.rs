@@ -171,6 +171,9 @@ pub struct View {
     /// How long history keeps rows that no newer row has replaced at the time. `None` is for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_keep: Option<Duration>,
+    /// Keys whose newest row is older when it is loaded are not put into the online store; history answers for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_within: Option<Duration>,
     /// At least one. Once applied: in order of addition, which is the order of canonical bytes.
     pub features: Vec<Feature>,
     /// How fresh the data promises to be.

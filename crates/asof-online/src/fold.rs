@@ -5,7 +5,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use asof_model::Instant;
+use asof_model::{Duration, Instant};
 
 use crate::entry::StoredRow;
 use crate::error::OnlineError;
@@ -53,6 +53,26 @@ pub struct Folded {
     pub conflicts: u64,
     /// Rows not yet in force at the stamp.
     pub waiting: u64,
+}
+
+impl Folded {
+    /// Takes out the row in force at `visible`, which came with the unit, if it is older than `active_within` then:
+    /// its key is not active, and history answers for it. Rows that wait stay: they will be newer.
+    ///
+    /// Only for keys without a row in force before: where one is, a greater one has to follow it. What is left to
+    /// history is then never greater than what a later unit puts here: that one is active at a later stamp.
+    pub fn leave_inactive(&mut self, active_within: Option<Duration>, visible: Instant) -> bool {
+        let Some(active_within) = active_within else { return false };
+        let old = |row: &StoredRow| {
+            row.in_force() <= visible && row.visible == visible && row.event < visible.minus(active_within)
+        };
+        let inactive = self.rows.last().is_some_and(old);
+        if inactive {
+            self.rows.pop();
+            self.added -= 1;
+        }
+        inactive
+    }
 }
 
 /// Folds the incoming rows into the entry at the unit's stamp.

@@ -16,7 +16,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use asof_model::Instant;
+use asof_model::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::entry::StoredRow;
@@ -120,6 +120,9 @@ pub struct Publication<'a> {
     pub note: &'a str,
     /// Whether the source names a created column: then equal instants with other bytes are no conflict.
     pub created_declared: bool,
+    /// Keys whose row in force is older than this at the stamp are not taken in, unless they have a row in force
+    /// already: history answers for them. `None`: every key is.
+    pub active_within: Option<Duration>,
     /// The stamp, only when replaying a journal to rebuild a lost store: in order of visible within the view, and
     /// before anybody reads the view. Otherwise `None`: the store draws it.
     pub visible: Option<Instant>,
@@ -142,6 +145,8 @@ pub struct Published {
     pub rows_repeated: u64,
     /// Rows smaller than the row in force: in history only.
     pub rows_beaten: u64,
+    /// Rows in force that were not taken in, since their keys are not active: in history only.
+    pub rows_inactive: u64,
     /// Rows of earlier units that were in force or waited, and no longer stand.
     pub rows_removed: u64,
     /// Rows that share (event, created) with another row of their key whose bytes differ, neither extending the

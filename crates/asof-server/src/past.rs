@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asof_model::Instant;
 use asof_store::get::{Answer, GetRequest};
 use asof_store::{Store, StoreError};
 use tokio::sync::Semaphore;
@@ -49,7 +48,7 @@ impl Past {
         Self { free: Arc::new(Semaphore::new(PAST_ANSWERS_MAX)) }
     }
 
-    /// Answers a request whose `now` lies before `last`, the last update of one of its views.
+    /// Answers a request that needs history; `why` says what for.
     pub async fn answer(
         &self,
         workers: &Workers,
@@ -57,7 +56,7 @@ impl Past {
         compiled: Arc<Compiled>,
         plan: Arc<Planned>,
         request: GetRequest,
-        (now, last): (Instant, Instant),
+        why: &str,
     ) -> Result<Answer, GetError> {
         let features = plan.online.plan.columns.len();
         for (what, found, max) in
@@ -65,10 +64,9 @@ impl Past {
         {
             if found > max {
                 let message = format!(
-                    "`now` {now} is before the last update of a view, {last}, and history answers at most {max} \
-                     {what} at once; the request has {found}"
+                    "{why}; history answers at most {max} {what} at once, and the request has {found}"
                 );
-                let hint = Some("cut the request into several, or leave `now` out".to_owned());
+                let hint = Some("cut the request into several".to_owned());
                 return Err(StoreError::Request { message, hint }.into());
             }
         }

@@ -221,8 +221,16 @@ impl Serving {
         let answer = match self.store.get(&compiled.catalog, &plan.online, &request).await {
             Err(StoreError::NowBehind { now, last }) => {
                 let (store, planned) = (self.store.clone(), plan.clone());
-                let past = self.past.answer(&self.workers, store, compiled, planned, request, (now, last));
-                past.await?
+                let why = format!("`now` {now} is before the last update of a view, {last}");
+                self.past.answer(&self.workers, store, compiled, planned, request, &why).await?
+            }
+            Err(error @ StoreError::Inactive { .. }) => {
+                let (store, planned) = (self.store.clone(), plan.clone());
+                let why = error.to_string();
+                let asked = request.clone();
+                let answer = self.past.answer(&self.workers, store, compiled, planned, request, &why).await?;
+                self.record(&plan.online, &asked, &answer);
+                answer
             }
             answer => {
                 let answer = answer?;

@@ -161,6 +161,12 @@ pub enum StoreError {
         /// The last stamp.
         last: Instant,
     },
+    /// Keys that are not online since they may not be active, and reading history was not asked for.
+    #[error("{rows} of the request's keys are not online, and a view of it leaves inactive keys to history")]
+    Inactive {
+        /// Entity rows with such a key.
+        rows: u64,
+    },
     /// An instant of which history does not know any more what was in force.
     #[error("history of view `{view}` begins at {cut}, and {label} is asked for")]
     HistoryCut {
@@ -240,6 +246,7 @@ impl Explain for StoreError {
             | Self::BadKey { .. }
             | Self::SameName { .. }
             | Self::NowBehind { .. }
+            | Self::Inactive { .. }
             | Self::HistoryCut { .. } => Kind::Invalid,
             Self::Refused(_)
             | Self::NothingApplied { .. }
@@ -284,6 +291,7 @@ impl Explain for StoreError {
             Self::NowBehind { .. } => {
                 Some("ask on the command line (`asof get --now`), which answers from history".to_owned())
             }
+            Self::Inactive { .. } => Some("ask for history to be read as well".to_owned()),
             Self::HistoryCut { view, cut, .. } => Some(format!(
                 "ask for instants from {cut} on; rows before it are cut by `history_keep` of `{view}`"
             )),

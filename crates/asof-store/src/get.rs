@@ -1,7 +1,8 @@
 //! `get`: the values of features for entity keys at one instant.
 //!
 //! The present is answered from the online store, in one snapshot. An instant before the last update of a view is
-//! answered from history under `served`, never from state that has moved on (SEMANTICS 1).
+//! answered from history under `served`, never from state that has moved on (SEMANTICS 1). So are keys that a view with
+//! `online: { active_within }` left to history, at the instant of the answer.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,7 @@ pub struct GetRequest {
     pub now: Option<Instant>,
     /// Whether values past their ttl are returned.
     pub include_expired: bool,
-    /// Whether an instant before the last update may be answered from history.
+    /// Whether history may be read: for an instant before the last update, and for keys that are not active.
     pub from_history: bool,
 }
 
@@ -154,11 +155,55 @@ impl Store {
                 let rows = self.get_history(catalog, &plan, request, &times).await?;
                 Ok(Answer { t: now, rows, positions: BTreeMap::new() })
             }
-            answer => answer,
+            Ok((answer, inactive)) if inactive.is_empty() => Ok(answer),
+            Ok((answer, inactive)) => {
+                if !request.from_history {
+                    return Err(StoreError::Inactive { rows: inactive.len() as u64 });
+                }
+                self.fill_from_history(catalog, plan, request, answer, &inactive).await
+            }
+            Err(error) => Err(error),
         }
     }
 
-    async fn get_online(&self, plan: &OnlinePlan, request: &GetRequest) -> Result<Answer, StoreError> {
+    /// Puts what history says at the answer's own instant where the online store holds nothing of a key that may be one
+    /// of those left to history. `inactive`: places of entity rows.
+    async fn fill_from_history(
+        &self,
+        catalog: &Catalog,
+        plan: &OnlinePlan,
+        request: &GetRequest,
+        mut answer: Answer,
+        inactive: &[usize],
+    ) -> Result<Answer, StoreError> {
+        let caught_up = self.caught_up(catalog, plan).await?;
+        let of_rows = |values: &Vec<Option<Value>>| -> Vec<Option<Value>> {
+            inactive.iter().map(|row| values.get(*row).cloned().flatten()).collect()
+        };
+        let asked = GetRequest {
+            entities: request.entities.iter().map(|(name, values)| (name.clone(), of_rows(values))).collect(),
+            rows: inactive.len(),
+            ..request.clone()
+        };
+        let times = vec![answer.t.micros(); inactive.len()];
+        let found = self.get_history(catalog, &caught_up, &asked, &times).await?;
+        for (row, values) in inactive.iter().zip(found) {
+            for (place, value) in values.into_iter().enumerate() {
+                let join = &plan.plan.joins[plan.plan.columns[place].join];
+                if join.view.active_within.is_some() {
+                    answer.rows[*row][place] = value;
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The answer of the online store, and the entity rows for which a view that leaves keys to history holds nothing.
+    async fn get_online(
+        &self,
+        plan: &OnlinePlan,
+        request: &GetRequest,
+    ) -> Result<(Answer, Vec<usize>), StoreError> {
         let online = self.online().await?;
         let mut handles = plan.handles.clone();
         for (handle, join) in handles.iter_mut().zip(&plan.plan.joins).filter(|(handle, _)| handle.is_none())
@@ -199,6 +244,12 @@ impl Store {
         };
         let row = |row: usize| plan.plan.columns.iter().map(|column| value(row, column)).collect();
         let rows = (0..request.rows).map(row).collect::<Result<Vec<Vec<Answered>>, StoreError>>()?;
+        let left_out = |row: &usize| {
+            let joins = plan.plan.joins.iter().zip(&places);
+            let mut limited = joins.filter(|(join, _)| join.view.active_within.is_some());
+            limited.any(|(_, places)| places[*row].is_some_and(|place| read.rows[place].is_none()))
+        };
+        let inactive = (0..request.rows).filter(left_out).collect();
         let mut positions = BTreeMap::new();
         for frontier in &read.frontiers {
             let join = handles.iter().position(|handle| *handle == Some(frontier.view));
@@ -206,7 +257,7 @@ impl Store {
                 positions.insert(plan.plan.joins[join].view.id.clone(), position);
             }
         }
-        Ok(Answer { t: read.t, rows, positions })
+        Ok((Answer { t: read.t, rows, positions }, inactive))
     }
 
     /// Answers a request from history: what serving answered, or could have answered, at each row's instant in

@@ -69,6 +69,7 @@ const VIEW: Table = &[
         "Past it compaction removes rows from history; earlier instants are then refused.",
         Form::Duration,
     ),
+    ("online", "What is kept for serving.", Form::Defined("online")),
     ("features", "Feature: type, or a mapping with more.", Form::Each("feature")),
     ("freshness", "How fresh the data promises to be.", Form::Duration),
     ("schedule", "When it is materialised, as a cron line.", Form::Text),
@@ -77,6 +78,12 @@ const VIEW: Table = &[
     OWNER,
     TAGS,
 ];
+
+const ONLINE: Table = &[(
+    "active_within",
+    "Keys whose newest row is older when it is loaded are left to history, which answers for them more slowly.",
+    Form::Duration,
+)];
 
 const FEATURE: Table = &[
     ("type", "The type of its values.", Form::Type),
@@ -121,6 +128,7 @@ pub fn json_schema() -> Value {
             "entity": mapping(ENTITY, &["keys"]),
             "source": mapping(SOURCE, &["event"]),
             "view": mapping(VIEW, &["features"]),
+            "online": mapping(ONLINE, &[]),
             "feature": {
                 "anyOf": [form(Form::Type), mapping(FEATURE, &["type"])],
             },
@@ -213,11 +221,12 @@ mod tests {
     /// Goal: the schema knows the keys that the reader knows, each once, and no others.
     #[test]
     fn the_keys_of_the_reader() {
-        let tables: [(&str, Table, &KnownKeys); 5] = [
+        let tables: [(&str, Table, &KnownKeys); 6] = [
             ("entity", ENTITY, &entity::KEYS),
             ("source", SOURCE, &source::KEYS),
             ("view", VIEW, &view::KEYS),
             ("feature", FEATURE, &view::FEATURE_KEYS),
+            ("online", ONLINE, &view::ONLINE_KEYS),
             ("service", SERVICE, &service::KEYS),
         ];
         for (name, table, known) in tables {

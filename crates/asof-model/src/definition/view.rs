@@ -6,7 +6,7 @@ use super::node::{Content, Entry, Key, Position, quoted};
 use crate::entry::{self, EntryError};
 use crate::name::{ViewId, ViewRef};
 use crate::spec::{About, Feature, View};
-use crate::time::{Instant, Zone};
+use crate::time::{Duration, Instant, Zone};
 use crate::types::ValueType;
 
 /// Columns that every table of history has, so that no feature or join key can have their names.
@@ -19,6 +19,7 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "ttl",
         "keep",
         "history_keep",
+        "online",
         "features",
         "description",
         "owner",
@@ -29,6 +30,8 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
     ],
     later: &["edge", "delay", "resolution", "retention", "request", "inputs"],
 };
+
+pub(super) const ONLINE_KEYS: KnownKeys = KnownKeys { read: &["active_within"], later: &[] };
 
 pub(super) const FEATURE_KEYS: KnownKeys = KnownKeys {
     read: &["type", "description", "default", "tags", "owner"],
@@ -63,6 +66,7 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
         ttl: None,
         keep: None,
         history_keep: None,
+        active_within: None,
         features: Vec::new(),
         freshness: None,
         schedule: None,
@@ -84,6 +88,7 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
     view.ttl = fields.duration("ttl", true, out);
     view.keep = fields.duration("keep", false, out);
     view.history_keep = fields.duration("history_keep", false, out);
+    view.active_within = fields.entry("online").and_then(|entry| online(object, entry, out));
     view.freshness = fields.duration("freshness", false, out);
     view.schedule = fields.filled_text("schedule", out).map(|(line, at)| {
         if !is_cron(line) {
@@ -97,6 +102,12 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
     view.features = features(object, entry, &fields, out);
     view.about = fields.about(out);
     view
+}
+
+/// `online`: what of the view is kept for serving.
+fn online(object: &Object, entry: &Entry, out: &mut Collector) -> Option<Duration> {
+    let fields = Fields::open(object, "`online`", "online", entry, &ONLINE_KEYS, out)?;
+    fields.duration("active_within", false, out)
 }
 
 /// `entities`: a list of names, or one name. Missing or empty: one row for the whole world.

@@ -45,6 +45,7 @@ fn view(version: u32, features: &[&str]) -> View {
         ttl: None,
         keep: None,
         history_keep: None,
+        active_within: None,
         features: features.iter().map(feature).collect(),
         freshness: None,
         schedule: None,

@@ -1,6 +1,6 @@
 //! Cases about what a publication does to the store.
 
-use asof_model::{Cell, Instant, Value};
+use asof_model::{Cell, Duration, Instant, Value};
 
 use super::Harness;
 use super::world::{Choices, World, at};
@@ -266,4 +266,46 @@ pub fn replacements(harness: &impl Harness) {
     assert_eq!(world.row_now(view, b"a").unwrap().position, 1, "it is the row of old");
     world.clock.set(at(years + 1));
     assert_eq!(world.number_now(view, b"d"), Some(6), "what waited is gone too");
+}
+
+/// Goal: a key whose row in force is older than it may be is not taken in; one that has a row in force goes on; rows that
+/// wait are kept; and what was left out is never greater than what stands here.
+pub fn inactive_keys_are_left_out(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("trips@1");
+    let active_within = Some(Duration::from_micros(60_000_000));
+    let publish = |unit: &str, position: u64, rows: Vec<IncomingRow>| {
+        world.try_publish(Publication { active_within, ..world.unit(view, unit, position, rows) }).unwrap()
+    };
+    world.clock.set(at(0));
+    let row = |key: &[u8], event: i64, number: i64| world.row(key, at(event), at(event), number);
+    let waits = world.row(b"waits", at(-65), at(30), 8);
+    let first = publish(
+        "u1",
+        1,
+        vec![
+            row(b"old", -61, 1),
+            row(b"old", -90, 2),
+            row(b"edge", -60, 3),
+            row(b"new", -1, 4),
+            row(b"both", -61, 5),
+            row(b"both", 20, 6),
+            row(b"waits", -70, 7),
+            waits,
+        ],
+    );
+    assert_eq!((first.rows_inactive, first.rows_beaten), (3, 1));
+    let number = |key: &[u8]| world.number_now(view, key);
+    assert_eq!([number(b"old"), number(b"edge"), number(b"new")], [None, Some(3), Some(4)]);
+    assert_eq!([number(b"both"), number(b"waits")], [None, None]);
+
+    world.clock.set(at(50));
+    assert_eq!([number(b"both"), number(b"waits")], [Some(6), Some(8)]);
+    // `edge` is not active any more, but has a row in force: a greater one follows it. `old` still has none.
+    let second = publish("u2", 2, vec![row(b"edge", -50, 9), row(b"old", -50, 10), row(b"new", -70, 11)]);
+    assert_eq!((second.rows_inactive, second.rows_added, second.rows_beaten), (1, 1, 1));
+    assert_eq!([number(b"old"), number(b"edge"), number(b"new")], [None, Some(9), Some(4)]);
+    let third = publish("u3", 3, vec![row(b"old", 49, 12)]);
+    assert_eq!((third.rows_inactive, third.rows_added), (0, 1));
+    assert_eq!(number(b"old"), Some(12));
 }

@@ -24,8 +24,8 @@ pub use answers::{
 };
 pub use folding::{
     a_late_smaller_row_replaces_nothing, a_refused_publication_leaves_nothing, folding_is_order_free,
-    reopening_keeps_everything, repeats_keep_their_first_visible, replacements, replay_keeps_the_stamps,
-    same_unit_twice, ties_and_conflicts,
+    inactive_keys_are_left_out, reopening_keeps_everything, repeats_keep_their_first_visible, replacements,
+    replay_keeps_the_stamps, same_unit_twice, ties_and_conflicts,
 };
 pub use threads::{answers_fall_between_stamps, answers_fall_between_stamps_on_a_clock_that_stands_still};
 pub use world::{ManualClock, World, at};
@@ -53,6 +53,7 @@ macro_rules! online_store_suite {
             folding_is_order_free,
             repeats_keep_their_first_visible,
             a_late_smaller_row_replaces_nothing,
+            inactive_keys_are_left_out,
             ties_and_conflicts,
             a_refused_publication_leaves_nothing,
             reopening_keeps_everything,

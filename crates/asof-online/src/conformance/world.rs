@@ -102,6 +102,7 @@ impl<'h, H: Harness> World<'h, H> {
             position,
             note: "",
             created_declared: false,
+            active_within: None,
             visible: None,
             replaces: None,
             rows,

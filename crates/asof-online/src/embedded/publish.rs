@@ -110,6 +110,7 @@ impl EmbeddedStore {
             rows_added: 0,
             rows_repeated: 0,
             rows_beaten: 0,
+            rows_inactive: 0,
             rows_removed: 0,
             conflicts: 0,
             waiting: 0,
@@ -214,6 +215,7 @@ impl EmbeddedStore {
             rows_added: 0,
             rows_repeated: 0,
             rows_beaten: 0,
+            rows_inactive: 0,
             rows_removed: 0,
             conflicts: 0,
             waiting: 0,
@@ -235,7 +237,11 @@ impl EmbeddedStore {
             let removed = before - stored.len();
             let restored = !coming.restored.is_empty();
             stored.extend(coming.restored);
-            let folded = fold(stored, coming.rows, unit).map_err(|error| error.at(view, &key))?;
+            let served = stored.iter().any(|row| row.in_force() <= visible);
+            let mut folded = fold(stored, coming.rows, unit).map_err(|error| error.at(view, &key))?;
+            if !served && folded.leave_inactive(publication.active_within, visible) {
+                published.rows_inactive += 1;
+            }
             published.rows_added += folded.added;
             published.rows_repeated += folded.repeated;
             published.rows_beaten += folded.beaten;
@@ -249,6 +255,9 @@ impl EmbeddedStore {
             }
             let stored_key = records::row_key(view, &key);
             if folded.rows.is_empty() {
+                if entry.is_none() {
+                    continue;
+                }
                 if overflow.is_some() {
                     batch.remove(&self.waiting, stored_key.clone());
                 }

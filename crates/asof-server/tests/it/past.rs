@@ -78,7 +78,7 @@ async fn bounds() {
     let (past, present) = ("2026-01-01T12:10:00Z", "2026-01-01T12:30:00Z");
     assert!(world.native(&body(rows(PAST_ROWS_MAX), past)).await.starts_with("200 "));
     assert!(world.native(&body(rows(PAST_ROWS_MAX + 1), present)).await.starts_with("200 "));
-    assert_snapshot!(world.native(&body(rows(PAST_ROWS_MAX + 1), past)).await, @r#"422 {"error":{"kind":"invalid","message":"`now` 2026-01-01T12:10:00Z is before the last update of a view, 2026-01-01T12:20:00.000003Z, and history answers at most 100 entity rows at once; the request has 101","hint":"cut the request into several, or leave `now` out"}}"#);
+    assert_snapshot!(world.native(&body(rows(PAST_ROWS_MAX + 1), past)).await, @r#"422 {"error":{"kind":"invalid","message":"`now` 2026-01-01T12:10:00Z is before the last update of a view, 2026-01-01T12:20:00.000003Z; history answers at most 100 entity rows at once, and the request has 101","hint":"cut the request into several"}}"#);
 }
 
 /// Goal: more requests for the past than are answered at a time are turned away in the shape asked, and none is

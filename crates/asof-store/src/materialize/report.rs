@@ -54,6 +54,9 @@ pub struct ViewLoad {
     pub rows_online: u64,
     /// Rows that were in force or waited, and no longer stand since their range was replaced.
     pub rows_removed: u64,
+    /// Rows left to history, since their keys are not active (`online: { active_within }`).
+    #[serde(default)]
+    pub rows_inactive: u64,
     /// Whether a range was replaced.
     pub replaced: bool,
     /// Rows whose event lies outside the asked range.
@@ -221,6 +224,7 @@ impl ViewLoad {
         self.waiting = self.waiting.max(outcome.waiting);
         self.waiting_overflowed = self.waiting_overflowed.max(outcome.waiting_overflowed);
         self.rows_removed += outcome.rows_removed;
+        self.rows_inactive += outcome.rows_inactive;
         if outcome.already {
             self.units_already += outcome.units;
         } else {

@@ -10,7 +10,7 @@ use asof_engine::join::Interval;
 use asof_engine::source::{Fingerprint, RAW_BATCH_ROWS, RawBatch};
 use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
-use asof_model::{Instant, ValueType};
+use asof_model::{Duration, Instant, ValueType};
 use asof_offline::{Appended, JournalEntry, OfflineStore, Table, TableSpec};
 use asof_online::{
     IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Replaces, RowLayout,
@@ -88,6 +88,8 @@ pub struct Outcome {
     pub rows_online: u64,
     /// Rows online that no longer stand.
     pub rows_removed: u64,
+    /// Rows of keys that are not active: in history only.
+    pub rows_inactive: u64,
     /// Units committed.
     pub units: u64,
     /// Conflicts found.
@@ -107,6 +109,7 @@ impl Outcome {
             rows_repeated: published.rows_repeated,
             rows_online: published.rows_added,
             rows_removed: published.rows_removed,
+            rows_inactive: published.rows_inactive,
             conflicts: published.conflicts,
             waiting: published.waiting,
             waiting_overflowed: published.overflowed,
@@ -139,6 +142,7 @@ pub struct Target<'a> {
     history_path: PathBuf,
     semantic_hash: String,
     created_declared: bool,
+    active_within: Option<Duration>,
     schema: SchemaRef,
     layout: RowLayout,
     pub(super) table: Table,
@@ -174,6 +178,7 @@ impl Store {
             history_path: self.project().history_path(),
             semantic_hash: record.semantic_hash.clone(),
             created_declared: source.is_some_and(|source| source.created.is_some()),
+            active_within: view.active_within,
             schema,
             layout: RowLayout::new(&types),
             table,
@@ -310,6 +315,7 @@ impl Target<'_> {
             position,
             note: &note,
             created_declared: self.created_declared,
+            active_within: self.active_within,
             visible,
             replaces,
             rows,

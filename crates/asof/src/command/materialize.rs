@@ -133,6 +133,10 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
         let files = counted(load.files_vanished, "file");
         say(format!("{files} loaded before and gone now, whose rows stay: {}{more}", named.join(", ")));
     }
+    if load.rows_inactive > 0 {
+        let keys = counted(load.rows_inactive, "key");
+        say(format!("{keys} not active within the view's `active_within`: history answers for them"));
+    }
     if load.rows_removed > 0 {
         say(format!("{} served until now replaced", counted(load.rows_removed, "row")));
     }
