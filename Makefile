@@ -1,5 +1,5 @@
 # The two commands: `make demo` shows the product on real data, `make test` runs everything that guards it.
-.PHONY: demo test test-servers check format build bench
+.PHONY: demo test test-servers check dependencies format build
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -26,6 +26,10 @@ endif
 check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+# Licences, and where libraries come from, by deny.toml: `cargo install cargo-deny --locked`.
+dependencies:
+	$(CARGO) deny check licenses bans sources
 
 format:
 	$(CARGO) fmt --all

@@ -1,9 +1,10 @@
-//! Forgetting in what is kept beside the stores: rows set aside, and answers on record.
+//! Forgetting in what is kept beside the stores: rows set aside, answers on record, records of training sets.
 
 use std::io::Write;
 use std::path::Path;
 
 use asof_engine::source::BadRow;
+use asof_model::Instant;
 
 use super::history::Held;
 use super::noted::bad_row_key;
@@ -64,6 +65,43 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Says in the records of training sets over `views`, which held the key, that they can't be made again as they were.
+    /// Which keys a set read is not on record, so it is said of each. Returns how many say so now.
+    pub(super) fn mark_training_sets(
+        &self,
+        entity: &str,
+        at: Instant,
+        views: &[&str],
+    ) -> Result<u64, StoreError> {
+        let folder = self.project().training_path();
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            entries => entries.map_err(|error| reading(&folder, error))?,
+        };
+        let mut marked = 0;
+        for entry in entries {
+            let path = entry.map_err(|error| reading(&folder, error))?.path();
+            let text = std::fs::read(&path).map_err(|error| reading(&path, error))?;
+            // What is no record of ours was cut short by a crash, or is somebody else's.
+            let Ok(mut record) = serde_json::from_slice::<serde_json::Value>(&text) else { continue };
+            let joined = record["views"].as_array().into_iter().flatten();
+            if !joined.filter_map(|join| join["view"].as_str()).any(|view| views.contains(&view)) {
+                continue;
+            }
+            let Some(fields) = record.as_object_mut() else { continue };
+            fields.insert("reproducible".to_owned(), false.into());
+            let erasures = fields.entry("erasures").or_insert_with(|| serde_json::json!([]));
+            if let Some(erasures) = erasures.as_array_mut() {
+                erasures.push(serde_json::json!({ "entity": entity, "at": at.to_string() }));
+            }
+            rewrite(&path, &serde_json::to_vec_pretty(&record).unwrap_or_default())?;
+            marked += 1;
+        }
+        Ok(marked)
+    }
+}
+
 /// Whether a row that was set aside is one of the key, as far as it could be read.
 fn is_of_key(row: &BadRow, held: &Held, forgotten: &Forgotten) -> bool {
     if let Some(text) = row.values.get("*").filter(|_| row.values.len() == 1) {
@@ -89,13 +127,18 @@ fn retain_lines(path: &Path, mut stays: impl FnMut(&[u8]) -> bool) -> Result<u64
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         if stays(line) { kept.extend_from_slice(line) } else { gone += 1 }
     }
-    if gone == 0 {
-        return Ok(0);
+    if gone > 0 {
+        rewrite(path, &kept)?;
     }
+    Ok(gone)
+}
+
+/// Replaces a file, whole or not at all.
+fn rewrite(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let staged = path.with_extension("rewritten");
     let write = || {
         let mut file = std::fs::File::create(&staged)?;
-        file.write_all(&kept)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&staged, path)?;
         match path.parent() {
@@ -103,6 +146,5 @@ fn retain_lines(path: &Path, mut stays: impl FnMut(&[u8]) -> bool) -> Result<u64
             None => Ok(()),
         }
     };
-    write().map_err(|error| writing(path, error))?;
-    Ok(gone)
+    write().map_err(|error| writing(path, error))
 }

@@ -41,6 +41,9 @@ pub struct ForgetReport {
     pub at: String,
     /// For each table of history whose keys contain the entity's.
     pub views: Vec<ViewForgotten>,
+    /// Records of training sets over these views, which say now that they can't be made again as they were.
+    #[serde(default)]
+    pub training_sets: u64,
     /// Views whose keys do not contain the entity's, and that carry a value of the name of one of its join keys.
     pub not_covered: Vec<String>,
 }
@@ -128,6 +131,8 @@ impl Store {
             online.erase(&online_keys).await?;
         }
         self.forget_answers(&forgotten, &mut views)?;
+        let held = views.iter().filter(|(_, _, done)| done.rows > 0).map(|(_, _, done)| done.view.as_str());
+        let training_sets = self.mark_training_sets(&entity.name, at, &held.collect::<Vec<_>>())?;
         let contains = |view: &&asof_model::spec::View| !view.entities.contains(&entity.name);
         let named = |view: &&asof_model::spec::View| {
             view.features.iter().any(|feature| entity.keys.iter().any(|key| key.name == feature.name))
@@ -138,6 +143,7 @@ impl Store {
             digest,
             at: at.to_string(),
             views: views.into_iter().map(|(_, _, done)| done).collect(),
+            training_sets,
             not_covered: others.map(|view| view.id.to_string()).collect(),
         })
     }

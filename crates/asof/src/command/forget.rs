@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::arguments::{Format, FormatOption, pair};
 use crate::failure::Failure;
-use crate::output::{Table, count};
+use crate::output::{Table, count, counted};
 use crate::{Everywhere, Outcome, output};
 
 /// What to forget.
@@ -19,7 +19,7 @@ pub(crate) struct Forget {
     /// Its join keys, each as `key=value`
     #[arg(value_name = "KEY=VALUE", required = true, value_parser = pair)]
     keys: Vec<(String, String)>,
-    /// Don't ask. There is no way back
+    /// Don't ask, which is asked only at a terminal. There is no way back
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -45,10 +45,11 @@ impl Forget {
     }
 
     fn ask(&self) -> Result<(), Failure> {
-        let refused = || Failure::new("nothing was forgotten: it takes a yes").hint("add `--yes`");
+        // A program that calls this has nobody to ask: what it wrote is what it wants.
         if !std::io::stdin().is_terminal() {
-            return Err(refused());
+            return Ok(());
         }
+        let refused = || Failure::new("nothing was forgotten: it takes a yes").hint("add `--yes`");
         let key = self.keys.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
         let mut out = std::io::stderr().lock();
         // A question that nobody can read is not answered with yes.
@@ -83,9 +84,12 @@ fn remarks(report: &ForgetReport) -> Vec<String> {
     let mut all = vec![
         "loads leave the key out of the source's files from now on; the files themselves are not changed"
             .to_owned(),
-        "training sets that were made before are not covered: there is no record of the keys in them"
-            .to_owned(),
+        "training sets that were written before are not changed: make them again, or delete them".to_owned(),
     ];
+    if report.training_sets > 0 {
+        let records = counted(report.training_sets, "record");
+        all.push(format!("{records} of training sets now say that they can't be made again as they were"));
+    }
     if !report.not_covered.is_empty() {
         let views = report.not_covered.iter().map(|view| format!("`{view}`")).collect::<Vec<_>>().join(", ");
         all.push(format!("not covered, since they carry it as a value under other keys: {views}"));

@@ -106,20 +106,22 @@ fn status_beside_a_server() {
     assert!(report["online_unread"].as_str().unwrap_or_default().contains("asof serve"), "{report}");
 }
 
-/// Goal: forgetting takes a yes, here and beside a server; afterwards the key is MISSING and nothing else has changed.
+/// Goal: forgetting works beside a server; afterwards the key is MISSING, nothing else has changed, and the record of a
+/// training set over it says that it can't be made again.
 #[test]
 fn forget() {
     let scene = Scene::loaded();
-    assert_snapshot!(scene.run("forget driver driver_id=7"), @"
-    exit 1
-    --- stdout
-    --- stderr
-    error: nothing was forgotten: it takes a yes
-
-    hint: add `--yes`
-    ");
+    scene.does("train --labels labels.csv --service ranking -o before.csv");
     let server = scene.serve();
-    let report = scene.json("forget driver driver_id=7 --yes --format json");
+    let report = scene.json("forget driver driver_id=7 --format json");
+    assert_eq!(report["training_sets"], 1, "{report}");
+    let record =
+        std::fs::read_dir(scene.path().join(".asof/training")).unwrap().next().unwrap().unwrap().path();
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    assert_eq!(
+        (&record["reproducible"], &record["erasures"][0]["entity"]),
+        (&false.into(), &"driver".into())
+    );
     let view = &report["views"][0];
     assert_eq!((&view["rows"], &view["online_entries"]), (&2.into(), &1.into()), "{report}");
     let get = |key: u32| scene.json(&format!("get --service ranking driver_id={key} --format json"));
@@ -128,6 +130,6 @@ fn forget() {
     drop(server);
     scene.does("verify --oracle");
     let again = scene.run("forget driver driver_id=7 --yes");
-    assert!(again.contains("training sets that were made before are not covered"), "{again}");
+    assert!(again.contains("training sets that were written before are not changed"), "{again}");
     assert!(scene.run("forget driver driver_id=x --yes").contains("exit 1"));
 }
