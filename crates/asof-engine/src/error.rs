@@ -153,6 +153,14 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
+    /// A query that needs more memory, or more disk, than it may use.
+    #[error("the sql of source `{source_name}` needs more memory or disk than it may use: {reason}")]
+    QueryTooLarge {
+        /// The source.
+        source_name: String,
+        /// What was asked for.
+        reason: String,
+    },
     /// An expression was evaluated over other columns than its own: a defect of ours.
     #[error("an expression could not be evaluated")]
     Expression(#[from] asof_expression::ExpressionError),
@@ -191,6 +199,7 @@ impl Explain for EngineError {
             | Self::Label { .. }
             | Self::SameColumn { .. }
             | Self::Transform { .. }
+            | Self::QueryTooLarge { .. }
             | Self::Damaged { .. } => Kind::Invalid,
             Self::Io { .. } | Self::Changed { .. } => Kind::Unavailable,
             Self::Expression(_) | Self::Arrow(_) => Kind::Corrupt,
@@ -233,6 +242,9 @@ impl Explain for EngineError {
             Self::Label { .. } => "correct the row, or name the right column".to_owned(),
             Self::SameColumn { .. } => {
                 "ask for `--full-names`, or give one of the views an alias with `as:`".to_owned()
+            }
+            Self::QueryTooLarge { .. } => {
+                "give the source a `lookback` and load it range by range, or filter earlier".to_owned()
             }
             Self::Transform { .. } => "run `asof apply`, which says what is wrong with it".to_owned(),
             Self::Expression(_) | Self::Arrow(_) => return None,

@@ -70,6 +70,14 @@ pub enum Note {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         files: Vec<Fingerprint>,
     },
+    /// A mark without rows: when the inputs of a query were first taken as they are. The created instant of the rows that
+    /// it makes of them, whenever that is (SEMANTICS 1).
+    Snapshot {
+        /// The identity of the inputs.
+        inputs: String,
+        /// Microseconds since 1970.
+        created: i64,
+    },
 }
 
 impl Note {
@@ -144,6 +152,8 @@ pub struct ViewJournal {
     pub entries: u64,
     /// Units with rows, which history must hold, each with the commit that it reflects.
     pub row_units: BTreeMap<String, u64>,
+    /// By the identity of a query's inputs, when they were first taken as they are.
+    pub snapshots: HashMap<String, Instant>,
     /// How many ranges were replaced.
     pub replacements: u64,
     /// The last replacement, where nothing was published since: its range and the hash of what was read.
@@ -168,6 +178,10 @@ impl ViewJournal {
                     units.add(&entry.unit, facts(entry.visible, *features, bulk));
                 }
                 Note::Staged { .. } => {}
+                Note::Snapshot { inputs, created } => {
+                    let created = Instant::from_micros_clamped(*created);
+                    journal.snapshots.entry(inputs.clone()).or_insert(created);
+                }
                 Note::Replace { features, from, until, bulk, units: names, inputs, rows: _ } => {
                     let range = Interval { from: *from, until: *until };
                     units.replace(Replaced { range, visible: entry.visible });

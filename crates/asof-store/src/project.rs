@@ -88,6 +88,11 @@ impl Project {
         self.resolve(".asof/quarantine")
     }
 
+    /// The folder of what queries spill while they run.
+    pub fn scratch_path(&self) -> PathBuf {
+        self.resolve(".asof/scratch")
+    }
+
     /// The folder of recorded answers.
     pub fn answers_path(&self) -> PathBuf {
         self.resolve(".asof/answers")

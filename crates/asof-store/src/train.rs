@@ -184,7 +184,7 @@ impl Store {
         let (Ok(folder), Some(name)) = (folder, request.output.file_name()) else { return Ok(()) };
         let output = folder.join(name).canonicalize().unwrap_or(folder.join(name));
         let mut inputs = vec![("the label table".to_owned(), self.labels_location(request)?)];
-        for source in catalog.definitions.sources.values() {
+        for source in catalog.definitions.sources.values().filter(|source| !source.path.is_empty()) {
             inputs.push((format!("source `{}`", source.name), self.project().location(source)?));
         }
         for (what, at) in inputs {

@@ -80,6 +80,18 @@ impl Store {
                     unknown_column: false,
                 }));
             };
+            let refused = |message: String, hint: &str| {
+                let hint = Some(hint.to_owned());
+                Err(Failure::Query(TransformError { message, place: None, hint, unknown_column: false }))
+            };
+            if found.name == source.name && found.path.is_empty() {
+                let hint = "give it a `path`, or read other sources alone";
+                return refused(format!("source `{wanted}` has no files of its own"), hint);
+            }
+            if found.name != source.name && found.transform.is_some() {
+                let message = format!("source `{wanted}` has sql of its own, and a query reads files alone");
+                return refused(message, "define a source of the same path without sql, and read that");
+            }
             let known = before.and_then(|before| before.inputs.get(wanted));
             let type_of = |name: &str| {
                 found.columns.get(name).copied().or_else(|| known.and_then(|known| known.get(name).copied()))

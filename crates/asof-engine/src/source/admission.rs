@@ -10,17 +10,16 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListBuilder, RecordBatch, StringBuilder};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
-use asof_expression::Expression;
 use asof_model::entry::{EntryError, KEY_BYTES_MAX, Reading};
 use asof_model::spec::{Feature, JoinKey, Source};
-use asof_model::{Instant, ValueType};
+use asof_model::{Instant, Value, ValueType};
 use serde::{Deserialize, Serialize};
 
 use super::convert::convert;
 use super::raw::RawBatch;
 use super::wanted::WantedColumn;
 use crate::EngineError;
-use crate::columns::{CREATED, ERRORS, EVENT, KeyColumns, arrow_type};
+use crate::columns::{CREATED, ERRORS, EVENT, KeyColumns, arrow_type, constant};
 use crate::transform::{Shape, Shaped, Verdict};
 
 /// How the rows of one view are admitted from its source.
@@ -32,6 +31,8 @@ pub struct Admission {
     shape: Shape,
     /// Places among the names of `shape`.
     places: ColumnPlaces,
+    /// The created instant of every row, where the source names none and it is not the event.
+    created_at: Option<Instant>,
     /// Event instants from this one on are taken.
     from: Instant,
     /// Event instants before this one are taken; `None`: to the end of time.
@@ -62,16 +63,17 @@ pub struct Admitted {
 }
 
 /// Why a value could not be had.
-enum Fault<'a> {
+enum Fault {
     Entry(EntryError),
-    Expression(&'a Expression),
+    /// What computes it is in ERROR.
+    Computed(String),
 }
 
-impl fmt::Display for Fault<'_> {
+impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Entry(error) => error.fmt(out),
-            Self::Expression(expression) => write!(out, "{expression} is in ERROR"),
+            Self::Computed(what) => write!(out, "{what} is in ERROR"),
         }
     }
 }
@@ -142,10 +144,18 @@ impl Admission {
             reading,
             shape,
             places,
+            created_at: None,
             from,
             until,
             schema: Arc::new(Schema::new(fields)),
         })
+    }
+
+    /// With this created instant for every row, where the source names no column of it: that of the input snapshot, for
+    /// the rows of a query that is not row-wise (SEMANTICS 1).
+    pub fn with_created(mut self, at: Option<Instant>) -> Self {
+        self.created_at = at;
+        self
     }
 
     /// The columns to read from the source's files.
@@ -161,16 +171,14 @@ impl Admission {
         let mut verdicts = Verdicts::new(raw);
         let shaped = self.shape.shaped(raw)?;
         let mut filtered = 0;
-        for (row, verdict) in shaped.verdicts().into_iter().flatten().enumerate() {
+        for (row, verdict) in shaped.verdicts().into_iter().enumerate() {
             match verdict {
                 Verdict::Passes => {}
                 Verdict::Dropped => {
                     verdicts.drop(row);
                     filtered += 1;
                 }
-                Verdict::Error => {
-                    verdicts.refuse(row, None, "the condition of the sql is in ERROR".to_owned())
-                }
+                Verdict::Bad(reason) => verdicts.refuse(row, None, reason),
             }
         }
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
@@ -181,7 +189,10 @@ impl Admission {
             self.required(&shaped, self.places.event, ValueType::Timestamp, "event time", &mut verdicts);
         let created = match self.places.created {
             Some(place) => self.required(&shaped, place, ValueType::Timestamp, "created time", &mut verdicts),
-            None => event.clone(),
+            None => match self.created_at {
+                Some(at) => constant(ValueType::Timestamp, Some(&Value::Timestamp(at)), raw.rows),
+                None => event.clone(),
+            },
         };
         self.refuse_long_keys(&shaped, raw.rows, &columns, &mut verdicts);
         // No feature makes a row bad, so this is final; errors outside the range are another load's to count.
@@ -210,20 +221,18 @@ impl Admission {
     }
 
     /// The canonical values behind a name, and the rows that have none with the reason.
-    fn read<'a>(
+    fn read(
         &self,
-        shaped: &'a Shaped<'_>,
+        shaped: &Shaped<'_>,
         place: usize,
         rows: usize,
         declared: ValueType,
-    ) -> (ArrayRef, Vec<(usize, Fault<'a>)>) {
+    ) -> (ArrayRef, Vec<(usize, Fault)>) {
         let (array, failed) = convert(shaped.column(place), rows, declared, &self.reading);
-        let mut faults: Vec<(usize, Fault<'a>)> =
+        let mut faults: Vec<(usize, Fault)> =
             failed.into_iter().map(|(row, error)| (row, Fault::Entry(error))).collect();
-        let (errors, expression) = shaped.errors(place);
-        if let Some(expression) = expression {
-            faults.extend(errors.into_iter().map(|row| (row, Fault::Expression(expression))));
-        }
+        let (errors, what) = shaped.errors(place);
+        faults.extend(errors.into_iter().map(|row| (row, Fault::Computed(what.clone()))));
         (array, faults)
     }
 
@@ -323,7 +332,9 @@ impl<'a> Verdicts<'a> {
             return;
         }
         let (number, line) = self.raw.places.at(row);
-        let values = self.raw.columns.iter().map(|column| (column.name.clone(), column.text_at(row)));
+        // Names of ours say what the reason says.
+        let columns = self.raw.columns.iter().filter(|column| !column.name.starts_with("__"));
+        let values = columns.map(|column| (column.name.clone(), column.text_at(row)));
         self.bad.push(BadRow {
             file: self.raw.file.display().to_string(),
             row: number,

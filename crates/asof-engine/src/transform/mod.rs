@@ -1,15 +1,15 @@
 //! The SQL of sources: what a query says, and the rows it makes.
 //!
 //! Reading order: `syntax` (the part of SQL that there is), `canonical` (one spelling), [`table`] (columns and how names
-//! find them), [`row_wise`] (queries of one row), [`types`] (the types of columns in files), `shape` (from a
+//! find them), [`row_wise`] (queries of one row), [`query`] (all others), [`types`] (the types of columns in files), `shape` (from a
 //! batch of a file to what a view names).
 
 mod aggregate_names;
 mod canonical;
 mod error;
+pub mod query;
 pub mod row_wise;
 mod shape;
-#[allow(dead_code, reason = "the planner of queries that are not row-wise reads the rest")]
 mod syntax;
 pub mod table;
 pub mod types;
@@ -43,21 +43,13 @@ pub fn canonical_text(sql: &str) -> Result<String, TransformError> {
 pub fn meaning<E: From<TransformError>>(
     source: &Source,
     sql: &str,
-    columns: impl FnOnce(&str) -> Result<SourceColumns, E>,
+    mut columns: impl FnMut(&str) -> Result<SourceColumns, E>,
 ) -> Result<Meaning, E> {
     let statement = syntax::statement(sql)?;
     let query = syntax::parse(sql)?;
     let text = canonical::text(&statement);
     let Some(select) = row_wise::row_wise_select(&query) else {
-        let message = "only a row-wise query of `source` is supported by this version of Asof";
-        let hint = "use a projection and `where` alone".to_owned();
-        let error = TransformError {
-            message: message.to_owned(),
-            place: None,
-            hint: Some(hint),
-            unknown_column: false,
-        };
-        return Err(error.into());
+        return query::meaning(source, sql, &query, text, columns);
     };
     let lookback = source.transform.as_ref().and_then(|transform| transform.lookback);
     if lookback.is_some() {

@@ -6,6 +6,7 @@ use asof_model::entry::Reading;
 use asof_model::spec::Source;
 use asof_model::{Instant, ValueType};
 
+use super::query::{BAD, MARKS_OF};
 use super::row_wise::{Part, RowWise};
 use crate::EngineError;
 use crate::source::convert::convert;
@@ -23,6 +24,16 @@ pub(crate) struct Shape {
     /// The columns that expressions read: places among `wanted`, and the types that they are read as.
     inputs: Vec<(usize, ValueType)>,
     reading: Reading,
+    /// Where the batches are those of a query over all rows.
+    queried: Option<Queried>,
+}
+
+/// What a query over all rows says beside its columns.
+struct Queried {
+    /// By the place of the name: where its marks of errors stand, and what its column is called.
+    marks: Vec<(usize, String)>,
+    /// Where the reasons stand why rows are bad.
+    bad: usize,
 }
 
 /// Where one name comes from.
@@ -48,11 +59,12 @@ pub(crate) struct Shaped<'a> {
 }
 
 /// What the condition of a query says of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passes,
     Dropped,
-    Error,
+    /// For this reason the row is bad.
+    Bad(String),
 }
 
 impl Shape {
@@ -61,7 +73,6 @@ impl Shape {
     /// # Errors
     /// [`EngineError::Transform`] for a query that gives no such column.
     pub fn new(source: &Source, reading: Reading, names: &[(&str, bool)]) -> Result<Self, EngineError> {
-        let query = super::recorded(source)?;
         let mut shape = Self {
             wanted: Vec::new(),
             origins: Vec::new(),
@@ -69,7 +80,13 @@ impl Shape {
             computed: Vec::new(),
             inputs: Vec::new(),
             reading,
+            queried: None,
         };
+        if source.meaning().is_some_and(|meaning| !meaning.row_wise) {
+            shape.take_query(names);
+            return Ok(shape);
+        }
+        let query = super::recorded(source)?;
         if let Some(condition) = query.as_ref().and_then(|query| query.condition.as_ref()) {
             // Without what decides about rows there are none to speak of.
             shape.condition = Some(shape.computation(source, condition, true));
@@ -99,6 +116,23 @@ impl Shape {
         let computation = self.computation(source, expression, required);
         self.computed.push((name.to_owned(), computation));
         Ok(Origin::Computed(self.computed.len() - 1))
+    }
+
+    /// The names, the marks of their errors and the reasons of bad rows, as a query over all rows gives them.
+    fn take_query(&mut self, names: &[(&str, bool)]) {
+        let mut place = |name: String| {
+            let known = self.wanted.iter().position(|known| known.name == name);
+            known.unwrap_or_else(|| {
+                self.wanted.push(WantedColumn { name, required: true });
+                self.wanted.len() - 1
+            })
+        };
+        let mut queried = Queried { marks: Vec::new(), bad: place(BAD.to_owned()) };
+        for (name, _) in names {
+            self.origins.push(Origin::Column(place((*name).to_owned())));
+            queried.marks.push((place(format!("{MARKS_OF}{name}")), (*name).to_owned()));
+        }
+        self.queried = Some(queried);
     }
 
     /// The place of a column, by its name here, among those that are read.
@@ -158,7 +192,11 @@ fn evaluate(expression: &Expression, inputs: &[Column], rows: usize) -> Result<C
     Ok(expression.evaluate(inputs, rows, RequestTimestamps::Same(Instant::MIN))?)
 }
 
-fn marks(rows: usize, failed: impl Iterator<Item = usize>) -> Option<arrow::buffer::BooleanBuffer> {
+/// The rows that are named, as marks. `None`: none is.
+pub(super) fn marks(
+    rows: usize,
+    failed: impl Iterator<Item = usize>,
+) -> Option<arrow::buffer::BooleanBuffer> {
     let mut failed = failed.peekable();
     failed.peek()?;
     let mut marks = BooleanBufferBuilder::new(rows);
@@ -170,16 +208,25 @@ fn marks(rows: usize, failed: impl Iterator<Item = usize>) -> Option<arrow::buff
 }
 
 impl Shaped<'_> {
-    /// What the condition says of each row. `None`: there is no condition.
-    pub fn verdicts(&self) -> Option<impl Iterator<Item = Verdict>> {
-        let condition = self.condition.as_ref()?;
+    /// What the query says of each row. Empty: every row passes.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        if let Some(queried) = &self.shape.queried {
+            let Some(reasons) = self.raw.columns[queried.bad].array.as_string_opt::<i32>() else {
+                return Vec::new();
+            };
+            let verdict =
+                |reason: Option<&str>| reason.map_or(Verdict::Passes, |why| Verdict::Bad(why.to_owned()));
+            return reasons.iter().map(verdict).collect();
+        }
+        let Some(condition) = &self.condition else { return Vec::new() };
         let passes = condition.values.as_boolean();
         let is_error = |row| condition.errors.as_ref().is_some_and(|errors| errors.value(row));
-        Some((0..self.raw.rows).map(move |row| match () {
-            () if is_error(row) => Verdict::Error,
+        let verdict = |row| match () {
+            () if is_error(row) => Verdict::Bad("the condition of the sql is in ERROR".to_owned()),
             () if passes.is_valid(row) && passes.value(row) => Verdict::Passes,
             () => Verdict::Dropped,
-        }))
+        };
+        (0..self.raw.rows).map(verdict).collect()
     }
 
     /// The column behind a name, by its place.
@@ -190,11 +237,20 @@ impl Shaped<'_> {
         }
     }
 
-    /// The rows of a name that are in ERROR before any conversion, and the expression that is. Empty for a column of the
-    /// file.
-    pub fn errors(&self, name: usize) -> (Vec<usize>, Option<&Expression>) {
-        let Origin::Computed(place) = self.shape.origins[name] else { return (Vec::new(), None) };
-        let rows = self.computed[place].1.errors.as_ref().map(|errors| errors.set_indices().collect());
-        (rows.unwrap_or_default(), Some(&self.shape.computed[place].1.expression))
+    /// The rows of a name that are in ERROR before any conversion, and what computes them. Empty for a column of the file.
+    pub fn errors(&self, name: usize) -> (Vec<usize>, String) {
+        if let Some(queried) = &self.shape.queried {
+            let (place, text) = &queried.marks[name];
+            let marks = self.raw.columns[*place].array.as_boolean_opt();
+            let rows =
+                marks.map(|marks| (0..marks.len()).filter(|row| marks.is_valid(*row) && marks.value(*row)));
+            return (rows.into_iter().flatten().collect(), text.clone());
+        }
+        let Origin::Computed(place) = self.shape.origins[name] else { return (Vec::new(), String::new()) };
+        let rows: Vec<usize> =
+            self.computed[place].1.errors.iter().flat_map(|errors| errors.set_indices()).collect();
+        let text =
+            if rows.is_empty() { String::new() } else { self.shape.computed[place].1.expression.to_string() };
+        (rows, text)
     }
 }

@@ -42,7 +42,6 @@ pub(crate) enum Body {
 pub(crate) struct Limit {
     pub order: Vec<Sort>,
     pub rows: u64,
-    pub span: Span,
 }
 
 /// One expression to sort by.
@@ -230,7 +229,7 @@ fn query(query: &ast::Query) -> Result<Query> {
     };
     let limit = match (rows, order.first()) {
         (None, None) => None,
-        (Some(rows), Some(first)) => Some(Limit { span: first.expr.span(), order, rows }),
+        (Some(rows), Some(_)) => Some(Limit { order, rows }),
         (None, Some(first)) => {
             let hint = "the rows of a source have no order; leave it out, or add `limit n`";
             return refuse(first.expr.span(), "`order by` without `limit`", hint);

@@ -12,6 +12,7 @@ mod join;
 mod labels;
 mod listing;
 mod objects;
+mod queries;
 mod row_wise;
 mod sources;
 mod types;

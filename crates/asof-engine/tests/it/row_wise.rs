@@ -30,7 +30,7 @@ fn source(sql: &str) -> Source {
     let columns = types.map(|(name, of)| KnownColumn { name: name.to_owned(), value_type: Ok(of) });
     let columns = SourceColumns { columns: columns.to_vec(), complete: true };
     let mut source = Source { name: "rows".to_owned(), event: "at".to_owned(), ..Source::default() };
-    let meaning = transform::meaning(&source, sql, |_| Ok::<_, TransformError>(columns)).unwrap();
+    let meaning = transform::meaning(&source, sql, |_| Ok::<_, TransformError>(columns.clone())).unwrap();
     source.transform = Some(Transform { sql: sql.to_owned(), lookback: None, meaning: Some(meaning) });
     source
 }

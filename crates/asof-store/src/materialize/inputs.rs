@@ -1,14 +1,17 @@
 //! What a load reads, and the names of the units that come of it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use asof_engine::EngineError;
 use asof_engine::join::Interval;
-use asof_engine::source::{self, Fingerprint, SourceFile, WantedColumn};
+use asof_engine::source::{self, Fingerprint, RawBatches, SourceFile, WantedColumn};
 use asof_model::Location;
 use asof_model::spec::FileFormat;
 use asof_objects::Objects;
 use serde_json::json;
 
+use super::query::QueryInput;
 use crate::StoreError;
 
 /// Small files are read together up to this many bytes, so that a folder of many becomes few units.
@@ -37,12 +40,52 @@ pub struct Inputs {
     pub identities: HashSet<String>,
 }
 
-/// Files that are cut into units together.
+/// What rows are read from.
+#[derive(Clone)]
+pub enum Input {
+    /// A file of the source.
+    File(Box<SourceFile>),
+    /// The source's query, over the files of all sources that it reads.
+    Query(Arc<QueryInput>),
+}
+
+/// Files that are cut into units together; or a query.
 pub struct Pack {
     /// Their rows in this range of events are read.
     pub range: Interval,
     /// In order of their paths.
-    pub files: Vec<(SourceFile, Fingerprint)>,
+    pub files: Vec<(Input, Fingerprint)>,
+}
+
+impl Input {
+    /// Reads the wanted columns. Blocks.
+    pub fn open(
+        &self,
+        what: &str,
+        columns: &[WantedColumn],
+        range: Interval,
+    ) -> Result<RawBatches, EngineError> {
+        match self {
+            Self::File(file) => source::open(what, file, columns),
+            Self::Query(query) => query.open(columns, range),
+        }
+    }
+
+    /// Checks that what was read is what was identified.
+    pub fn check_unchanged(&self, fingerprint: &Fingerprint) -> Result<(), EngineError> {
+        match self {
+            Self::File(file) => file.check_unchanged(fingerprint),
+            Self::Query(query) => query.check_unchanged(),
+        }
+    }
+
+    /// What was consumed.
+    fn record<'a>(&'a self, fingerprint: &'a Fingerprint) -> Vec<&'a Fingerprint> {
+        match self {
+            Self::File(_) => vec![fingerprint],
+            Self::Query(query) => std::iter::once(fingerprint).chain(query.fingerprints()).collect(),
+        }
+    }
 }
 
 impl Inputs {
@@ -76,7 +119,7 @@ impl Inputs {
                 inputs.files_known += 1;
             }
             for range in ranges {
-                let (file, fingerprint) = (file.clone(), fingerprint.clone());
+                let (file, fingerprint) = (Input::File(Box::new(file.clone())), fingerprint.clone());
                 let filling = open.iter_mut().find(|(pack, _)| pack.range == range);
                 match filling {
                     Some((pack, room)) if fingerprint.size <= *room && pack.files.len() < PACK_FILES_MAX => {
@@ -97,10 +140,34 @@ impl Inputs {
         inputs.packs.extend(open.into_iter().map(|(pack, _)| pack));
         inputs.packs.sort_by_key(|pack| (pack.range.from, pack.range.until));
         if !inputs.packs.is_empty() {
-            let unread = inputs.packs.iter().flat_map(|pack| &pack.files).map(|(file, _)| file);
+            let unread =
+                inputs.packs.iter().flat_map(|pack| &pack.files).filter_map(|(input, _)| match input {
+                    Input::File(file) => Some(file.as_ref()),
+                    Input::Query(_) => None,
+                });
             source::check_columns(what, unread.chain(&listed), columns)?;
         }
         Ok(inputs)
+    }
+
+    /// The inputs of a source with a query over all rows: the query itself, once for each range that is unread.
+    pub fn of_query(query: QueryInput, unread: impl Fn(&str) -> Vec<Interval>) -> Self {
+        let fingerprint = query.fingerprint();
+        let files = query.fingerprints().count() as u64;
+        let ranges = unread(&fingerprint.hash);
+        let known = if ranges.is_empty() { files } else { 0 };
+        let query = Arc::new(query);
+        let pack = |range| {
+            let input = Input::Query(query.clone());
+            Pack { range, files: vec![(input, fingerprint.clone())] }
+        };
+        Self {
+            packs: ranges.into_iter().map(pack).collect(),
+            files,
+            files_known: known,
+            paths: HashSet::from([fingerprint.path.clone()]),
+            identities: HashSet::from([fingerprint.hash.clone()]),
+        }
     }
 
     /// The bytes to read.
@@ -121,6 +188,11 @@ impl Pack {
         format!("u{}", &hasher.finalize().to_hex()[..32])
     }
 
+    /// The identity of its first input.
+    pub fn identity(&self) -> Option<&str> {
+        self.files.first().map(|(_, fingerprint)| fingerprint.hash.as_str())
+    }
+
     /// The identities of its files.
     pub fn hashes(&self) -> Vec<String> {
         self.files.iter().map(|(_, fingerprint)| fingerprint.hash.clone()).collect()
@@ -133,7 +205,7 @@ impl Pack {
 
     /// What a unit of this pack has consumed, to be recorded in the commit of its rows.
     pub fn record(&self) -> serde_json::Value {
-        json!(self.files.iter().map(|(_, fingerprint)| fingerprint).collect::<Vec<_>>())
+        json!(self.files.iter().flat_map(|(input, of)| input.record(of)).collect::<Vec<_>>())
     }
 }
 

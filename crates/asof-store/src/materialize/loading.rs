@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use asof_engine::join::Interval;
-use asof_engine::source::{self, Admission, Admitted};
+use asof_engine::source::{Admission, Admitted};
 use asof_model::Instant;
 
 use super::ViewLoad;
@@ -84,7 +84,7 @@ impl Loading<'_, '_> {
             let mut bad = self.quarantine.of_file(&fingerprint.hash);
             let mut left = fingerprint.size;
             let mut lacking: Option<Vec<usize>> = None;
-            for batch in source::open(self.what, file, self.admission.columns())? {
+            for batch in file.open(self.what, self.admission.columns(), self.range)? {
                 if !self.progress.wanted() {
                     return Err(StoreError::Stopped);
                 }

@@ -6,7 +6,7 @@
 //!
 //! Several views are loaded at a time. One that fails does not hold up the others: each is reported.
 //!
-//! [`inputs`] says what is read and names the units, [`loading`] reads and cuts, [`unit`] publishes one unit,
+//! [`inputs`] says what is read and names the units, [`query`] reads for a query over all rows, [`loading`] reads and cuts, [`unit`] publishes one unit,
 //! [`replace`] publishes a whole range anew, [`recover`] finishes what a killed run left half done and rebuilds a lost online store, [`quarantine`] keeps the rows
 //! set aside, [`jobs`] does several views at a time, [`report`] says what came of it.
 
@@ -14,6 +14,7 @@ mod inputs;
 mod jobs;
 mod loading;
 mod quarantine;
+mod query;
 mod recover;
 mod replace;
 mod report;
@@ -26,16 +27,17 @@ use asof_engine::source::{Admission, Fingerprint};
 use asof_model::Instant;
 use asof_model::name::ViewRef;
 use asof_model::plan::Catalog;
-use asof_model::spec::View;
+use asof_model::spec::{Source, View};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Note;
+use crate::journal::{Note, ViewJournal};
 use crate::{Progress, Store, StoreError, catalog};
-use inputs::Inputs;
+use inputs::{Inputs, Pack};
 use loading::{Loading, Staged};
 use quarantine::Quarantine;
 use replace::Replacement;
 pub use report::{LackingColumn, MaterializeReport, Totals, VANISHED_SHOWN_MAX, ViewFailure, ViewLoad};
+use unit::Target;
 pub(crate) use unit::copy_stamps;
 
 /// What to materialise.
@@ -143,7 +145,6 @@ impl Store {
         let journal = target.journal().await?;
 
         let what = format!("source `{}`", source.name);
-        let at = self.project().location(source)?;
         let replacing = request.mode == Mode::Replace;
         let wanted = match request.mode {
             Mode::SinceLast => journal.since_last(),
@@ -163,13 +164,20 @@ impl Store {
             Mode::SinceLast => journal.settled(path).cloned(),
             Mode::Add | Mode::Replace => None,
         };
-        let admit = |range: Interval| {
+        let admit = |range: Interval, created: Option<Instant>| {
             let until = (range.until != i64::MAX).then(|| instant(range.until));
-            Admission::new(source, &keys, &view.features, instant(range.from), until)
+            let admission = Admission::new(source, &keys, &view.features, instant(range.from), until)?;
+            Ok::<_, StoreError>(admission.with_created(created))
         };
-        let columns = admit(range)?;
-        let inputs =
-            Inputs::read(&what, &at, source.format, self.objects(), columns.columns(), unread, recorded)?;
+        let inputs = match self.query_input(catalog, source)? {
+            Some(query) => Inputs::of_query(query, unread),
+            None => {
+                let at = self.project().location(source)?;
+                let admission = admit(range, None)?;
+                let columns = admission.columns();
+                Inputs::read(&what, &at, source.format, self.objects(), columns, unread, recorded)?
+            }
+        };
         (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
         if request.mode == Mode::SinceLast {
             let gone = |file: &&Fingerprint| {
@@ -202,13 +210,14 @@ impl Store {
             let mut quarantine = Quarantine::new(self.project().quarantine_path().join(target.table_name()));
             let noted = self.noted_erasures().await?;
             let erased = noted.as_ref().map(|noted| noted.of_view(definitions, view, source));
+            let created = self.snapshot(source, &inputs, &journal, &target).await?;
             let mut loaded = Ok(());
             for packs in inputs.packs.chunk_by(|one, other| one.range == other.range) {
                 let range = packs[0].range;
                 let loading = Loading {
                     target: &mut target,
                     what: &what,
-                    admission: admit(range)?,
+                    admission: admit(range, created)?,
                     range,
                     generation: &generation,
                     note: Note::Rows { features, bulk: journal.uncovered(range, features) },
@@ -258,6 +267,29 @@ impl Store {
         }
         load.seconds = started.elapsed().as_secs_f64();
         Ok(load)
+    }
+}
+
+impl Store {
+    /// The created instant of the rows of a query that is not row-wise, where none of its columns says it: when its inputs
+    /// were first taken as they are. Journaled before anything is made of them, so that the same inputs make the same
+    /// rows, also behind a kill.
+    async fn snapshot(
+        &self,
+        source: &Source,
+        inputs: &Inputs,
+        journal: &ViewJournal,
+        target: &Target<'_>,
+    ) -> Result<Option<Instant>, StoreError> {
+        let queried = source.meaning().is_some_and(|meaning| !meaning.row_wise);
+        let identity = inputs.packs.first().and_then(Pack::identity);
+        let (true, None, Some(identity)) = (queried, &source.created, identity) else { return Ok(None) };
+        if let Some(known) = journal.snapshots.get(identity) {
+            return Ok(Some(*known));
+        }
+        let now = self.now();
+        target.mark(&Note::Snapshot { inputs: identity.to_owned(), created: now.micros() }).await?;
+        Ok(Some(now))
     }
 }
 

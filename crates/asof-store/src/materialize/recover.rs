@@ -103,7 +103,7 @@ async fn check_history(target: &Target<'_>) -> Result<(), StoreError> {
         match Note::read(&entry.note)? {
             Note::Rows { .. } => drop(published.insert(entry.unit)),
             Note::Replace { units, .. } => published.extend(units),
-            Note::Staged { .. } | Note::Load { .. } | Note::Files { .. } => {}
+            Note::Staged { .. } | Note::Load { .. } | Note::Files { .. } | Note::Snapshot { .. } => {}
         }
     }
     target.refuse_lost(published.iter().filter(|unit| !there.contains(*unit)).count(), published.len())

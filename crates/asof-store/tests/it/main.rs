@@ -17,6 +17,7 @@ mod kill;
 mod lost;
 mod parity;
 mod project;
+mod queries;
 mod sources;
 mod tables;
 mod transforms;

@@ -1,0 +1,20 @@
+//! Queries that are not row-wise: joins, groups, windows, and what puts queries together.
+//!
+//! Reading order: `plan` (from a query to a plan), `relation` (rows on their way), `join`, `group`, `window`, `call` (our
+//! functions in the plan), `scan` (files as tables), `typing` (what a query says, at apply),
+//! `run` (a plan as batches of rows).
+
+mod call;
+mod group;
+mod join;
+mod plan;
+mod relation;
+mod run;
+mod scan;
+mod typing;
+mod window;
+
+pub use run::QueryRun;
+pub(crate) use run::{BAD, MARKS_OF};
+pub use scan::{EventRange, SourceRows};
+pub(crate) use typing::meaning;
