@@ -245,6 +245,13 @@ pub struct Definitions {
 }
 
 impl Definitions {
+    /// Whether the rows of a view carry the key of an entity: each of its join keys, by name and type, whichever entity
+    /// of the view brings it. A key of one part stands in every composite key that has that part (SEMANTICS 8).
+    pub fn carries_key(&self, view: &View, entity: &Entity) -> bool {
+        let keys = self.join_keys(view);
+        entity.keys.iter().all(|part| keys.contains(part))
+    }
+
     /// The join keys of a view: its entities' keys in the order written. Empty for a view without entities, and
     /// for entities that are not defined (which the reader of definitions refuses).
     pub fn join_keys(&self, view: &View) -> Vec<JoinKey> {

@@ -137,7 +137,7 @@ fn civil_micros(text: &str) -> Option<i64> {
     if text.len() < 10 || text.contains(['[', 'Z', 'z']) {
         return None;
     }
-    let civil: jiff::civil::DateTime = text.trim_end().parse().ok()?;
+    let civil: jiff::civil::DateTime = whole_nanoseconds(text.trim_end()).parse().ok()?;
     let days = civil.date().since(jiff::civil::date(1970, 1, 1)).ok()?.get_days();
     let of_day = i64::from(civil.hour()) * 3600 + i64::from(civil.minute()) * 60 + i64::from(civil.second());
     // A fraction is never negative, so cutting its digits floors, also before 1970.
@@ -173,6 +173,17 @@ pub fn civil_from_days(day: i64) -> (i64, u32, u32) {
     let date = (of_year - (153 * shifted_month + 2) / 5 + 1) as u32;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 } as u32;
     (year_of_era + era * 400 + i64::from(month <= 2), month, date)
+}
+
+/// The text without the digits of a fraction past nanoseconds: they floor, and the library's parser takes no more.
+fn whole_nanoseconds(text: &str) -> &str {
+    const DIGITS_MAX: usize = 9;
+    let Some(point) = text.find(['.', ',']) else { return text };
+    let fraction = &text.as_bytes()[point + 1..];
+    match fraction.len() > DIGITS_MAX && fraction.iter().all(u8::is_ascii_digit) {
+        true => &text[..point + 1 + DIGITS_MAX],
+        false => text,
+    }
 }
 
 /// `YYYY-MM-DD` for a day number since 1970-01-01.

@@ -20,6 +20,11 @@ use crate::{ServerError, beside, http};
 /// How long requests in flight may take to finish once the server was told to stop.
 pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
 
+/// How long a server that starts waits for a command that holds the online store.
+pub const HELD_WAIT: Duration = Duration::from_secs(60);
+/// The pause between two tries to take the online store.
+const HELD_PAUSE: Duration = Duration::from_millis(200);
+
 /// A server that listens, and holds the online store. Requests wait until [`Server::run`].
 pub struct Server {
     listener: TcpListener,
@@ -30,13 +35,39 @@ pub struct Server {
 }
 
 /// Serves a store on `listen` (`HOST:PORT`; port 0 takes a free one) until the process is told to stop by SIGINT or
-/// SIGTERM. Then no connection is accepted any more, and requests in flight have [`SHUTDOWN_WAIT`] to finish.
+/// SIGTERM. Then no connection is accepted any more, and requests in flight have [`SHUTDOWN_WAIT`] to finish. A command
+/// that holds the online store is waited for, for at most [`HELD_WAIT`]; another server is not.
 ///
 /// # Errors
 /// As [`Server::bind`] and [`Server::run`]; [`ServerError::Signals`].
 pub async fn serve(store: Arc<Store>, listen: &str) -> Result<(), ServerError> {
-    let told = told_to_stop()?;
-    Server::bind(store, listen).await?.run(told).await
+    let mut told = Box::pin(told_to_stop()?);
+    let server = tokio::select! {
+        server = bind_in_turn(store, listen) => server?,
+        () = &mut told => return Ok(()),
+    };
+    server.run(told).await
+}
+
+/// Binds once the command that holds the online store has ended.
+async fn bind_in_turn(store: Arc<Store>, listen: &str) -> Result<Server, ServerError> {
+    let until = tokio::time::Instant::now() + HELD_WAIT;
+    let mut said = false;
+    loop {
+        match Server::bind(store.clone(), listen).await {
+            Err(ServerError::Store(held)) if held.is_held() && tokio::time::Instant::now() < until => {
+                // A server goes on for good.
+                if !matches!(Client::connect(store.project()).await, Ok(None)) {
+                    return Err(ServerError::Store(held));
+                }
+                if !std::mem::replace(&mut said, true) {
+                    tracing::info!(reason = %held, "waiting for the online store");
+                }
+                tokio::time::sleep(HELD_PAUSE).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 impl Server {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use asof_model::plan::Catalog;
 use asof_model::spec::{About, Service};
-use asof_model::{Explain, Instant as Time};
+use asof_model::{Explain, Instant as Time, ViewId};
 use asof_store::answers::AnswerLog;
 use asof_store::get::{Answer, GetRequest, OnlinePlan};
 use asof_store::request::{Naming, RequestPlan, Wanted};
@@ -100,6 +100,9 @@ impl Serving {
         let probe = probe(&store).await?;
         if catalog.revision == 0 {
             tracing::warn!("nothing has been applied yet; run `asof apply`, and the server follows");
+        }
+        for (service, view, sunset) in past_their_sunset(&catalog, store.now()) {
+            tracing::error!(service, view, %sunset, "the view is past its sunset: requests for it are refused");
         }
         let answers = store.answer_log();
         let compiled = RwLock::new(Compiled::new(catalog));
@@ -318,6 +321,22 @@ impl Serving {
         let stale = cached.unsettled_since.is_some_and(|since| since.elapsed() >= UNSETTLED_PLAN_AGE_MAX);
         (!stale && !past_sunset(&cached.plan.online.plan, self.store.now())).then(|| cached.plan.clone())
     }
+}
+
+/// The views past their sunset that a service still reads.
+fn past_their_sunset(catalog: &Catalog, now: Time) -> Vec<(String, String, Time)> {
+    let joins = catalog.definitions.services.values().flat_map(|service| {
+        service
+            .joins
+            .iter()
+            .map(|join| (service.name.clone(), ViewId::new(&join.view, join.version.unwrap_or(1))))
+    });
+    joins
+        .filter_map(|(service, id)| {
+            let sunset = catalog.definitions.views.get(&id)?.sunset.filter(|sunset| *sunset <= now)?;
+            Some((service, id.to_string(), sunset))
+        })
+        .collect()
 }
 
 /// Whether a view of the plan is past its sunset: a plan outlives the check that was made when it was compiled.

@@ -88,9 +88,15 @@ impl Listing<'_> {
         Ok(files)
     }
 
-    fn refuse_table(&self, log: &Path) -> Result<(), EngineError> {
-        let path = log.parent().unwrap_or(log).to_owned();
-        Err(EngineError::TableBelow { what: self.what.to_owned(), path })
+    /// Refuses files that lie in one of the Delta tables found on the way: its folder also holds files that the table
+    /// has dropped. A table of which nothing is wanted is none of ours.
+    fn outside_of(&self, tables: &[PathBuf], found: &[SourceFile]) -> Result<(), EngineError> {
+        let wanted = |table: &PathBuf| found.iter().any(|file| file.path.starts_with(table));
+        // Where nothing else is, the table is what was meant.
+        match tables.iter().find(|table| found.is_empty() || wanted(table)) {
+            Some(table) => Err(EngineError::TableBelow { what: self.what.to_owned(), path: table.clone() }),
+            None => Ok(()),
+        }
     }
 
     fn local(&self, path: &Path) -> Result<Vec<SourceFile>, EngineError> {
@@ -117,7 +123,7 @@ impl Listing<'_> {
     }
 
     fn walk(&self, root: &Path, pattern: Option<&Pattern>) -> Result<Vec<SourceFile>, EngineError> {
-        let mut found = Vec::new();
+        let (mut found, mut tables) = (Vec::new(), Vec::new());
         let mut folders = vec![root.to_owned()];
         while let Some(folder) = folders.pop() {
             let failed = |error| EngineError::reading(&folder, error);
@@ -126,7 +132,7 @@ impl Listing<'_> {
                 let path = entry.path();
                 if hidden(&entry.file_name().to_string_lossy()) {
                     if entry.file_name() == delta::LOG && self.may_be_table() {
-                        self.refuse_table(&path)?;
+                        tables.push(folder.clone());
                     }
                     continue;
                 }
@@ -144,6 +150,7 @@ impl Listing<'_> {
                 }
             }
         }
+        self.outside_of(&tables, &found)?;
         self.some(found)
     }
 
@@ -165,7 +172,7 @@ impl Listing<'_> {
         if listed.is_empty() {
             return Err(self.no_such(shown(&Location::Object(folder))));
         }
-        let mut found = Vec::new();
+        let (mut found, mut tables) = (Vec::new(), Vec::new());
         for object in listed {
             let key = object.url().key.clone();
             let below =
@@ -173,8 +180,8 @@ impl Listing<'_> {
             if let Some(place) = below.iter().position(|part| part == delta::LOG)
                 && self.may_be_table()
             {
-                let log: PathBuf = below.iter().take(place + 1).collect();
-                self.refuse_table(&Path::new(&shown(&Location::Object(folder.clone()))).join(log))?;
+                let table: PathBuf = below.iter().take(place).collect();
+                tables.push(shown(&Location::Object(folder.clone())).join(table));
             }
             if below.iter().any(|part| hidden(&part.to_string_lossy())) {
                 continue;
@@ -183,6 +190,7 @@ impl Listing<'_> {
             let file = wanted.and_then(|format| SourceFile::object(object, format));
             found.extend(file.filter(|file| self.takes(pattern.as_ref(), below, file)));
         }
+        self.outside_of(&tables, &found)?;
         self.some(found)
     }
 

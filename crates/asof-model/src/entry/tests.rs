@@ -146,3 +146,14 @@ fn numbers_as_written() {
     let halfway = "1.00000017881393432617187499";
     assert_eq!(read(Raw::Number(halfway), T::Float32), Ok(Value::Float32(f32::from_bits(0x3f80_0001))));
 }
+
+/// Goal: a fraction of any length floors at microseconds.
+#[test]
+fn fractions_floor() {
+    for fraction in ["1234567", "123456789", "1234569999", "12345699999999999999"] {
+        let text = format!("2026-11-20T23:46:44.{fraction}Z");
+        let expected = Instant::parse("2026-11-20T23:46:44.123456Z", &Zone::utc()).unwrap();
+        assert_eq!(read(Raw::Text(&text), T::Timestamp), Ok(Value::Timestamp(expected)), "{text}");
+    }
+    assert!(read(Raw::Text("2026-11-20T23:46:44.12345678901x"), T::Timestamp).is_err());
+}

@@ -43,7 +43,7 @@ impl Store {
             let keys = catalog.definitions.join_keys(view);
             let source = catalog.definitions.sources.get(&view.source).cloned();
             let held = Held { name: view.id.to_string(), view: Some(view.clone()), source, keys };
-            return Ok(view.entities.contains(&forgotten.entity.name).then_some(held));
+            return Ok(catalog.definitions.carries_key(view, &forgotten.entity).then_some(held));
         }
         // A view that is not applied any more is told by the names of its columns: join keys stand before the event.
         let Some(found) = self.offline().await?.existing_table(table).await? else { return Ok(None) };

@@ -133,9 +133,11 @@ impl Store {
         self.forget_answers(&forgotten, &mut views)?;
         let held = views.iter().filter(|(_, _, done)| done.rows > 0).map(|(_, _, done)| done.view.as_str());
         let training_sets = self.mark_training_sets(&entity.name, at, &held.collect::<Vec<_>>())?;
-        let contains = |view: &&asof_model::spec::View| !view.entities.contains(&entity.name);
+        let contains = |view: &&asof_model::spec::View| !catalog.definitions.carries_key(view, entity);
         let named = |view: &&asof_model::spec::View| {
-            view.features.iter().any(|feature| entity.keys.iter().any(|key| key.name == feature.name))
+            view.features.iter().any(|feature| {
+                entity.keys.iter().any(|key| key.name == feature.name && key.value_type == feature.value_type)
+            })
         };
         let others = catalog.definitions.views.values().filter(contains).filter(named);
         Ok(ForgetReport {

@@ -78,7 +78,8 @@ impl Noted {
         view: &View,
         source: &'a Source,
     ) -> Erased<'a> {
-        let entities = view.entities.iter().filter_map(|name| definitions.entities.get(name)).collect();
+        let carried = |entity: &&Entity| definitions.carries_key(view, entity);
+        let entities = definitions.entities.values().filter(carried).collect();
         Erased { noted: self, entities, source }
     }
 

@@ -128,6 +128,8 @@ impl Loading<'_, '_> {
         let (bad, bad_left_out) = erased.leave_out_bad(std::mem::take(&mut admitted.bad));
         (admitted.rows, admitted.bad) = (rows, bad);
         self.load.rows_erased += left_out + bad_left_out;
+        // It was counted as bad; it is not set aside.
+        self.load.rows_bad -= bad_left_out;
         Ok(())
     }
 

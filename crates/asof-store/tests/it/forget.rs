@@ -275,3 +275,30 @@ fn what_is_covered() {
     assert!(matches!(refused("person", &[("persona", "x")]), StoreError::Request { .. }));
     assert!(matches!(refused("shop", &[("shop", "x")]), StoreError::BadKey { .. }));
 }
+
+/// Goal: a key of one part goes from every view whose keys have that part, whichever entity brings it, and stays out.
+#[test]
+fn a_part_of_another_entity() {
+    let composite = DEFINITIONS
+        .replace("sources:\n", "  visit: { keys: { shop: int64, person: string } }\nsources:\n")
+        .replace("[shop, person]", "visit");
+    let mut project = Project::new(&composite);
+    project.apply();
+    write_visits(&project, true);
+    project.materialize(&[]);
+    let report = forget(&mut project);
+    let rows: Vec<(&str, bool)> =
+        report.views.iter().map(|view| (view.view.as_str(), view.rows > 0)).collect();
+    assert_eq!(rows, [("pairs@1", true), ("people@1", true)]);
+    project.write("data/9.csv", project_file());
+    let loads = project.materialize(&["pairs"]);
+    assert_eq!((loads[0].rows_erased, loads[0].rows_written), (1, 1));
+}
+
+/// A file with an old row of the forgotten one, and one of somebody else.
+fn project_file() -> String {
+    format!(
+        "who,shop,event_timestamp,created_timestamp,n\n\
+         {SECRET},0,2029-01-20T10:00:00Z,2029-01-20T10:00:00Z,1\nbob,0,2029-01-20T10:00:00Z,2029-01-20T10:00:00Z,1\n"
+    )
+}
