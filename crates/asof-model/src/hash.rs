@@ -4,8 +4,9 @@
 //! What counts is written down as [`Fact`]s, a flat list of names and texts. The hash is taken over the facts, and an
 //! edit is explained by comparing them: so what is hashed and what is shown can't drift apart.
 //!
-//! In: whether inactive keys are left to history, join keys and their types, the source's name and how it is read (event, created, zone, unit, the column behind
-//! each name that the view uses), ttl, keep, features in order of addition with types and defaults, and the revision
+//! In: whether inactive keys are left to history, join keys and their types, the source's name and how it is read (event,
+//! created, zone, unit, the column behind each name that the view uses), ttl, keep, whether the source is read in place,
+//! features in order of addition with types and defaults, and the revision
 //! of the engine's semantics. Of the source's query: where it is row-wise, its condition and the expressions behind the
 //! names that the view uses; otherwise all of it, its lookback, and how the other sources are read; and the types of
 //! the columns that are read there. A column that a row-wise query passes untouched counts for nothing. Out: where the
@@ -44,6 +45,9 @@ pub fn facts(view: &View, definitions: &Definitions) -> Vec<Fact> {
     if view.active_within.is_some() {
         // How long may change; without it, the keys that were left to history would be missed.
         add("online.active_within", "set".to_owned());
+    }
+    if view.in_place {
+        add("in_place", "true".to_owned());
     }
     add("source", view.source.clone());
     if let Some(source) = definitions.sources.get(&view.source) {

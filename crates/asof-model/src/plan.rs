@@ -486,7 +486,8 @@ fn view_in_words(view: &View) -> String {
         }
     };
     let ttl = view.ttl.map_or_else(|| "no ttl".to_owned(), |ttl| format!("ttl {ttl}"));
-    format!("{features}, {entities}, {ttl}")
+    let in_place = if view.in_place { ", read in place" } else { "" };
+    format!("{features}, {entities}, {ttl}{in_place}")
 }
 
 fn join_in_words(join: &Join) -> String {

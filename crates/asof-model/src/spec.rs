@@ -162,6 +162,9 @@ pub struct View {
     pub entities: Vec<String>,
     /// The name of its source.
     pub source: String,
+    /// Whether its source is read anew for each training set, and no copy is kept (SEMANTICS 9).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
     /// Past it (`t - event > ttl`) a value is OUTSIDE_TTL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,

@@ -129,6 +129,10 @@ impl Store {
             if let (ObjectKind::View, Some(table)) = (kind_of(record.key.kind), catalog.table_name(&id)) {
                 let journal = self.view_journal(&catalog, &id).await?;
                 json["semantic_hash"] = record.semantic_hash.clone().into();
+                if catalog.definitions.views.get(&id).is_some_and(|view| view.in_place) {
+                    found.push(json);
+                    continue;
+                }
                 json["history"] = self.project().history_path().join(table).display().to_string().into();
                 json["active"] = journal.is_active().into();
                 json["last_update"] = journal.last_visible.map(|at| at.to_string()).into();

@@ -117,6 +117,14 @@ pub enum StoreError {
         /// When.
         sunset: Instant,
     },
+    /// What a view that reads its source in place can't do (SEMANTICS 9).
+    #[error("view `{view}` reads its source in place{}", wanted.why_not())]
+    InPlace {
+        /// The view.
+        view: ViewId,
+        /// What was wanted of it.
+        wanted: InPlaceWant,
+    },
     /// A request that cannot be understood.
     #[error("{message}")]
     Request {
@@ -200,6 +208,37 @@ pub enum StoreError {
     Registry(#[from] RegistryError),
 }
 
+/// What may be wanted of a view that reads its source in place, and can't be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InPlaceWant {
+    /// Rows chosen by when they became visible.
+    Served,
+    /// A load.
+    Load,
+    /// Values for serving.
+    Serving,
+}
+
+impl InPlaceWant {
+    fn why_not(self) -> &'static str {
+        match self {
+            Self::Served => ": its rows were never published, so nobody knows what was served",
+            Self::Load => ": nothing of it is loaded",
+            Self::Serving => ": it is for training only, and nothing of it is served",
+        }
+    }
+
+    fn hint(self, view: &ViewId) -> String {
+        match self {
+            Self::Served => "train with `--known-at created`".to_owned(),
+            Self::Load => "train with it as it is".to_owned(),
+            Self::Serving => {
+                format!("to serve it, define `{}@{}` without `in_place`", view.name, view.version + 1)
+            }
+        }
+    }
+}
+
 /// One reason to refuse an apply, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -241,6 +280,7 @@ impl Explain for StoreError {
             Self::NoProject { .. } | Self::Unknown { .. } | Self::UnknownFeature { .. } => Kind::NotFound,
             Self::NotText { .. }
             | Self::Definitions(_)
+            | Self::InPlace { .. }
             | Self::Request { .. }
             | Self::MissingKey { .. }
             | Self::BadKey { .. }
@@ -273,6 +313,7 @@ impl Explain for StoreError {
             | Self::UnknownFeature { hint, .. }
             | Self::Request { hint, .. }
             | Self::MissingKey { hint, .. } => hint.clone(),
+            Self::InPlace { view, wanted } => Some(wanted.hint(view)),
             Self::NotBackfilled { view, .. } | Self::NotLoaded { view } => {
                 Some(format!("run `asof materialize {view}`"))
             }

@@ -16,7 +16,7 @@ use asof_online::{AnswerRow, CellRef, OnlineError, RowLayout, ViewHandle};
 
 use crate::materialize::copy_stamps;
 use crate::request::{Naming, PlannedColumn, PlannedJoin, RequestPlan, Wanted, rule};
-use crate::{NoProgress, Store, StoreError};
+use crate::{InPlaceWant, NoProgress, Store, StoreError};
 
 /// The most entity rows of one request.
 pub const ENTITY_ROWS_MAX: usize = 10_000;
@@ -73,7 +73,7 @@ impl Store {
     /// Compiles a request for serving. Made once for a request shape and a registry revision.
     ///
     /// # Errors
-    /// As [`Store::request`], and [`StoreError::SameName`]; those of the online store.
+    /// As [`Store::request`], and [`StoreError::SameName`]; [`StoreError::InPlace`]; those of the online store.
     pub async fn online_plan(
         &self,
         catalog: &Catalog,
@@ -82,6 +82,7 @@ impl Store {
     ) -> Result<OnlinePlan, StoreError> {
         let mut plan = self.request(catalog, wanted, naming).await?;
         plan.check_names()?;
+        plan.refuse_in_place(InPlaceWant::Serving)?;
         // Also for a request without joins: whoever compiles for serving holds the store from here on.
         self.online().await?;
         let (mut handles, mut layouts) = (Vec::new(), Vec::new());
@@ -285,9 +286,9 @@ impl Store {
             .await?;
         let mut columns = Vec::new();
         let mut events = Vec::new();
-        for (answer, _) in &joined {
-            columns.push(answer.columns()?);
-            events.push(answer.events());
+        for joined in &joined {
+            columns.push(joined.answer.columns()?);
+            events.push(joined.answer.events());
         }
         let value = |row: usize, column: &PlannedColumn| {
             let feature = &columns[column.join][column.feature];

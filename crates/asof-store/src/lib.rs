@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`project`] (the folder), [`store`] (what is open), [`catalog`] (definitions as recorded),
 //! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`request`] (what a request means),
-//! [`train`], [`get`] and [`answers`] (a sample of them, kept), [`verify`]; and the care of what is kept: [`status`],
+//! [`train`], [`in_place`] (views without a copy), [`get`] and [`answers`] (a sample of them, kept), [`verify`]; and the care of what is kept: [`status`],
 //! [`compact`], [`vacuum`], [`forget`].
 
 pub mod answers;
@@ -17,6 +17,7 @@ pub mod compact;
 mod error;
 pub mod forget;
 pub mod get;
+pub mod in_place;
 pub mod journal;
 pub mod materialize;
 pub mod progress;
@@ -29,7 +30,7 @@ mod transforms;
 pub mod vacuum;
 pub mod verify;
 
-pub use error::StoreError;
+pub use error::{InPlaceWant, StoreError};
 pub use progress::{NoProgress, Progress};
 pub use project::Project;
 pub use store::{Store, SystemClock};

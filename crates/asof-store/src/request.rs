@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::ViewJournal;
 use crate::materialize::view_ref;
-use crate::{Store, StoreError, catalog};
+use crate::{InPlaceWant, Store, StoreError, catalog};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -105,6 +105,17 @@ impl RequestPlan {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a view that reads its source in place.
+    ///
+    /// # Errors
+    /// [`StoreError::InPlace`].
+    pub fn refuse_in_place(&self, wanted: InPlaceWant) -> Result<(), StoreError> {
+        match self.joins.iter().find(|join| join.view.in_place) {
+            None => Ok(()),
+            Some(join) => Err(StoreError::InPlace { view: join.view.id.clone(), wanted }),
+        }
     }
 }
 

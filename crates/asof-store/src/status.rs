@@ -61,6 +61,9 @@ pub struct StatusTotals {
 pub struct ViewStatus {
     /// The view.
     pub view: String,
+    /// Whether it reads its source in place, so that nothing is ever loaded.
+    #[serde(default)]
+    pub in_place: bool,
     /// Rows in history, repeats included, and those of units that are not published yet.
     pub rows: u64,
     /// Files of history.
@@ -83,7 +86,7 @@ pub struct ViewStatus {
     pub age_seconds: Option<f64>,
     /// The view's promise, in seconds. `None`: it gives none.
     pub freshness_seconds: Option<f64>,
-    /// Whether the newest row is older than the promise, or there is none.
+    /// Whether the newest row is older than the promise, or there is none. Never where the source is read in place.
     pub behind: bool,
     /// Features that answer, in order of addition.
     pub answering: Vec<String>,
@@ -159,6 +162,7 @@ impl Store {
         };
         let mut status = ViewStatus {
             view: view.id.to_string(),
+            in_place: view.in_place,
             rows: 0,
             files: 0,
             bytes: 0,
@@ -170,12 +174,16 @@ impl Store {
             newest_event: None,
             age_seconds: None,
             freshness_seconds: view.freshness.map(seconds),
-            behind: view.freshness.is_some(),
+            behind: view.freshness.is_some() && !view.in_place,
             answering: names(&view.features[..answering]),
             backfilling: names(&view.features[answering..]),
             complete: complete(&journal),
             online_entries: None,
         };
+        if view.in_place {
+            status.online_entries = Some(0);
+            return Ok(status);
+        }
         let Some(name) = catalog.table_name(&view.id) else { return Ok(status) };
         status.quarantined = lines_below(&self.project().quarantine_path().join(&name))?;
         if online {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use asof_engine::columns::KeyColumns;
 use asof_engine::join::{Absorbed, LabelIndex, ViewAnswer, ViewJoin, ViewReport};
 use asof_engine::source;
@@ -17,9 +17,10 @@ use asof_offline::Scan;
 use futures::TryStreamExt;
 use serde::Serialize;
 
+use crate::in_place::{self, InPlace, SourceRead};
 use crate::project::writing;
-use crate::request::{Naming, RequestPlan, Wanted, rule};
-use crate::{Progress, Store, StoreError};
+use crate::request::{Naming, PlannedJoin, RequestPlan, Wanted, rule};
+use crate::{InPlaceWant, Progress, Store, StoreError};
 
 /// Rows of history read at a time.
 const SCAN_ROWS: usize = 32_768;
@@ -77,10 +78,13 @@ pub struct JoinReport {
     pub prefix: String,
     /// Rows of history read.
     pub history_rows: u64,
+    /// What was read, where the source was read in place. Then `history_rows` are rows of its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<SourceRead>,
     /// Counts of label rows.
     #[serde(flatten)]
     pub labels: ViewReport,
-    /// When the first of its rows became visible in this store; `None` where nothing was loaded.
+    /// When the first of its rows became visible in this store; `None` where nothing was loaded, or ever is.
     pub first_visible: Option<String>,
     /// Whether a load of the view was ever complete. If not, rows are still to come.
     pub complete: bool,
@@ -112,7 +116,11 @@ impl Store {
         let catalog = self.applied_catalog().await?;
         let plan = self.request(&catalog, &request.wanted, &request.naming).await?;
         plan.check_names()?;
-        if let Some(join) = plan.joins.iter().find(|join| join.journal.entries == 0) {
+        if request.known_at == KnownAt::Served {
+            plan.refuse_in_place(InPlaceWant::Served)?;
+        }
+        let unloaded = |join: &&PlannedJoin| join.journal.entries == 0 && !join.view.in_place;
+        if let Some(join) = plan.joins.iter().find(unloaded) {
             return Err(StoreError::NotLoaded { view: join.view.id.clone() });
         }
         output::format_of(&request.output)?;
@@ -137,13 +145,14 @@ impl Store {
         let mut columns = Vec::new();
         let mut reports = Vec::new();
         let mut answers: Vec<std::vec::IntoIter<asof_engine::join::FeatureColumn>> = Vec::new();
-        for (join, (answer, history_rows)) in plan.joins.iter().zip(&joined) {
+        for (join, Joined { answer, history_rows, in_place }) in plan.joins.iter().zip(&joined) {
             reports.push(JoinReport {
                 view: join.view.id.to_string(),
                 prefix: join.prefix.clone(),
                 history_rows: *history_rows,
+                in_place: in_place.clone(),
                 labels: answer.report()?,
-                complete: join.journal.is_active(),
+                complete: join.journal.is_active() || join.view.in_place,
                 first_visible: first_visible(join).map(|at| at.to_string()),
                 last_label: times.iter().max().and_then(|t| Instant::from_micros(*t)).map(|t| t.to_string()),
             });
@@ -233,7 +242,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Joins every view of a plan to label rows: for each join its answer, and the history rows that were read.
+    /// Joins every view of a plan to label rows.
     ///
     /// - `keys`: for each key column of the plan its values
     /// - `times`: the labels' instants, microseconds
@@ -250,7 +259,7 @@ impl Store {
         known_at: KnownAt,
         include_expired: bool,
         progress: &dyn Progress,
-    ) -> Result<Vec<(ViewAnswer, u64)>, StoreError> {
+    ) -> Result<Vec<Joined>, StoreError> {
         let mut indexes: HashMap<Vec<&str>, Arc<LabelIndex>> = HashMap::new();
         let mut joins: Vec<ViewJoin> = Vec::new();
         for join in &plan.joins {
@@ -263,15 +272,21 @@ impl Store {
             });
             let join_keys = catalog.definitions.join_keys(&join.view);
             let rule = rule(&join.view, known_at, include_expired);
-            let units = join.journal.units.clone();
-            joins.push(ViewJoin::new(
-                index.clone(),
-                rule,
-                &join_keys,
-                &join.view.features,
-                &join.asked,
-                units,
-            ));
+            let features = &join.view.features;
+            let (index, units) = (index.clone(), join.journal.units.clone());
+            joins.push(match join.view.in_place {
+                false => ViewJoin::new(index, rule, &join_keys, features, &join.asked, units),
+                true => {
+                    let units = in_place::units(features.len());
+                    ViewJoin::new(index, rule, &join_keys, features, &join.asked, units).without_served()
+                }
+            });
+        }
+        let mut sources: HashMap<ViewId, InPlace> = HashMap::new();
+        for view in plan.joins.iter().map(|join| &join.view).filter(|view| view.in_place) {
+            if !sources.contains_key(&view.id) {
+                sources.insert(view.id.clone(), self.in_place(catalog, view)?);
+            }
         }
         let mut rows_read: HashMap<ViewId, u64> = HashMap::new();
         let mut done: HashSet<ViewId> = HashSet::new();
@@ -280,7 +295,10 @@ impl Store {
                 // Every join of one view shares one scan.
                 let of_view: Vec<usize> =
                     (0..joins.len()).filter(|place| plan.joins[*place].view.id == join.view.id).collect();
-                let read = self.scan_view(join, &mut joins, &of_view, times, progress).await?;
+                let read = match sources.get_mut(&join.view.id) {
+                    Some(source) => source.scan(&mut joins, &of_view, progress)?,
+                    None => self.scan_view(join, &mut joins, &of_view, times, progress).await?,
+                };
                 rows_read.insert(join.view.id.clone(), read);
             }
         }
@@ -290,12 +308,19 @@ impl Store {
                 Some(answer) => answer,
                 None => {
                     joins[place].whole_rows();
-                    self.scan_view(join, &mut joins, &[place], times, progress).await?;
+                    match sources.get_mut(&join.view.id) {
+                        Some(source) => source.scan(&mut joins, &[place], progress)?,
+                        None => self.scan_view(join, &mut joins, &[place], times, progress).await?,
+                    };
                     let undecided = || StoreError::Corrupt("whole rows cannot be ranked".to_owned());
                     joins[place].finish(times)?.ok_or_else(undecided)?
                 }
             };
-            answers.push((answer, rows_read.get(&join.view.id).copied().unwrap_or(0)));
+            answers.push(Joined {
+                answer,
+                history_rows: rows_read.get(&join.view.id).copied().unwrap_or(0),
+                in_place: sources.get(&join.view.id).map(|source| source.read.clone()),
+            });
         }
         Ok(answers)
     }
@@ -303,7 +328,7 @@ impl Store {
     /// Reads the history of a view once for the joins at `places`. Returns how many rows came.
     async fn scan_view(
         &self,
-        join: &crate::request::PlannedJoin,
+        join: &PlannedJoin,
         joins: &mut [ViewJoin],
         places: &[usize],
         times: &[i64],
@@ -350,13 +375,8 @@ impl Store {
             let mut batches = table.scan(scan);
             while let Some(batch) = batches.try_next().await? {
                 rows += batch.num_rows() as u64;
-                for place in places {
-                    if joins[*place].absorb(&batch)? == Absorbed::NeedsWholeRows {
-                        for place in places {
-                            joins[*place].whole_rows();
-                        }
-                        continue 'again;
-                    }
+                if absorb(joins, places, &batch)? == Absorbed::NeedsWholeRows {
+                    continue 'again;
                 }
                 progress.advance(&what, batch.num_rows() as u64);
             }
@@ -366,13 +386,40 @@ impl Store {
     }
 }
 
+/// One join of a plan, answered.
+pub(crate) struct Joined {
+    /// Its values.
+    pub answer: ViewAnswer,
+    /// Rows that were read.
+    pub history_rows: u64,
+    /// What was read, where the view reads its source in place.
+    pub in_place: Option<SourceRead>,
+}
+
+/// Gives a batch to the joins at `places`. Where one of them needs whole rows, all of them start again with those.
+pub(crate) fn absorb(
+    joins: &mut [ViewJoin],
+    places: &[usize],
+    batch: &RecordBatch,
+) -> Result<Absorbed, StoreError> {
+    for place in places {
+        if joins[*place].absorb(batch)? == Absorbed::NeedsWholeRows {
+            for place in places {
+                joins[*place].whole_rows();
+            }
+            return Ok(Absorbed::NeedsWholeRows);
+        }
+    }
+    Ok(Absorbed::Taken)
+}
+
 /// Rows with an event before this are MISSING for every label.
 fn oldest_of_use(keep: Option<Duration>, times: &[i64]) -> Option<Instant> {
     let first = times.iter().min().and_then(|t| Instant::from_micros(*t))?;
     Some(first.minus(keep?))
 }
 
-fn first_visible(join: &crate::request::PlannedJoin) -> Option<Instant> {
+fn first_visible(join: &PlannedJoin) -> Option<Instant> {
     let units = &join.journal.units;
     (0..units.len()).map(|number| units.facts(number as u32).visible).min()
 }

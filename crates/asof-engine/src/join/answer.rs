@@ -9,7 +9,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use asof_model::canonical;
 use asof_model::entry;
 use asof_model::spec::Feature;
-use asof_model::{Age, Cell, Instant, Rule, Status, Zone};
+use asof_model::{Age, Cell, Instant, KnownAt, Rule, Status, Zone};
 use serde::Serialize;
 
 use super::units::Units;
@@ -31,7 +31,7 @@ pub struct ViewAnswer {
     pub(super) units: Arc<Units>,
     /// For each label its row in `rows`.
     pub(super) winners: Vec<Option<u32>>,
-    /// The same under `served`, where that is another rule.
+    /// The same under `served`, where that is another rule and is known.
     pub(super) served: Option<Vec<Option<u32>>>,
     /// For each label its time, microseconds.
     pub(super) times: Vec<i64>,
@@ -58,10 +58,11 @@ pub struct ViewReport {
     pub expired: u64,
     /// Labels that met none.
     pub missing: u64,
-    /// Labels whose value or status differs from what serving could have answered at their time.
-    pub differs_from_served: u64,
+    /// Labels whose value or status differs from what serving could have answered at their time. `None`: nobody knows, as
+    /// the rows were never published.
+    pub differs_from_served: Option<u64>,
     /// Of those, labels whose row came with the first complete load of its range.
-    pub of_these_bulk: u64,
+    pub of_these_bulk: Option<u64>,
 }
 
 impl ViewAnswer {
@@ -98,7 +99,12 @@ impl ViewAnswer {
                 _ => report.missing += 1,
             }
         }
-        let Some(served) = &self.served else { return Ok(report) };
+        let Some(served) = &self.served else {
+            let differing = (self.rule.known_at == KnownAt::Served).then_some(0);
+            (report.differs_from_served, report.of_these_bulk) = (differing, differing);
+            return Ok(report);
+        };
+        let (mut differing, mut bulk) = (0, 0);
         let served_ages = self.ages(served);
         let held: Vec<Vec<Held>> = (0..self.features.len()).map(|place| self.held(place)).collect();
         let instants = self.event_micros();
@@ -110,13 +116,14 @@ impl ViewAnswer {
             if same {
                 continue;
             }
-            report.differs_from_served += 1;
+            differing += 1;
             if let Some(row) = self.winners[label] {
                 let unit = self.units.facts(self.row_units[row as usize]);
                 let event = instants[row as usize];
-                report.of_these_bulk += u64::from(unit.bulk.iter().any(|range| range.contains(event)));
+                bulk += u64::from(unit.bulk.iter().any(|range| range.contains(event)));
             }
         }
+        (report.differs_from_served, report.of_these_bulk) = (Some(differing), Some(bulk));
         Ok(report)
     }
 

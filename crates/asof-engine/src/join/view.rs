@@ -44,7 +44,9 @@ pub struct ViewJoin {
     /// The features at those places.
     read_features: Vec<Feature>,
     units: Arc<Units>,
-    /// Under the asked rule, and under `served` where that is another.
+    /// Whether answers are compared with what was served.
+    compares: bool,
+    /// Under the asked rule, and under `served` where that is another and answers are compared.
     candidates: Vec<Candidates>,
     /// Columns of candidates: the features read, errors and event instants.
     retained: Vec<RecordBatch>,
@@ -80,6 +82,7 @@ impl ViewJoin {
             read,
             read_features: Vec::new(),
             units,
+            compares: true,
             retained: Vec::new(),
             retained_units: Vec::new(),
             retained_rows: 0,
@@ -96,6 +99,14 @@ impl ViewJoin {
         self
     }
 
+    /// Leaves out the comparison with what was served, which nobody knows of rows that were never published
+    /// (SEMANTICS 1).
+    pub fn without_served(mut self) -> Self {
+        self.compares = false;
+        self.start();
+        self
+    }
+
     /// Starts again, this time reading every feature, so that ties can be ranked by whole rows.
     pub fn whole_rows(&mut self) {
         self.read = (0..self.features.len()).collect();
@@ -109,7 +120,7 @@ impl ViewJoin {
         let spans = self.units.any_replaced();
         let empty = |known_at| Candidates::new(known_at, slots, spans && known_at == KnownAt::Served);
         self.candidates = vec![empty(self.rule.known_at)];
-        if self.rule.known_at != KnownAt::Served {
+        if self.compares && self.rule.known_at != KnownAt::Served {
             self.candidates.push(empty(KnownAt::Served));
         }
         self.retained.clear();

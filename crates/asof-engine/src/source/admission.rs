@@ -106,6 +106,16 @@ pub struct BadRow {
     pub values: BTreeMap<String, Option<String>>,
 }
 
+impl fmt::Display for BadRow {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} row {}", self.file, self.row)?;
+        if let Some(line) = self.line {
+            write!(out, " (line {line})")?;
+        }
+        write!(out, ": {}", self.reason)
+    }
+}
+
 impl Admission {
     /// Admission of rows of a view with these `keys` and `features` from `source`, with `from <= event < until`.
     ///

@@ -100,6 +100,19 @@ impl<'n> Fields<'n> {
         }
     }
 
+    /// Whether a key says `true`. False where it is missing; also, with a problem, where it is neither `true` nor `false`.
+    pub fn flag(&self, key: &str, out: &mut Collector) -> bool {
+        match self.text(key, out) {
+            None | Some(("false", _)) => false,
+            Some(("true", _)) => true,
+            Some((other, at)) => {
+                let message = format!("`{key}` is `true` or `false`, and {} is neither", quoted(other));
+                out.problem(at, message, None);
+                false
+            }
+        }
+    }
+
     /// The entries of a key whose value is a mapping of free keys. Empty where the key is missing; also, with a
     /// problem, where it is no mapping. `example` is what to write.
     pub fn map(&self, key: &str, example: &str, out: &mut Collector) -> &'n [Entry] {

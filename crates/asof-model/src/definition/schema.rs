@@ -24,6 +24,8 @@ enum Form {
     /// Free keys to types.
     Types,
     Type,
+    /// True or false.
+    Flag,
     /// Any scalar.
     Scalar,
     /// A form that this file defines under this name.
@@ -62,6 +64,7 @@ const SOURCE: Table = &[
 const VIEW: Table = &[
     ("entities", "Whom the values describe. None: one row for the whole world.", Form::Names),
     ("source", "The source that its rows come from.", Form::Text),
+    ("in_place", "Whether files are read anew for each training set, and no copy is kept.", Form::Flag),
     ("ttl", "Past it a value is not used any more: OUTSIDE_TTL.", Form::Duration),
     ("keep", "Past it a row is MISSING everywhere. Default: for ever.", Form::Duration),
     (
@@ -203,6 +206,7 @@ fn form(of: Form) -> Value {
             "pattern": TYPE_PATTERN,
             "examples": ValueType::SPELLINGS,
         }),
+        Form::Flag => json!({ "type": "boolean" }),
         Form::Scalar => json!({ "type": ["string", "number", "boolean"] }),
         Form::Defined(name) => json!({ "$ref": format!("#/$defs/{name}") }),
         Form::Each(name) => json!({

@@ -16,6 +16,7 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
     read: &[
         "entities",
         "source",
+        "in_place",
         "ttl",
         "keep",
         "history_keep",
@@ -63,6 +64,7 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
         id,
         entities: Vec::new(),
         source: String::new(),
+        in_place: false,
         ttl: None,
         keep: None,
         history_keep: None,
@@ -85,10 +87,17 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
         }
         None => {}
     }
+    view.in_place = fields.flag("in_place", out);
     view.ttl = fields.duration("ttl", true, out);
     view.keep = fields.duration("keep", false, out);
     view.history_keep = fields.duration("history_keep", false, out);
     view.active_within = fields.entry("online").and_then(|entry| online(object, entry, out));
+    for (key, what) in [("history_keep", "history to keep"), ("online", "row online")] {
+        if let (true, Some(entry)) = (view.in_place, fields.entry(key)) {
+            let message = format!("{object} reads its source in place, so it has no {what}");
+            out.problem(entry.key.at, message, Some(format!("leave out `{key}`, or `in_place`")));
+        }
+    }
     view.freshness = fields.duration("freshness", false, out);
     view.schedule = fields.filled_text("schedule", out).map(|(line, at)| {
         if !is_cron(line) {

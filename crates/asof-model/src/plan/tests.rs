@@ -44,6 +44,7 @@ fn view(version: u32, features: &[&str]) -> View {
         source: "trips_file".into(),
         ttl: None,
         keep: None,
+        in_place: false,
         history_keep: None,
         active_within: None,
         features: features.iter().map(feature).collect(),

@@ -590,6 +590,26 @@ fn places_behind_a_bad_item() {
     "#);
 }
 
+/// Goal: a view in place has no history to keep, and says so with `true` or `false`.
+#[test]
+fn in_place() {
+    assert_snapshot!(problems("
+feature_views:
+  v:
+    source: trips_table
+    in_place: true
+    history_keep: 30d
+    online: { active_within: 30d }
+    features: { f: bool }
+  w: { source: trips_table, in_place: yes, features: { f: bool } }
+"), @"
+refused
+features.yaml:6:5: view `v@1` reads its source in place, so it has no history to keep
+  hint: leave out `history_keep`, or `in_place`
+features.yaml:8:39: `in_place` is `true` or `false`, and `yes` is neither
+");
+}
+
 /// Goal: one mistake is one message: what refers to something that could not be read is not blamed.
 #[test]
 fn no_echoes() {

@@ -46,6 +46,9 @@ pub struct ForgetReport {
     pub training_sets: u64,
     /// Views whose keys do not contain the entity's, and that carry a value of the name of one of its join keys.
     pub not_covered: Vec<String>,
+    /// Views of the entity that read their source in place: what is read there are the source's files alone.
+    #[serde(default)]
+    pub in_place: Vec<String>,
 }
 
 /// What was forgotten of one view, or of what is left of one that is not applied any more.
@@ -133,13 +136,18 @@ impl Store {
         self.forget_answers(&forgotten, &mut views)?;
         let held = views.iter().filter(|(_, _, done)| done.rows > 0).map(|(_, _, done)| done.view.as_str());
         let training_sets = self.mark_training_sets(&entity.name, at, &held.collect::<Vec<_>>())?;
-        let contains = |view: &&asof_model::spec::View| !catalog.definitions.carries_key(view, entity);
+        let views_of_all = catalog.definitions.views.values();
+        let in_place = views_of_all
+            .clone()
+            .filter(|view| view.in_place && catalog.definitions.carries_key(view, entity))
+            .map(|view| view.id.to_string());
+        let apart = |view: &&asof_model::spec::View| !catalog.definitions.carries_key(view, entity);
         let named = |view: &&asof_model::spec::View| {
             view.features.iter().any(|feature| {
                 entity.keys.iter().any(|key| key.name == feature.name && key.value_type == feature.value_type)
             })
         };
-        let others = catalog.definitions.views.values().filter(contains).filter(named);
+        let others = views_of_all.filter(apart).filter(named);
         Ok(ForgetReport {
             entity: entity.name.clone(),
             digest,
@@ -147,6 +155,7 @@ impl Store {
             views: views.into_iter().map(|(_, _, done)| done).collect(),
             training_sets,
             not_covered: others.map(|view| view.id.to_string()).collect(),
+            in_place: in_place.collect(),
         })
     }
 }

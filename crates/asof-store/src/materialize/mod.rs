@@ -31,8 +31,9 @@ use asof_model::spec::{Source, View};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Note, ViewJournal};
-use crate::{Progress, Store, StoreError, catalog};
-use inputs::{Inputs, Pack};
+use crate::{InPlaceWant, Progress, Store, StoreError, catalog};
+use inputs::Pack;
+pub(crate) use inputs::{Input, Inputs};
 use loading::{Loading, Staged};
 use quarantine::Quarantine;
 use replace::Replacement;
@@ -83,7 +84,8 @@ impl Store {
     /// they are set aside and counted.
     ///
     /// # Errors
-    /// What keeps every view from being loaded: [`StoreError::NothingApplied`], [`StoreError::Unknown`], an empty range;
+    /// What keeps every view from being loaded: [`StoreError::NothingApplied`], [`StoreError::Unknown`],
+    /// [`StoreError::InPlace`], an empty range;
     /// those of opening history and the online store. [`StoreError::Stopped`] where nobody wants it any more, which is
     /// asked before each batch of rows.
     pub async fn materialize(
@@ -109,7 +111,7 @@ impl Store {
             });
         }
         let catalog = self.applied_catalog().await?;
-        let views = selected(&catalog, &request.views)?;
+        let (in_place, views) = to_load(&catalog, &request.views)?;
         // What no view can do without fails once, and not once for each.
         self.online().await?;
         self.offline().await?;
@@ -121,7 +123,7 @@ impl Store {
             return Err(StoreError::Stopped);
         }
         let outcomes = views.iter().map(|view| view.id.clone()).zip(outcomes).collect();
-        Ok(MaterializeReport::new(outcomes, started.elapsed().as_secs_f64()))
+        Ok(MaterializeReport::new(outcomes, in_place, started.elapsed().as_secs_f64()))
     }
 
     async fn load_view(
@@ -291,6 +293,22 @@ impl Store {
         target.mark(&Note::Snapshot { inputs: identity.to_owned(), created: now.micros() }).await?;
         Ok(Some(now))
     }
+}
+
+/// The views to load, and the names of those that are left out because they read their source in place.
+///
+/// # Errors
+/// As [`selected`]; [`StoreError::InPlace`] for a name that means nothing else.
+fn to_load<'a>(catalog: &'a Catalog, names: &[String]) -> Result<(Vec<String>, Vec<&'a View>), StoreError> {
+    for name in names {
+        let of_name = selected(catalog, std::slice::from_ref(name))?;
+        if let Some(view) = of_name.first().filter(|_| of_name.iter().all(|view| view.in_place)) {
+            return Err(StoreError::InPlace { view: view.id.clone(), wanted: InPlaceWant::Load });
+        }
+    }
+    let (in_place, views): (Vec<&View>, Vec<&View>) =
+        selected(catalog, names)?.into_iter().partition(|view| view.in_place);
+    Ok((in_place.iter().map(|view| view.id.to_string()).collect(), views))
 }
 
 /// The views that names mean: each version of a bare name, or all.

@@ -24,7 +24,7 @@ pub struct QueryInput {
 
 impl Store {
     /// The files of all sources that the query of `source` reads, identified. `None`: it has no query over all rows.
-    pub(super) fn query_input(
+    pub(crate) fn query_input(
         &self,
         catalog: &Catalog,
         source: &Source,

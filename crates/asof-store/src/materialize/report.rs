@@ -21,6 +21,9 @@ pub struct MaterializeReport {
     pub views: Vec<ViewLoad>,
     /// The views that did not. What was published of them until then stays, and the next run goes on from there.
     pub failures: Vec<ViewFailure>,
+    /// Views that read their source in place: there is nothing to load.
+    #[serde(default)]
+    pub in_place: Vec<String>,
     /// The sums over `views`.
     pub totals: Totals,
 }
@@ -140,8 +143,12 @@ pub struct Totals {
 }
 
 impl MaterializeReport {
-    /// Sorts out what came of each view. `seconds`: how long it took together.
-    pub(super) fn new(outcomes: Vec<(ViewId, Result<ViewLoad, StoreError>)>, seconds: f64) -> Self {
+    /// Sorts out what came of each view. `in_place`: views that were left out. `seconds`: how long it took together.
+    pub(super) fn new(
+        outcomes: Vec<(ViewId, Result<ViewLoad, StoreError>)>,
+        in_place: Vec<String>,
+        seconds: f64,
+    ) -> Self {
         let (mut views, mut failures) = (Vec::new(), Vec::new());
         for (view, outcome) in outcomes {
             match outcome {
@@ -151,7 +158,7 @@ impl MaterializeReport {
         }
         let mut totals = Totals { seconds, ..Totals::default() };
         views.iter().for_each(|load| totals.add(load));
-        Self { views, failures, totals }
+        Self { views, failures, in_place, totals }
     }
 }
 

@@ -49,6 +49,9 @@ pub struct VerifyReport {
     pub views: Vec<ViewVerified>,
     /// Views that were left out because they are past their sunset.
     pub past_sunset: Vec<String>,
+    /// Views that were left out because they read their source in place: nothing of them is served.
+    #[serde(default)]
+    pub in_place: Vec<String>,
     /// Values compared, over all views.
     pub values: u64,
     /// Of those, values that are the same in bytes, status and event instant.
@@ -101,6 +104,7 @@ impl Store {
         let mut report = VerifyReport {
             views: Vec::new(),
             past_sunset: Vec::new(),
+            in_place: Vec::new(),
             values: 0,
             identical: 0,
             oracle: request.oracle,
@@ -115,6 +119,10 @@ impl Store {
                 // A view past its sunset answers nobody, so there is nothing to hold it to unless it was named.
                 Err(StoreError::PastSunset { view, .. }) if request.names.is_empty() => {
                     report.past_sunset.push(view.to_string());
+                    continue;
+                }
+                Err(StoreError::InPlace { view, .. }) => {
+                    report.in_place.push(view.to_string());
                     continue;
                 }
                 verified => verified?,

@@ -94,5 +94,11 @@ fn remarks(report: &ForgetReport) -> Vec<String> {
         let views = report.not_covered.iter().map(|view| format!("`{view}`")).collect::<Vec<_>>().join(", ");
         all.push(format!("not covered, since they carry it as a value under other keys: {views}"));
     }
+    if !report.in_place.is_empty() {
+        let views = report.in_place.iter().map(|view| format!("`{view}`")).collect::<Vec<_>>().join(", ");
+        all.push(format!(
+            "not covered, since they read their source's files in place, which are yours to change: {views}"
+        ));
+    }
     all
 }

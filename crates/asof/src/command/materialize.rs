@@ -58,7 +58,12 @@ impl Materialize {
             Format::Text if report.views.is_empty() => {}
             Format::Text => output::print(&text(&report))?,
         }
-        output::remark(report.views.iter().flat_map(remarks), everywhere);
+        let in_place = report.in_place.iter().map(|view| {
+            format!(
+                "`{view}` reads its source in place, for training only: left out, there is nothing to load"
+            )
+        });
+        output::remark(report.views.iter().flat_map(remarks).chain(in_place), everywhere);
         if report.failures.is_empty() {
             return Ok(Outcome::Done);
         }

@@ -50,7 +50,7 @@ fn text(report: &StatusReport) -> String {
     let or_none = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let entries = |entries: Option<u64>| entries.map_or_else(|| "?".to_owned(), count);
     for view in &report.views {
-        let fresh = match (view.freshness_seconds, view.behind) {
+        let fresh = match (view.freshness_seconds.filter(|_| !view.in_place), view.behind) {
             (None, _) => "-",
             (Some(_), false) => "yes",
             (Some(_), true) => "behind",
@@ -64,7 +64,10 @@ fn text(report: &StatusReport) -> String {
             count(view.quarantined),
             entries(view.online_entries),
             or_none(view.newest_event.as_deref()),
-            or_none(view.last_run.as_ref().map(|run| run.at.as_str())),
+            match view.in_place {
+                true => "read in place".to_owned(),
+                false => or_none(view.last_run.as_ref().map(|run| run.at.as_str())),
+            },
             fresh.to_owned(),
         ]);
     }
@@ -83,7 +86,7 @@ fn text(report: &StatusReport) -> String {
 fn remarks(view: &ViewStatus) -> Vec<String> {
     let mut all = Vec::new();
     let name = &view.view;
-    if view.last_run.is_none() {
+    if view.last_run.is_none() && !view.in_place {
         all.push(format!("`{name}` was never loaded to the end: run `asof materialize {name}`"));
     }
     if !view.backfilling.is_empty() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use asof_model::entry::Reading;
 use asof_model::{KnownAt, TimeUnit, Zone};
+use asof_store::in_place::SourceRead;
 use asof_store::request::Naming;
 use asof_store::train::{JoinReport, TrainReport, TrainRequest};
 use clap::builder::PossibleValuesParser;
@@ -82,7 +83,14 @@ impl Train {
             Format::Json => output::print_json(&report)?,
             Format::Text => output::print(&text(&report))?,
         }
-        output::remark(report.views.iter().flat_map(remarks), everywhere);
+        let mut all: Vec<String> = Vec::new();
+        for said in report.views.iter().flat_map(remarks) {
+            // What is said of a source that was read in place is the same under every alias.
+            if !all.contains(&said) {
+                all.push(said);
+            }
+        }
+        output::remark(all, everywhere);
         Ok(Outcome::Done)
     }
 }
@@ -99,15 +107,10 @@ fn text(report: &TrainReport) -> String {
     let mut table = Table::new(&columns);
     for view in &report.views {
         let labels = &view.labels;
-        let numbers = [
-            labels.labels,
-            labels.matched,
-            labels.expired,
-            labels.missing,
-            labels.differs_from_served,
-            labels.of_these_bulk,
-        ];
-        table.row(std::iter::once(title(view)).chain(numbers.map(count)));
+        let numbers = [labels.labels, labels.matched, labels.expired, labels.missing].map(count);
+        let unknown = |number: Option<u64>| number.map_or_else(|| "unknown".to_owned(), count);
+        let differing = [labels.differs_from_served, labels.of_these_bulk].map(unknown);
+        table.row(std::iter::once(title(view)).chain(numbers).chain(differing));
     }
     format!(
         "{table}\n`{}`: {}, {}, {} in {} (known at: {}), recorded in `{}`\n",
@@ -130,6 +133,11 @@ fn title(view: &JoinReport) -> String {
 fn remarks(view: &JoinReport) -> Vec<String> {
     let (name, labels) = (title(view), &view.labels);
     let mut all = Vec::new();
+    if let Some(read) = &view.in_place {
+        return of_source(&view.view, read);
+    }
+    let (differing, bulk) =
+        (labels.differs_from_served.unwrap_or_default(), labels.of_these_bulk.unwrap_or_default());
     let Some(first_visible) = &view.first_visible else {
         all.push(format!("`{name}` has no row yet: run `asof materialize {}`", view.view));
         return all;
@@ -141,18 +149,18 @@ fn remarks(view: &JoinReport) -> Vec<String> {
             view.view
         ));
     }
-    if labels.of_these_bulk > 0 {
+    if bulk > 0 {
         let last_label = view.last_label.as_deref().unwrap_or("none");
         all.push(format!(
             "`{name}`: {} of {} differ from what serving could have answered at the label's time. Their rows came \
              with the first load of old data: this store has them since {first_visible}, the last label is of \
              {last_label}, so nobody could have been served them then. That is normal for a first (bulk) load; it \
              is reported so that a real leak can't hide in it.",
-            count(labels.of_these_bulk),
+            count(bulk),
             counted(labels.labels, "row"),
         ));
     }
-    let late = labels.differs_from_served.saturating_sub(labels.of_these_bulk);
+    let late = differing.saturating_sub(bulk);
     if late > 0 {
         all.push(format!(
             "`{name}`: {} of {} differ from what serving could have answered at the label's time, and not because \
@@ -160,6 +168,23 @@ fn remarks(view: &JoinReport) -> Vec<String> {
              be served. `--known-at served` trains on what could have been served.",
             count(late),
             counted(labels.labels, "row"),
+        ));
+    }
+    all
+}
+
+/// What a reader should know of a source that was read in place.
+fn of_source(view: &str, read: &SourceRead) -> Vec<String> {
+    let mut all = Vec::new();
+    if read.rows_bad > 0 {
+        let first = read.first_bad.as_deref().unwrap_or_default();
+        all.push(format!("`{view}`: {} left out; first: {first}", counted(read.rows_bad, "bad row")));
+    }
+    for (feature, errors) in &read.feature_errors {
+        all.push(format!(
+            "`{view}`: feature `{feature}` could not be read in {} and is ERROR there; first: {}",
+            counted(errors.count, "row"),
+            errors.first
         ));
     }
     all

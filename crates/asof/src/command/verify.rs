@@ -75,6 +75,12 @@ fn text(report: &VerifyReport) -> String {
     for view in &report.past_sunset {
         text.push_str(&format!("`{view}` is past its sunset and answers nobody: left out\n"));
     }
+    for view in &report.in_place {
+        text.push_str(&format!("`{view}` reads its source in place and is not served: left out\n"));
+    }
+    if report.values == 0 && report.views.is_empty() && !report.in_place.is_empty() {
+        return text;
+    }
     if report.values == 0 {
         text.push_str("nothing to verify: run `asof materialize`\n");
         return text;

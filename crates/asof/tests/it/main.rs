@@ -14,6 +14,7 @@ mod data_sets;
 mod definitions;
 mod docs;
 mod get;
+mod in_place;
 mod materialize;
 mod metrics;
 mod objects;
