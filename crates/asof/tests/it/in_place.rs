@@ -26,7 +26,7 @@ const IN_PLACE: &str = "  trips@2:
     entities: [driver]
     source: trips_table
     in_place: true
-    features: { rating: float64 }
+    features: { trip_count: int64, rating: float64 }
 feature_services";
 
 fn scene() -> Scene {
@@ -165,8 +165,10 @@ fn no_serving() {
     let both = r#"{"features":["trips:rating","trips_now:rating"],"full_feature_names":true,"entities":{"driver_id":[7]}}"#;
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut answer = agent.post(format!("http://{}/get-online-features", server.address)).send(both).unwrap();
-    assert_eq!(answer.status(), 400);
-    assert_snapshot!(answer.body_mut().read_to_string().unwrap(), @"");
+    assert_eq!(answer.status(), 422);
+    assert_snapshot!(answer.body_mut().read_to_string().unwrap(), @r#"
+    "{\"module\": \"feast.errors\", \"class\": \"FeastError\", \"message\": \"view `trips_now@1` reads its source in place: it is for training only, and nothing of it is served (to serve it, define `trips_now@2` without `in_place`)\"}"
+    "#);
     let answer = scene.ask(&server, r#"{"service":"ranking","entities":[{"driver_id":7}]}"#);
     assert!(answer.get("error").is_none(), "{answer}");
 }
@@ -228,9 +230,27 @@ fn another_version() {
     // Beside one that is loaded: the bare name goes on to mean that one, and serving goes on.
     scene.write("features.yaml", FEATURES.replace("feature_services", IN_PLACE));
     scene.does("apply");
-    assert_snapshot!(scene.run("materialize trips"), @"");
-    assert_snapshot!(scene.does("get --features trips:rating driver_id=8"), @"");
-    assert_snapshot!(scene.does("train --labels labels.csv --features trips@2:rating -o out.csv"), @"");
+    assert_snapshot!(scene.run("materialize trips"), @"
+    exit 0
+    --- stdout
+    view     state      rows read  added  already there  bad  errors  conflicts  bytes  units  rows/s  seconds
+    trips@1  unchanged          0      0              0    0       0          0    0 B      0  [RATE]  [SECONDS]
+    --- stderr
+    `trips@1`: nothing to do, these very files were loaded before
+    `trips@2` reads its source in place, for training only: left out, there is nothing to load
+    ");
+    assert_snapshot!(scene.does("get --features trips:rating driver_id=8"), @"
+    t = [NOW]
+
+    feature  value  status   event
+    rating   2.25   PRESENT  2026-01-01T10:00:00Z
+    ");
+    assert_snapshot!(scene.does("train --labels labels.csv --features trips@2:rating -o out.csv"), @"
+    view     labels  matched  expired  missing  differs from served  of these bulk
+    trips@2       4        2        0        2              unknown        unknown
+
+    `out.csv`: 4 rows, 4 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-out.json`
+    ");
 }
 
 /// Goal: in place and loaded make the same training set, byte for byte: ties, bad rows and values, ttl, keep, defaults,
