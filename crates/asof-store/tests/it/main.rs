@@ -12,6 +12,7 @@ mod definitions;
 mod driver_stats;
 mod engines;
 mod forget;
+mod in_place;
 mod increments;
 mod kill;
 mod lost;
