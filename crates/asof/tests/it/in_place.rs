@@ -146,7 +146,7 @@ fn story() {
     forgotten up to [NOW]
     --- stderr
     loads leave the key out of the source's files from now on; the files themselves are not changed
-    training sets that were made before are not covered: there is no record of the keys in them
+    training sets that were written before are not changed: make them again, or delete them
     not covered, since they read their source's files in place, which are yours to change: `trips_now@1`
     ");
 }
