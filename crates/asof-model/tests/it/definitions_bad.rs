@@ -606,7 +606,9 @@ feature_views:
 refused
 features.yaml:6:5: view `v@1` reads its source in place, so it has no history to keep
   hint: leave out `history_keep`, or `in_place`
-features.yaml:8:39: `in_place` is `true` or `false`, and `yes` is neither
+features.yaml:7:5: view `v@1` reads its source in place, so it has no row online
+  hint: leave out `online`, or `in_place`
+features.yaml:9:39: `in_place` is `true` or `false`, and `yes` is neither
 ");
 }
 
