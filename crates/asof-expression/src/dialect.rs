@@ -21,7 +21,7 @@ pub struct SqlDialect {
 
 impl SqlDialect {
     /// The dialect, with all its steps.
-    #[allow(clippy::new_without_default)]
+    #[expect(clippy::new_without_default, reason = "a default would be taken for one that can be shared")]
     pub fn new() -> Self {
         Self { generic: GenericDialect {}, steps_left: AtomicUsize::new(PARSER_STEPS_MAX) }
     }

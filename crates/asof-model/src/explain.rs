@@ -44,3 +44,18 @@ pub trait Explain: std::error::Error {
         causes
     }
 }
+
+/// An error of a library and everything behind it in one line; parts that repeat their source are said once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(each) = next {
+        let part = each.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = each.source();
+    }
+    text
+}

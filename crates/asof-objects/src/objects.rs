@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use asof_model::ObjectUrl;
+use asof_model::explain::chain;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -158,27 +159,13 @@ impl Objects {
     }
 }
 
-/// A reason with the message of the XML that a store answered, in place of all of it.
+/// A reason in one line, with the message of the XML that a store answered in place of all of it.
 fn plain(reason: &str) -> String {
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     let body = reason.find("<?xml").or_else(|| reason.find("<Error>"));
     let message = reason.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
     match (body, message) {
         (Some(body), Some((message, _))) => format!("{}{message}", &reason[..body]),
-        _ => reason.to_owned(),
+        _ => reason,
     }
-}
-
-/// The whole chain in one line; parts that repeat their source are said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(each) = next {
-        let part = each.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        next = each.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,8 +1,7 @@
 //! The few things that both kinds of tables ask of Delta: to open, to create, to commit as the next version or not at
 //! all, and to say what an error means.
 
-use std::error::Error;
-
+use asof_model::explain::chain;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{Action, StructField, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
@@ -162,21 +161,6 @@ pub(crate) fn explain(root: &Root, name: &str, error: DeltaTableError) -> Offlin
 
 pub(crate) fn damaged(root: &Root, name: &str, reason: &str) -> OfflineError {
     OfflineError::DamagedLog { table: name.to_owned(), path: root.location(name), reason: reason.to_owned() }
-}
-
-/// The whole chain in one line; parts that repeat their source are said once.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(each) = next {
-        let part = each.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        next = each.source();
-    }
-    text
 }
 
 /// What each commit's `commitInfo` says, newest first, with nothing for commits that carry no `key`.

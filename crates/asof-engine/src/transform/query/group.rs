@@ -15,8 +15,10 @@ use sqlparser::ast::{
 };
 
 use super::call::{call, fold};
-use super::plan::{Planner, Tables, built, internal, is_internal, refuse_unordered};
+use super::names::{Calls, internal, is_internal};
+use super::plan::{Planner, Tables, built};
 use super::relation::{Column, Relation, flag_name, mark_name, value_name};
+use super::sets::refuse_unordered;
 use crate::columns::arrow_type;
 use crate::transform::aggregate_names::{AGGREGATES, name_of};
 use crate::transform::error::TransformError;
@@ -169,14 +171,14 @@ impl<T: Tables> Planner<'_, T> {
         let mut after: Vec<Expr> =
             columns.iter().map(Column::value).chain(fallible.then(|| ident(flag_name(flag_id)))).collect();
         let mut behind = behind;
-        let mut rewriting = Rewriting { known: &known, new: Vec::new(), next: self.next };
+        let mut rewriting = Rewriting { known: &known, calls: Calls::after(self.next) };
         for expr in &mut behind {
             if let ControlFlow::Break(error) = VisitMut::visit(*expr, &mut rewriting) {
                 return Err(error);
             }
         }
-        let Rewriting { new, next, .. } = rewriting;
-        self.next = next;
+        self.next = rewriting.calls.last();
+        let new = rewriting.calls.new;
         for (function, id) in new {
             let read = aggregate_call(&function)?;
             let (aggregate, of, [value, mark], from) = self.folded(&read, &relation, &function)?;
@@ -244,8 +246,7 @@ impl<T: Tables> Planner<'_, T> {
 /// Replaces keys and aggregates by the columns that hold them.
 struct Rewriting<'a> {
     known: &'a [(ast::Expr, usize)],
-    new: Vec<(ast::Function, usize)>,
-    next: usize,
+    calls: Calls,
 }
 
 impl VisitorMut for Rewriting<'_> {
@@ -270,15 +271,7 @@ impl VisitorMut for Rewriting<'_> {
                 let hint = "compute the inner one in a query inside";
                 return ControlFlow::Break(TransformError::at(span, message, Some(hint)));
             }
-            let id = match self.new.iter().find(|(known, _)| known == function) {
-                Some((_, id)) => *id,
-                None => {
-                    self.next += 1;
-                    self.new.push((function.clone(), self.next));
-                    self.next
-                }
-            };
-            *expr = internal(id, span);
+            *expr = internal(self.calls.number(function), span);
         }
         ControlFlow::Continue(())
     }

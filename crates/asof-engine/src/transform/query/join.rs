@@ -233,16 +233,7 @@ impl<T: Tables> Planner<'_, T> {
             }))
         });
         let (key_name, there) = (format!("__k{}", self.fresh()), format!("__k{}", self.fresh()));
-        let mut exprs = relation.all();
-        let mut id = relation.flag;
-        if let Some(flag) = flag {
-            if id.is_some() {
-                exprs.pop();
-            }
-            let new = self.fresh();
-            id = Some(new);
-            exprs.push(flag.alias(flag_name(new)));
-        }
+        let (mut exprs, id) = self.reflagged(&relation, flag);
         exprs.push(key.alias(&key_name));
         exprs.push(lit(true).alias(&there));
         let plan = built(relation.plan, |plan| plan.project(exprs))?;

@@ -1,16 +1,19 @@
 //! Queries that are not row-wise: joins, groups, windows, and what puts queries together.
 //!
-//! Reading order: `plan` (from a query to a plan), `relation` (rows on their way), `join`, `group`, `window`, `call` (our
+//! Reading order: `plan` (from a query to a plan), `names` (inside of expressions),
+//! `relation` (rows on their way), `sets`, `join`, `group`, `window`, `call` (our
 //! functions in the plan), `scan` (files as tables), `typing` (what a query says, at apply),
 //! `run` (a plan as batches of rows).
 
 mod call;
 mod group;
 mod join;
+mod names;
 mod plan;
 mod relation;
 mod run;
 mod scan;
+mod sets;
 mod typing;
 mod window;
 

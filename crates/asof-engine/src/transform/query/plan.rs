@@ -16,16 +16,16 @@ use asof_model::ValueType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr as Sort, ident, lit};
-use datafusion::scalar::ScalarValue;
-use sqlparser::ast::{self, Ident, Spanned, VisitMut, VisitorMut};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr as Sort, ident};
+use sqlparser::ast::{self, Ident, Spanned};
 use sqlparser::tokenizer::Span;
 
-use super::call::{self, binary, call, marked, marks_array, row_bytes, without};
+use super::call::{self, call, marked, marks_array, without};
+use super::names::{internal, is_internal, ordinal, own_name, with_aliases, with_windows};
 use super::relation::{Column, Relation, flag_name, mark_name, value_name};
 use crate::columns::arrow_type;
 use crate::transform::error::TransformError;
-use crate::transform::syntax::{self, Body, Item, Query, Result, Select, Table, TableWhat, unnested};
+use crate::transform::syntax::{Body, Item, Query, Result, Select, Table, TableWhat, unnested};
 use crate::transform::table::SourceColumns;
 
 /// Where the tables of a query come from.
@@ -481,84 +481,15 @@ impl<'a, T: Tables> Planner<'a, T> {
         }))
     }
 
-    /// Values without those that are marked: what is grouped and joined by must not depend on what stands under a mark.
-    pub(super) fn unmarked(&mut self, value: Expr, mark: Option<Expr>, of: ValueType) -> Expr {
-        let Some(mark) = mark else { return value };
-        call(self.call_name(), vec![value, mark], arrow_type(of), |arrays, _| {
-            without(&arrays[0], marked(&arrays[1]).as_ref())
-        })
-    }
-
-    fn distinct(&mut self, relation: Relation, span: Span) -> Result<Relation> {
-        for column in &relation.columns {
-            refuse_unordered(column.value_type, "`distinct`", span)?;
-        }
-        let plan = built(relation.plan.clone(), LogicalPlanBuilder::distinct)?;
-        Ok(Relation { plan, ..relation })
-    }
-
-    fn union(&mut self, left: Relation, right: Relation, span: Span) -> Result<Relation> {
-        if left.columns.len() != right.columns.len() {
-            let (one, other) = (left.columns.len(), right.columns.len());
-            let message = format!("`union all` of {one} and {other} columns");
-            return Err(TransformError::at(
-                span,
-                message,
-                Some("give each select the same columns, in one order"),
-            ));
-        }
-        let mut sides = [Vec::new(), Vec::new()];
-        let mut columns = Vec::new();
-        for (one, other) in left.columns.iter().zip(&right.columns) {
-            if one.value_type != other.value_type {
-                let (here, there) = (one.value_type, other.value_type);
-                let message = format!("`union all`: `{}` is {here}, and here it is {there}", one.name);
-                let hint = format!("write `cast({} as {here}) as {}`", other.name, one.name);
-                return Err(TransformError::at(span, message, Some(&hint)));
-            }
-            let id = self.fresh();
-            let fallible = one.fallible || other.fallible;
-            for (side, column) in sides.iter_mut().zip([one, other]) {
-                side.push(column.value().alias(value_name(id)));
-                if fallible {
-                    side.push(column.mark().unwrap_or_else(|| lit(false)).alias(mark_name(id)));
-                }
-            }
-            let from = one.from.union(&other.from).cloned().collect();
-            columns.push(Column { id, fallible, from, ..one.clone() });
-        }
-        let flag = (left.flag.is_some() || right.flag.is_some()).then(|| self.fresh());
-        if let Some(id) = flag {
-            for (side, relation) in sides.iter_mut().zip([&left, &right]) {
-                let none = lit(ScalarValue::Utf8(None));
-                side.push(relation.flag().unwrap_or(none).alias(flag_name(id)));
-            }
-        }
-        let [of_left, of_right] = sides;
-        let right = built(right.plan, |plan| plan.project(of_right))?;
-        let plan = built(left.plan, |plan| plan.project(of_left)?.union(right))?;
-        Ok(Relation { plan, columns, flag })
-    }
-
-    fn limited(&mut self, relation: Relation, limit: &syntax::Limit) -> Result<Relation> {
-        let mut marks = Vec::new();
-        let mut sorts = Vec::new();
-        for sort in &limit.order {
-            let expr = self.resolved(&sort.expr, &relation)?;
-            let computed = self.computed(&expr, &relation)?;
-            refuse_unordered(computed.value_type, "`order by`", sort.expr.span())?;
-            let value = self.unmarked(computed.value, computed.mark.clone(), computed.value_type);
-            marks.extend(computed.mark.map(|mark| (mark, "a key of `order by` is in ERROR".to_owned())));
-            sorts.push(Sort::new(value, !sort.descending, sort.nulls_first));
-        }
-        sorts.extend(self.ties(&relation));
-        let flag = self.flagged(&relation, marks);
-        // A bad row takes no place among the first.
-        sorts.splice(0..0, flag.clone().map(|flag| Sort::new(flag, true, true)));
-        let rows = usize::try_from(limit.rows).unwrap_or(usize::MAX);
+    /// The columns of a relation with another flag, if there is one; with the number of the flag that they have then.
+    pub(super) fn reflagged(
+        &mut self,
+        relation: &Relation,
+        flag: Option<Expr>,
+    ) -> (Vec<Expr>, Option<usize>) {
         let (mut exprs, mut id) = (relation.all(), relation.flag);
-        let plan = built(relation.plan, |plan| plan.sort_with_limit(sorts, Some(rows)))?;
         if let Some(flag) = flag {
+            // The flag stands last.
             if id.is_some() {
                 exprs.pop();
             }
@@ -566,33 +497,15 @@ impl<'a, T: Tables> Planner<'a, T> {
             id = Some(new);
             exprs.push(flag.alias(flag_name(new)));
         }
-        let plan = built(plan, |plan| plan.project(exprs))?;
-        Ok(Relation { plan, columns: relation.columns, flag: id })
+        (exprs, id)
     }
 
-    /// What decides between rows that are equal so far: all of their columns. Rows that are equal then are the same.
-    pub(super) fn ties(&mut self, relation: &Relation) -> Vec<Sort> {
-        let (ordered, others): (Vec<&Column>, Vec<&Column>) =
-            relation.columns.iter().partition(|column| has_order(column.value_type));
-        let mut sorts = Vec::new();
-        for column in ordered {
-            sorts.push(Sort::new(column.value(), true, false));
-            sorts.extend(column.mark().map(|mark| Sort::new(mark, true, false)));
-        }
-        if !others.is_empty() {
-            let types: Vec<ValueType> = others.iter().map(|column| column.value_type).collect();
-            let values = others.iter().map(|column| column.value()).collect();
-            let bytes = call(self.call_name(), values, DataType::Binary, move |arrays, rows| {
-                Ok(binary(rows, |row, out| {
-                    row_bytes(&types, arrays, row, out);
-                    true
-                }))
-            });
-            sorts.push(Sort::new(bytes, true, false));
-            let marks = others.iter().filter_map(|column| column.mark());
-            sorts.extend(marks.map(|mark| Sort::new(mark, true, false)));
-        }
-        sorts
+    /// Values without those that are marked: what is grouped and joined by must not depend on what stands under a mark.
+    pub(super) fn unmarked(&mut self, value: Expr, mark: Option<Expr>, of: ValueType) -> Expr {
+        let Some(mark) = mark else { return value };
+        call(self.call_name(), vec![value, mark], arrow_type(of), |arrays, _| {
+            without(&arrays[0], marked(&arrays[1]).as_ref())
+        })
     }
 
     /// The whole query: its plan, in an order that depends on the rows alone.
@@ -611,102 +524,4 @@ pub(super) fn built(
     step: impl FnOnce(LogicalPlanBuilder) -> datafusion::common::Result<LogicalPlanBuilder>,
 ) -> Result<LogicalPlan> {
     step(LogicalPlanBuilder::new(plan)).and_then(LogicalPlanBuilder::build).map_err(planning)
-}
-
-/// The name of a column of the plan, as an expression.
-pub(super) fn internal(id: usize, span: Span) -> ast::Expr {
-    ast::Expr::Identifier(Ident { value: value_name(id), quote_style: Some('"'), span })
-}
-
-/// Names that begin with two underscores are ours.
-pub(super) fn is_internal(name: &Ident) -> bool {
-    name.quote_style == Some('"') && name.value.starts_with("__v")
-}
-
-pub(super) fn has_order(of: ValueType) -> bool {
-    !matches!(of, ValueType::Json | ValueType::List(_) | ValueType::Map(_) | ValueType::Embedding(_))
-}
-
-pub(super) fn refuse_unordered(of: ValueType, what: &str, span: Span) -> Result<()> {
-    if has_order(of) {
-        return Ok(());
-    }
-    let message = format!("{what} does not take values of type {of}");
-    Err(TransformError::at(span, message, Some("compute a number, text or time from it first")))
-}
-
-/// The column's own name, where an item is one and was not renamed.
-fn own_name(expr: &ast::Expr, name: &Ident, relation: &Relation) -> String {
-    let column = match unnested(expr) {
-        ast::Expr::Identifier(found) => {
-            relation.columns.iter().find(|column| value_name(column.id) == found.value)
-        }
-        _ => None,
-    };
-    match column {
-        Some(column) if name.quote_style.is_none() && column.name.eq_ignore_ascii_case(&name.value) => {
-            column.name.clone()
-        }
-        _ => name.value.clone(),
-    }
-}
-
-/// The number of an item, where an expression is one.
-fn ordinal(expr: &ast::Expr) -> Option<usize> {
-    match expr {
-        ast::Expr::Value(value) => match &value.value {
-            ast::Value::Number(text, _) => text.parse().ok(),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The expression with windows written out where they are named.
-fn with_windows(expr: &ast::Expr, windows: &[(Ident, ast::WindowSpec)]) -> Result<ast::Expr> {
-    struct Windows<'a>(&'a [(Ident, ast::WindowSpec)]);
-    impl VisitorMut for Windows<'_> {
-        type Break = TransformError;
-
-        fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<TransformError> {
-            if let ast::Expr::Function(function) = expr
-                && let Some(ast::WindowType::NamedWindow(name)) = &function.over
-            {
-                match self.0.iter().find(|(known, _)| known.value.eq_ignore_ascii_case(&name.value)) {
-                    Some((_, spec)) => function.over = Some(ast::WindowType::WindowSpec(spec.clone())),
-                    None => {
-                        let message = format!("there is no window `{}`", name.value);
-                        return ControlFlow::Break(TransformError::at(name.span, message, None));
-                    }
-                }
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    let mut expr = expr.clone();
-    match VisitMut::visit(&mut expr, &mut Windows(windows)) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(expr),
-    }
-}
-
-/// The expression with names of items replaced by what they name, unless a column has the name.
-fn with_aliases(expr: &ast::Expr, items: &[(&Item, &ast::Expr)], relation: &Relation) -> ast::Expr {
-    let mut expr = expr.clone();
-    let _ = ast::visit_expressions_mut(&mut expr, |part| {
-        if let ast::Expr::Identifier(wanted) = part
-            && !is_internal(wanted)
-            && relation.find(None, wanted).is_err()
-        {
-            let item = items.iter().find_map(|(item, expr)| match item {
-                Item::Expr { name, .. } if name.value.eq_ignore_ascii_case(&wanted.value) => Some(*expr),
-                _ => None,
-            });
-            if let Some(expr) = item {
-                *part = ast::Expr::Nested(Box::new(expr.clone()));
-            }
-        }
-        ControlFlow::<()>::Continue(())
-    });
-    expr
 }

@@ -22,8 +22,10 @@ use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, Span
 
 use super::call::{call, fold};
 use super::group::aggregate_call;
-use super::plan::{Planner, Tables, built, internal, planning, refuse_unordered};
+use super::names::{Calls, internal};
+use super::plan::{Planner, Tables, built, planning};
 use super::relation::{Column, Relation, flag_name, mark_name, value_name};
+use super::sets::refuse_unordered;
 use crate::transform::aggregate_names::{AGGREGATES, WINDOW_FUNCTIONS, name_of};
 use crate::transform::error::TransformError;
 use crate::transform::syntax::{self, Result};
@@ -40,14 +42,14 @@ struct Frame {
 impl<T: Tables> Planner<'_, T> {
     /// Computes the window functions in these resolved expressions, and puts their columns in their place.
     pub(super) fn windows(&mut self, relation: Relation, exprs: Vec<&mut ast::Expr>) -> Result<Relation> {
-        let mut finding = Finding { new: Vec::new(), next: self.next };
+        let mut finding = Finding(Calls::after(self.next));
         for expr in exprs {
             if let ControlFlow::Break(error) = VisitMut::visit(expr, &mut finding) {
                 return Err(error);
             }
         }
-        let Finding { new, next } = finding;
-        self.next = next;
+        self.next = finding.0.last();
+        let new = finding.0.new;
         let mut relation = relation;
         for (function, id) in new {
             relation = self.window(relation, &function, id)?;
@@ -399,10 +401,7 @@ fn literal_count(expr: &ast::Expr) -> Option<i64> {
 }
 
 /// Finds window functions and puts the names of their columns in their place.
-struct Finding {
-    new: Vec<(ast::Function, usize)>,
-    next: usize,
-}
+struct Finding(Calls);
 
 impl VisitorMut for Finding {
     type Break = TransformError;
@@ -412,15 +411,7 @@ impl VisitorMut for Finding {
             && function.over.is_some()
         {
             let span = function.name.span();
-            let id = match self.new.iter().find(|(known, _)| known == function) {
-                Some((_, id)) => *id,
-                None => {
-                    self.next += 1;
-                    self.new.push((function.clone(), self.next));
-                    self.next
-                }
-            };
-            *expr = internal(id, span);
+            *expr = internal(self.0.number(function), span);
         }
         ControlFlow::Continue(())
     }
