@@ -10,8 +10,10 @@
 pub mod columns;
 mod error;
 pub mod join;
+mod progress;
 pub mod source;
 pub mod training;
 pub mod transform;
 
 pub use error::EngineError;
+pub use progress::{NoProgress, Progress};

@@ -3,7 +3,7 @@
 use asof_model::{Explain, Kind};
 
 /// Every error of this crate. Reasons are text, freed of secrets before they came here.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ObjectsError {
     /// The variables of the environment do not make a store.

@@ -77,10 +77,24 @@ pub fn as_of(
     rule: &Rule,
     features: &[OracleFeature],
 ) -> OracleAnswer {
+    as_of_known(rows, types, key, t, t, rule, features)
+}
+
+/// Answers `f(view, key, t)` with what was known at another instant than `t`: [`as_of`], but `created <= known`, `visible <=
+/// known`, and replaced only after `known`.
+pub fn as_of_known(
+    rows: &[OracleRow],
+    types: &[ValueType],
+    key: Option<&EncodedKey>,
+    t: Instant,
+    known: Instant,
+    rule: &Rule,
+    features: &[OracleFeature],
+) -> OracleAnswer {
     let greatest = rows
         .iter()
         .filter(|row| Some(&row.key) == key)
-        .filter(|row| may_see(t, row, rule.known_at))
+        .filter(|row| may_see(t, known, row, rule.known_at))
         .max_by_key(|row| (row.event, row.created, row_bytes(types, &row.cells)));
 
     // `keep` is applied to the winner: a younger row would have won, so an older one is past `keep` as well.
@@ -92,14 +106,14 @@ pub fn as_of(
     }
 }
 
-/// Whether `t` may see the row.
-fn may_see(t: Instant, row: &OracleRow, known_at: KnownAt) -> bool {
+/// Whether `t` may see the row, with what was known at `known`.
+fn may_see(t: Instant, known: Instant, row: &OracleRow, known_at: KnownAt) -> bool {
     match known_at {
         KnownAt::Event => row.event <= t && row.replaced.is_none(),
-        KnownAt::Created => row.event <= t && row.created <= t && row.replaced.is_none(),
+        KnownAt::Created => row.event <= t && row.created <= known && row.replaced.is_none(),
         KnownAt::Served => {
-            let stands = row.replaced.is_none_or(|replaced| t < replaced);
-            row.event <= t && row.created <= t && row.visible <= t && stands
+            let stands = row.replaced.is_none_or(|replaced| known < replaced);
+            row.event <= t && row.created <= known && row.visible <= known && stands
         }
     }
 }

@@ -8,5 +8,5 @@
 
 mod as_of;
 
-pub use as_of::{OracleAnswer, OracleFeature, OracleRow, OracleValue, as_of};
+pub use as_of::{OracleAnswer, OracleFeature, OracleRow, OracleValue, as_of, as_of_known};
 pub use asof_model::knowledge::{KnownAt, Rule};

@@ -20,7 +20,6 @@ pub mod get;
 pub mod in_place;
 pub mod journal;
 pub mod materialize;
-pub mod progress;
 pub mod project;
 pub mod request;
 pub mod status;
@@ -30,8 +29,8 @@ mod transforms;
 pub mod vacuum;
 pub mod verify;
 
+pub use asof_engine::{NoProgress, Progress};
 pub use error::{InPlaceWant, StoreError};
-pub use progress::{NoProgress, Progress};
 pub use project::Project;
 pub use store::{Store, SystemClock};
 

@@ -10,7 +10,7 @@ pub trait Progress: Send + Sync {
     /// It is done, or given up; `summary` says in a few words with what result.
     fn finish(&self, what: &str, summary: &str);
     /// Whether somebody still wants the work. Long work asks between its steps, where nothing is half done, and ends
-    /// as [`crate::StoreError::Stopped`] once it is told no.
+    /// with an error that says so once it is told no.
     fn wanted(&self) -> bool {
         true
     }

@@ -1,0 +1,5 @@
+//! Columns at chosen rows, and what is left out, against a plain reading of the whole file.
+
+mod prune;
+mod rows;
+mod written;

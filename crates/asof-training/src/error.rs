@@ -1,0 +1,69 @@
+//! What can go wrong with a training set.
+
+use std::path::PathBuf;
+
+use asof_engine::EngineError;
+use asof_model::{Explain, Kind};
+
+/// Errors of label tables, joins and training sets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// Labels, sources or history can't be read, or an output can't be written.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// What does not fit into memory can't be put aside.
+    #[error("cannot {doing} `{}`, which holds what does not fit into memory", path.display())]
+    Scratch {
+        /// "make", "write" or "read".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// More label rows than are joined at once.
+    #[error("the label table has {rows} rows, at most {max} are joined at once")]
+    TooManyLabels {
+        /// How many there are.
+        rows: u64,
+        /// How many there may be.
+        max: u64,
+    },
+    /// Nobody wants the work any more.
+    #[error("stopped")]
+    Stopped,
+    /// Rows with equal instants differ in what was kept of them, and only whole rows can rank them. Never leaves this
+    /// crate.
+    #[error("rows can't be ranked")]
+    NeedsWholeRows,
+    /// Arrow refused an operation: a defect of ours.
+    #[error("a columnar operation failed")]
+    Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl Explain for TrainingError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Engine(error) => error.kind(),
+            Self::TooManyLabels { .. } => Kind::Invalid,
+            Self::Scratch { .. } | Self::Stopped => Kind::Unavailable,
+            Self::NeedsWholeRows | Self::Arrow(_) => Kind::Corrupt,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(error) => error.hint(),
+            Self::TooManyLabels { .. } => Some("cut it into several".to_owned()),
+            Self::Scratch { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("the disk is full: free some room, or give more memory with `--memory`".to_owned())
+            }
+            Self::Scratch { .. } => {
+                Some("check who may write there, or give more memory with `--memory`".to_owned())
+            }
+            Self::Stopped | Self::NeedsWholeRows | Self::Arrow(_) => None,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Labels to records: for each choice of keys, the labels of each shard.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use asof_model::ValueType;
+
+use super::index::{Order, shard_count};
+use super::keys::{KeyForm, KeyValues, Keys};
+use super::run::Run;
+use super::shard::Shard;
+use crate::buckets::Buckets;
+use crate::labels::{LABEL_ROWS_MAX, Labels};
+use crate::{TrainingError, pool};
+
+/// Labels where nobody can tell how many there will be.
+const ROWS_GUESSED: u64 = 1 << 20;
+
+/// The labels by one choice of keys.
+pub(crate) struct Keyed<'a> {
+    pub form: KeyForm,
+    /// The labels of each shard, as [`Shard::new`] takes them. Rows with a null key are in none: they are MISSING.
+    pub records: Buckets<'a>,
+    /// Bytes of keys beside what each label takes anyway.
+    key_bytes: AtomicU64,
+    labels: AtomicU64,
+}
+
+/// All labels.
+pub(crate) struct LabelPass<'a> {
+    pub keyed: Vec<Keyed<'a>>,
+    pub rows: u64,
+    /// The first and the last time, microseconds. Without labels the first is greater.
+    pub times: (i64, i64),
+    /// The last instant of knowledge.
+    pub known_max: i64,
+}
+
+impl Keyed<'_> {
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.records.len()
+    }
+
+    /// How many labels have a key.
+    pub fn labels(&self) -> u64 {
+        self.labels.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of keys for each label, on average.
+    pub fn key_bytes_each(&self) -> u64 {
+        self.key_bytes.load(Ordering::Relaxed).div_ceil(self.labels().max(1))
+    }
+}
+
+/// Reads keys and instants of all labels.
+///
+/// # Errors
+/// Those of the label table; [`TrainingError::TooManyLabels`].
+pub(crate) fn read<'a>(run: &Run<'a>, labels: &dyn Labels) -> Result<LabelPass<'a>, TrainingError> {
+    let spec = run.spec;
+    // Key columns, each once, then the instants.
+    let mut columns: Vec<(String, ValueType)> = Vec::new();
+    let mut place = |column: &(String, ValueType)| {
+        columns.iter().position(|known| known == column).unwrap_or_else(|| {
+            columns.push(column.clone());
+            columns.len() - 1
+        })
+    };
+    let keys: Vec<Vec<usize>> = spec.keys.iter().map(|keys| keys.iter().map(&mut place).collect()).collect();
+    let time = place(&(spec.time.clone(), ValueType::Timestamp));
+    let known = spec.known.as_ref().map(|known| place(&(known.clone(), ValueType::Timestamp)));
+
+    let told = labels.rows();
+    let shards = shard_count(if told == 0 { ROWS_GUESSED } else { told });
+    let held_max = run.memory.buckets() / spec.keys.len().max(1) as u64;
+    let keyed = spec.keys.iter().map(|keys| {
+        let types: Vec<ValueType> = keys.iter().map(|(_, of)| *of).collect();
+        Keyed {
+            form: KeyForm::of(&types),
+            records: Buckets::new(run.scratch, shards, held_max),
+            key_bytes: AtomicU64::new(0),
+            labels: AtomicU64::new(0),
+        }
+    });
+    let keyed: Vec<Keyed<'_>> = keyed.collect();
+    let (first, last) = (AtomicI64::new(i64::MAX), AtomicI64::new(i64::MIN));
+    let known_last = AtomicI64::new(i64::MIN);
+    let work = |pad: &mut Pad, piece: usize| {
+        labels.values(piece, &columns, &mut |first_row, arrays| {
+            run.check()?;
+            let rows = arrays[time].len();
+            let last_row = first_row + rows as u64;
+            if last_row > LABEL_ROWS_MAX {
+                return Err(TrainingError::TooManyLabels { rows: last_row, max: LABEL_ROWS_MAX });
+            }
+            let times = arrays[time].as_primitive::<TimestampMicrosecondType>().values();
+            let knowns = known.map(|known| arrays[known].as_primitive::<TimestampMicrosecondType>().values());
+            for time in times {
+                first.fetch_min(*time, Ordering::Relaxed);
+                last.fetch_max(*time, Ordering::Relaxed);
+            }
+            for known in knowns.unwrap_or(times) {
+                known_last.fetch_max(*known, Ordering::Relaxed);
+            }
+            for ((keyed, columns), types) in keyed.iter().zip(&keys).zip(&spec.keys) {
+                let columns: Vec<(&ArrayRef, ValueType)> =
+                    columns.iter().zip(types).map(|(place, (_, of))| (&arrays[*place], *of)).collect();
+                pad.add(
+                    keyed,
+                    &Keys::new(&columns, rows),
+                    first_row as u32,
+                    times,
+                    knowns.map(|known| &**known),
+                )?;
+            }
+            run.progress.advance(READ_LABELS, rows as u64);
+            Ok(())
+        })
+    };
+    run.progress.begin(READ_LABELS, "rows", (told > 0).then_some(told));
+    let read = pool::run(run.threads, labels.pieces(), Pad::default, work, |_| Ok(()));
+    run.progress.finish(READ_LABELS, &format!("{} rows", labels.rows()));
+    read?;
+    Ok(LabelPass {
+        keyed,
+        rows: labels.rows(),
+        times: (first.into_inner(), last.into_inner()),
+        known_max: known_last.into_inner(),
+    })
+}
+
+/// What the first step is called.
+const READ_LABELS: &str = "read labels";
+
+/// What a thread works in.
+#[derive(Default)]
+struct Pad {
+    hashes: Vec<u64>,
+    order: Order,
+    records: Vec<u8>,
+}
+
+impl Pad {
+    fn add(
+        &mut self,
+        keyed: &Keyed<'_>,
+        keys: &Keys,
+        first_row: u32,
+        times: &[i64],
+        knowns: Option<&[i64]>,
+    ) -> Result<(), TrainingError> {
+        keys.hashes(&mut self.hashes);
+        self.order.sort(&self.hashes, keyed.shards(), |row| keys.is_valid(row));
+        let mut key_bytes = 0;
+        for shard in 0..keyed.shards() {
+            let rows = self.order.of(shard);
+            if rows.is_empty() {
+                continue;
+            }
+            self.records.clear();
+            for row in rows.iter().map(|row| *row as usize) {
+                let (number, key) = match &keys.values {
+                    KeyValues::Numbers(numbers) => (numbers[row], None),
+                    bytes => (0, Some(bytes.bytes_at(row))),
+                };
+                key_bytes += key.map_or(0, |key| key.len() as u64);
+                let known = knowns.map(|knowns| knowns[row]);
+                Shard::write_label(&mut self.records, number, key, first_row + row as u32, times[row], known);
+            }
+            keyed.records.append(shard, &self.records, rows.len() as u64)?;
+            keyed.labels.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        }
+        keyed.key_bytes.fetch_add(key_bytes, Ordering::Relaxed);
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! Training sets against the oracle, at every size.
+
+mod join;
+mod worlds;
