@@ -8,6 +8,7 @@ use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::{
     ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::SchemaDescriptor;
 
 use crate::chunks::Chunks;
@@ -23,6 +24,8 @@ pub struct ParquetFile {
     metadata: Arc<ParquetMetaData>,
     /// The columns as they come out.
     schema: SchemaRef,
+    /// The columns as the writer had them, without what it noted beside them.
+    noted: SchemaRef,
     /// The columns as the file's own types tell, without what a writer noted beside them.
     native: SchemaRef,
     /// For the decoder of the library, with texts and bytes as views: rows share what stands in the file once.
@@ -50,19 +53,25 @@ impl ParquetFile {
         let read = |options| {
             ArrowReaderMetadata::try_new(metadata.clone(), options).map_err(|error| chunks.explain(&error))
         };
-        let noted = read(ArrowReaderOptions::new())?;
+        let noted = read(ArrowReaderOptions::new())?.schema().clone();
         let native = read(ArrowReaderOptions::new().with_skip_arrow_metadata(true))?.schema().clone();
-        let fields = noted.schema().fields();
+        let fields = noted.fields();
         // Without the file's own notes: they describe that file, not what becomes of its rows.
         let schema = Arc::new(Schema::new(fields.iter().map(plain).collect::<Vec<_>>()));
         let views = Arc::new(Schema::new(schema.fields().iter().map(view).collect::<Vec<_>>()));
         let decoder = read(ArrowReaderOptions::new().with_schema(views))?;
-        Ok(Self { chunks, metadata, schema, native, decoder })
+        let noted = Arc::new(Schema::new(fields.clone()));
+        Ok(Self { chunks, metadata, schema, noted, native, decoder })
     }
 
     /// Its columns, in order. Texts are Utf8 and bytes Binary, however the writer had them.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Its columns in the types that the writer noted, or that the file's own types tell.
+    pub fn noted(&self) -> &SchemaRef {
+        &self.noted
     }
 
     pub(crate) fn native(&self) -> &SchemaRef {
@@ -99,6 +108,15 @@ impl ParquetFile {
         let bytes =
             |leaf: usize| u64::try_from(self.group(group).column(leaf).compressed_size()).unwrap_or(0);
         leaves.map(bytes).sum()
+    }
+
+    /// Whether a column holds nothing but nulls in a row group, as far as its statistics tell.
+    pub fn is_all_null(&self, group: usize, column: usize) -> bool {
+        let mut leaves = self.leaves(column).map(|leaf| self.chunk(group, leaf));
+        leaves.all(|chunk| {
+            let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+            nulls.is_some_and(|nulls| u64::try_from(chunk.num_values()) == Ok(nulls))
+        })
     }
 
     /// The bytes that the footer takes in memory, about.

@@ -47,7 +47,7 @@ pub struct ScanExplained {
     pub pieces: u64,
     /// What was left out, and why.
     pub skipped: Skipped,
-    /// Rows whose keys and instants were read, over all views.
+    /// Rows that were looked at.
     pub rows: u64,
     /// Of those, rows whose key a label has.
     pub candidates: u64,
@@ -108,13 +108,13 @@ impl Skipped {
 }
 
 impl ScanExplained {
-    pub(crate) fn new(history: &dyn History, scanned: &HistoryScanned) -> Self {
+    pub(crate) fn new(what: &str, history: &dyn History, scanned: &HistoryScanned) -> Self {
         Self {
-            what: history.what().to_owned(),
+            what: what.to_owned(),
             files: history.files(),
             pieces: history.pieces().len() as u64,
             skipped: history.skipped(),
-            rows: scanned.rows.iter().sum(),
+            rows: scanned.rows.iter().copied().max().unwrap_or(0),
             candidates: scanned.candidates,
             thread_seconds: scanned.seconds,
         }

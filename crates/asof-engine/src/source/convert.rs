@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, ListArray};
+use arrow::compute::{max, min};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Float32Type, TimestampMicrosecondType};
 use asof_model::entry::{self, EntryError, Raw, Reading, VALUE_BYTES_MAX};
 use asof_model::value::{canonical_f32, canonical_f64};
@@ -75,7 +76,7 @@ fn as_it_stands(array: &ArrayRef, declared: ValueType) -> Option<ArrayRef> {
         ValueType::Timestamp => {
             let instants = array.as_primitive::<TimestampMicrosecondType>();
             let fits = |micros: i64| Instant::from_micros(micros).is_some();
-            instants.iter().flatten().all(fits).then(|| array.clone())
+            [min(instants), max(instants)].into_iter().flatten().all(fits).then(|| array.clone())
         }
         ValueType::Date => {
             let days = array.as_primitive::<Date32Type>();

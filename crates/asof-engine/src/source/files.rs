@@ -39,6 +39,14 @@ pub struct TableFile {
     pub modified: i64,
 }
 
+/// What a file looked like when it was listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stamp {
+    size: u64,
+    modified: i64,
+    inode: u64,
+}
+
 /// How the bytes of a text file are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -112,6 +120,41 @@ impl SourceFile {
     ) -> Self {
         let (format, path) = (FileFormat::Parquet, path.into());
         Self { path, format, compression: None, bytes, partitions, table: Some(table), object }
+    }
+
+    /// A Parquet file of this machine that somebody else has listed, and that is never written again.
+    pub fn data_file(path: &Path, bytes: u64) -> Self {
+        let (format, partitions) = (FileFormat::Parquet, Partitions::default());
+        Self { path: path.into(), format, compression: None, bytes, partitions, table: None, object: None }
+    }
+
+    /// What tells whether a file is still the one that is there now: its size, time of change and place on the disk. An
+    /// object needs none, as each read of it asks for the content that was listed.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`].
+    pub fn stamp(&self) -> Result<Stamp, EngineError> {
+        if self.object.is_some() || self.table.is_some() {
+            return Ok(Stamp::default());
+        }
+        let facts = std::fs::metadata(&self.path).map_err(|error| EngineError::reading(&self.path, error))?;
+        let modified = modified_micros(&facts);
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&facts);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Ok(Stamp { size: facts.len(), modified, inode })
+    }
+
+    /// Checks that the file is the one that was stamped.
+    ///
+    /// # Errors
+    /// [`EngineError::Changed`], also where it is gone.
+    pub fn check_stamp(&self, stamp: Stamp) -> Result<(), EngineError> {
+        match self.stamp() {
+            Ok(now) if now == stamp => Ok(()),
+            Ok(_) | Err(_) => Err(EngineError::Changed { path: self.path.to_path_buf() }),
+        }
     }
 
     fn new(path: &Path, bytes: u64, format: Option<FileFormat>, object: Option<ObjectFile>) -> Option<Self> {
@@ -197,7 +240,11 @@ fn add(hasher: &mut blake3::Hasher, text: &str) {
 
 fn facts(file: &File) -> std::io::Result<(u64, i64)> {
     let facts = file.metadata()?;
+    Ok((facts.len(), modified_micros(&facts)))
+}
+
+/// The last change, microseconds since 1970; 0 where the system does not tell.
+fn modified_micros(facts: &std::fs::Metadata) -> i64 {
     let since = facts.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    let modified = since.and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or(0);
-    Ok((facts.len(), modified))
+    since.and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or(0)
 }

@@ -2,13 +2,12 @@
 //!
 //! A source is one file, a folder of them or a pattern, on this machine or in an object store. [`listing`] says which
 //! files those are (`delta`: those of a table), [`files`] what identifies each, [`partitions`] which columns their folders tell. `csv_file` and
-//! `json_file` (over the bytes of `stream`) and `parquet_file` (over `chunks`) read into [`raw`] batches of what stands there,
+//! `json_file` (over the bytes of `stream`) and [`parquet_file`] read into [`raw`] batches of what stands there,
 //! [`admission`] turns those into canonical history rows, and sorts out the rows that can't be any.
 //!
 //! Every reader streams: what it holds of a file at once is bounded in rows and in bytes.
 
 pub mod admission;
-mod chunks;
 pub mod convert;
 mod csv_file;
 mod delta;
@@ -16,17 +15,16 @@ pub mod files;
 mod json_file;
 pub mod listing;
 mod nested;
-mod parquet_file;
+pub mod parquet_file;
 pub mod partitions;
 pub mod raw;
 mod stream;
 mod wanted;
 
 pub use admission::{Admission, Admitted, BadRow};
-pub use files::{Fingerprint, SourceFile};
+pub use files::{Fingerprint, SourceFile, Stamp};
 pub(crate) use json_file::sampled_names as sampled_json_names;
 pub use listing::{holds, list};
-pub(crate) use parquet_file::whole as parquet_builder;
 pub use raw::RawBatch;
 pub use wanted::WantedColumn;
 

@@ -1,54 +1,28 @@
-//! Reads Parquet files: only the asked columns, page by page, whatever the size of a row group.
-//!
-//! A dictionary says a long text once for any number of rows. So texts are decoded as views of what the pages hold, and
-//! copied out in batches that are bounded by the bytes that their rows come to.
+//! Parquet files as raw batches: only the asked columns, at all rows or at chosen ones.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, FieldRef, Int64Type, Schema};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use asof_parquet::{Chunks, GroupRows, ParquetFailure, ParquetFile, RowsBatch, Selection};
 
-use super::chunks::Chunks;
 use super::raw::{Form, Places, RawBatch, RawColumn, normalise};
 use super::wanted::{Origin, WantedColumn, filled, lacking, origins};
 use super::{RAW_BATCH_ROWS, RawBatches, SourceFile};
 use crate::EngineError;
 
-/// Bytes of texts in one batch, a row more or less.
-const BATCH_BYTES: usize = 64 * 1024 * 1024;
-
 /// Opens a Parquet file; see [`super::open`].
 pub fn open(what: &str, file: &SourceFile, columns: &[WantedColumn]) -> Result<RawBatches, EngineError> {
-    let chunks = Chunks::open(file)?;
-    let builder = builder(file, &chunks)?;
-    let names = names_of(&builder);
-    let origins = origins(what, file, "Parquet", columns, &names)?;
-    let roots = origins.iter().filter_map(|origin| match origin {
-        Origin::File(place) => Some(*place),
-        _ => None,
+    let rows = Arc::new(ParquetRows::new(what, file, footer(file)?, columns)?);
+    let groups = 0..rows.parquet.groups();
+    let mut failed = false;
+    let batches = groups.flat_map(move |group| -> RawBatches {
+        let all = Selection::all(u32::try_from(rows.parquet.rows_of(group)).unwrap_or(u32::MAX));
+        match rows.clone().read(group, all, RAW_BATCH_ROWS) {
+            Ok(batches) => Box::new(batches),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
     });
-    let batch_rows = batch_rows(builder.metadata());
-    let builder = with_views(file, &chunks, builder)?;
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-    let leaves = (0..builder.parquet_schema().num_columns()).filter(|leaf| mask.leaf_included(*leaf));
-    chunks.expect_columns(leaves.count());
-    let reader = builder.with_projection(mask).with_batch_size(batch_rows).build();
-    Ok(Box::new(ParquetBatches {
-        reader: reader.map_err(|error| damaged(file, &chunks, &error.to_string()))?,
-        chunks,
-        what: what.to_owned(),
-        file: file.clone(),
-        columns: columns.iter().map(|column| column.name.clone()).collect(),
-        origins,
-        row: 1,
-        decoded: None,
-        done: false,
-    }))
+    // Nothing of a file counts behind an error.
+    Ok(Box::new(batches.take_while(move |batch| !std::mem::replace(&mut failed, batch.is_err()))))
 }
 
 /// The names of a Parquet file's columns, in order.
@@ -56,159 +30,129 @@ pub fn open(what: &str, file: &SourceFile, columns: &[WantedColumn]) -> Result<R
 /// # Errors
 /// [`EngineError::Damaged`], [`EngineError::Io`], [`EngineError::Objects`].
 pub fn names(file: &SourceFile) -> Result<Vec<String>, EngineError> {
-    let chunks = Chunks::open(file)?;
-    Ok(names_of(&builder(file, &chunks)?))
+    Ok(names_of(&footer(file)?))
 }
 
-/// A reader of a whole Parquet file, to be told what to read.
+/// Reads the footer of a Parquet file.
 ///
 /// # Errors
 /// As [`names`].
-pub fn whole(file: &SourceFile) -> Result<ParquetRecordBatchReaderBuilder<Chunks>, EngineError> {
-    builder(file, &Chunks::open(file)?)
-}
-
-fn builder(
-    file: &SourceFile,
-    chunks: &Chunks,
-) -> Result<ParquetRecordBatchReaderBuilder<Chunks>, EngineError> {
-    ParquetRecordBatchReaderBuilder::try_new(chunks.clone())
-        .map_err(|error| damaged(file, chunks, &error.to_string()))
-}
-
-fn names_of(builder: &ParquetRecordBatchReaderBuilder<Chunks>) -> Vec<String> {
-    builder.schema().fields().iter().map(|field| field.name().clone()).collect()
-}
-
-/// The same reader with texts as views, whose rows share what stands in the file once.
-fn with_views(
-    file: &SourceFile,
-    chunks: &Chunks,
-    builder: ParquetRecordBatchReaderBuilder<Chunks>,
-) -> Result<ParquetRecordBatchReaderBuilder<Chunks>, EngineError> {
-    let view = |field: &FieldRef| {
-        let view = match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
-            DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
-            _ => return field.clone(),
-        };
-        Arc::new(field.as_ref().clone().with_data_type(view))
+pub fn footer(file: &SourceFile) -> Result<ParquetFile, EngineError> {
+    let chunks = match &file.object {
+        Some(object) => Chunks::object(object.clone()),
+        None => std::fs::File::open(&file.path)
+            .and_then(Chunks::local)
+            .map_err(|error| EngineError::reading(&file.path, error))?,
     };
-    let schema = Arc::new(Schema::new(builder.schema().fields().iter().map(view).collect::<Vec<_>>()));
-    let options = ArrowReaderOptions::new().with_schema(schema);
-    let metadata = ArrowReaderMetadata::try_new(builder.metadata().clone(), options)
-        .map_err(|error| damaged(file, chunks, &error.to_string()))?;
-    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(chunks.clone(), metadata))
+    ParquetFile::open(chunks).map_err(|failure| failed(file, failure))
 }
 
-/// Rows to decode at once: fewer where rows are wide, as far as the row groups tell.
-fn batch_rows(metadata: &ParquetMetaData) -> usize {
-    let wide = |group: &RowGroupMetaData| group.total_byte_size() / group.num_rows().max(1);
-    let row_bytes = metadata.row_groups().iter().map(wide).max().unwrap_or(0);
-    let row_bytes = usize::try_from(row_bytes).unwrap_or(0).max(1);
-    (BATCH_BYTES / row_bytes).clamp(1, RAW_BATCH_ROWS)
-}
-
-/// How many of the first rows fit a batch; at least one.
-fn fitting_rows(batch: &RecordBatch) -> usize {
-    let texts: Vec<_> = batch.columns().iter().filter_map(lengths).collect();
-    let mut bytes = 0;
-    for row in 0..batch.num_rows() {
-        bytes += texts.iter().map(|length| length(row)).sum::<usize>();
-        if bytes > BATCH_BYTES {
-            return row.max(1);
-        }
-    }
-    batch.num_rows()
-}
-
-/// The bytes of a row's text. `None`: the column has no texts that rows can share.
-fn lengths(array: &ArrayRef) -> Option<Box<dyn Fn(usize) -> usize + '_>> {
-    // The lower half of a view is the length.
-    let of_views =
-        |views: &[u128]| -> Vec<usize> { views.iter().map(|view| *view as u32 as usize).collect() };
-    match array.data_type() {
-        DataType::Utf8View => {
-            let lengths = of_views(array.as_string_view().views());
-            Some(Box::new(move |row| lengths[row]))
-        }
-        DataType::BinaryView => {
-            let lengths = of_views(array.as_binary_view().views());
-            Some(Box::new(move |row| lengths[row]))
-        }
-        DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary_opt().filter(|found| !found.values().is_empty())?;
-            let (keys, values) = (dictionary.normalized_keys(), dictionary.values());
-            let lengths = arrow::compute::kernels::length::length(values).ok()?;
-            let lengths = arrow::compute::cast(&lengths, &DataType::Int64).ok()?;
-            let lengths = lengths.as_primitive_opt::<Int64Type>()?.values().clone();
-            let length = move |row: usize| lengths.get(keys[row]).map_or(0, |length| *length as usize);
-            Some(Box::new(length))
-        }
-        _ => None,
+/// What a failure of a Parquet file means.
+pub fn failed(file: &SourceFile, failure: ParquetFailure) -> EngineError {
+    match failure {
+        ParquetFailure::Objects(error) => EngineError::Objects(error),
+        ParquetFailure::Io(error) => EngineError::reading(&file.path, error),
+        other => EngineError::Damaged {
+            path: file.path.to_path_buf(),
+            format: "Parquet",
+            reason: other.to_string(),
+        },
     }
 }
 
-/// What an error of the decoder means: that the bytes are wrong, unless they did not come.
-fn damaged(file: &SourceFile, chunks: &Chunks, reason: &str) -> EngineError {
-    chunks.failure().unwrap_or_else(|| EngineError::Damaged {
-        path: file.path.to_path_buf(),
-        format: "Parquet",
-        reason: reason.trim_start_matches("Parquet error: ").to_owned(),
-    })
+fn names_of(parquet: &ParquetFile) -> Vec<String> {
+    parquet.schema().fields().iter().map(|field| field.name().clone()).collect()
 }
 
-/// The batches of a Parquet file.
-struct ParquetBatches {
-    reader: ParquetRecordBatchReader,
-    chunks: Chunks,
+/// A Parquet file of which some columns are read.
+pub struct ParquetRows {
     what: String,
     file: SourceFile,
+    parquet: ParquetFile,
     columns: Vec<String>,
-    /// For each asked column, where it stands.
+    /// For each column, where it stands.
     origins: Vec<Origin>,
-    /// The number of the next row, from 1.
-    row: u64,
-    /// What is decoded and not yet given out.
-    decoded: Option<RecordBatch>,
-    done: bool,
+    /// The columns that stand in the file, by their places there.
+    read: Vec<usize>,
+    /// The number of the first row of each row group, from 1.
+    first_rows: Vec<u64>,
 }
 
-impl Iterator for ParquetBatches {
-    type Item = Result<RawBatch, EngineError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let decoded = match self.decoded.take() {
-            Some(rest) => Ok(rest),
-            None => {
-                self.reader.next()?.map_err(|error| damaged(&self.file, &self.chunks, &error.to_string()))
-            }
+impl ParquetRows {
+    /// A file whose footer was read.
+    ///
+    /// # Errors
+    /// [`EngineError::NoColumn`], [`EngineError::Damaged`] for a column that is there twice.
+    pub fn new(
+        what: &str,
+        file: &SourceFile,
+        parquet: ParquetFile,
+        columns: &[WantedColumn],
+    ) -> Result<Self, EngineError> {
+        let origins = origins(what, file, "Parquet", columns, &names_of(&parquet))?;
+        let in_file = |origin: &Origin| match origin {
+            Origin::File(place) => Some(*place),
+            _ => None,
         };
-        let batch = decoded.and_then(|batch| {
-            let rows = fitting_rows(&batch);
-            let left = batch.num_rows() - rows;
-            self.decoded = (left > 0).then(|| batch.slice(rows, left));
-            self.raw(&batch.slice(0, rows))
+        let mut next = 1;
+        let first_rows = (0..parquet.groups()).map(|group| {
+            next += parquet.rows_of(group) as u64;
+            next - parquet.rows_of(group) as u64
         });
-        self.done = batch.is_err();
-        Some(batch)
+        Ok(Self {
+            what: what.to_owned(),
+            file: file.clone(),
+            columns: columns.iter().map(|column| column.name.clone()).collect(),
+            read: origins.iter().filter_map(in_file).collect(),
+            first_rows: first_rows.collect(),
+            origins,
+            parquet,
+        })
     }
-}
 
-impl ParquetBatches {
-    fn raw(&mut self, batch: &RecordBatch) -> Result<RawBatch, EngineError> {
+    /// The file.
+    pub fn parquet(&self) -> &ParquetFile {
+        &self.parquet
+    }
+
+    /// The place in the file of an asked column, by its place among these. `None`: it does not stand there.
+    pub fn place(&self, column: usize) -> Option<usize> {
+        match self.origins.get(column) {
+            Some(Origin::File(place)) => Some(*place),
+            _ => None,
+        }
+    }
+
+    /// The asked columns at some rows of a row group.
+    ///
+    /// # Errors
+    /// As [`names`]; the batches say it too.
+    pub fn read(
+        self: Arc<Self>,
+        group: usize,
+        selection: Selection,
+        batch_rows: usize,
+    ) -> Result<ParquetBatches, EngineError> {
+        let rows = self.parquet.rows_at(group, &self.read, selection, batch_rows);
+        let rows = rows.map_err(|failure| failed(&self.file, failure))?;
+        Ok(ParquetBatches { file: self, group, rows })
+    }
+
+    fn raw(&self, group: usize, batch: RowsBatch) -> Result<RawBatch, EngineError> {
+        let rows = batch.rows.len();
+        let mut read = batch.columns.into_iter();
         let mut columns = Vec::with_capacity(self.columns.len());
         for (name, origin) in self.columns.iter().zip(&self.origins) {
-            if let Some(column) = filled(origin, name, batch.num_rows()) {
+            if let Some(column) = filled(origin, name, rows) {
                 columns.push(column);
                 continue;
             }
-            let array = batch.column_by_name(name);
-            let array = array.ok_or_else(|| damaged(&self.file, &self.chunks, "a column is gone"))?;
-            let plain = normalise(array).ok_or_else(|| EngineError::NotScalar {
+            let array = read.next().ok_or_else(|| EngineError::Damaged {
+                path: self.file.path.to_path_buf(),
+                format: "Parquet",
+                reason: "a column is gone".to_owned(),
+            })?;
+            let plain = normalise(&array).ok_or_else(|| EngineError::NotScalar {
                 what: self.what.clone(),
                 path: self.file.path.to_path_buf(),
                 column: name.clone(),
@@ -216,76 +160,32 @@ impl ParquetBatches {
             })?;
             columns.push(RawColumn { name: name.clone(), array: plain, form: Form::Typed });
         }
-        let first = self.row;
-        self.row += batch.num_rows() as u64;
         Ok(RawBatch {
             file: self.file.path.clone(),
-            rows: batch.num_rows(),
+            rows,
             columns,
             lacking: lacking(&self.origins),
-            places: Places::From(first),
+            places: Places::Of { first: self.first_rows.get(group).copied().unwrap_or(1), rows: batch.rows },
             broken: Vec::new(),
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{Int64Array, StringArray};
-    use arrow::compute::cast;
-    use parquet::arrow::ArrowWriter;
+/// Some rows of a row group, batch by batch.
+pub struct ParquetBatches {
+    file: Arc<ParquetRows>,
+    group: usize,
+    rows: GroupRows,
+}
 
-    /// Goal: a small file whose one row group comes to 300 MB of text is given out in batches that are bounded in
-    /// bytes, with every row in its place; as plain texts and as dictionaries.
-    #[test]
-    fn batches_are_bounded_in_bytes() {
-        const ROWS: usize = 3_000;
-        let long = "x".repeat(100 << 10);
-        for of in [
-            DataType::Utf8,
-            DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
-            DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Binary)),
-        ] {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("a.parquet");
-            let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-            let mut writer: Option<ArrowWriter<std::fs::File>> = None;
-            // In pieces, so that the test itself stays small.
-            for start in (0..ROWS).step_by(20) {
-                let texts =
-                    (start..start + 20).map(|row| if row % 100 == 99 { None } else { Some(long.as_str()) });
-                let texts: ArrayRef = Arc::new(StringArray::from_iter(texts));
-                let texts = cast(&cast(&texts, &dictionary).unwrap(), &of).unwrap();
-                let numbers: ArrayRef =
-                    Arc::new(Int64Array::from_iter_values((start..start + 20).map(|row| row as i64)));
-                let rows =
-                    RecordBatch::try_from_iter_with_nullable([("n", numbers, true), ("t", texts, true)])
-                        .unwrap();
-                let writer = writer.get_or_insert_with(|| {
-                    ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), rows.schema(), None).unwrap()
-                });
-                writer.write(&rows).unwrap();
-            }
-            writer.unwrap().close().unwrap();
-            let size = std::fs::metadata(&path).unwrap().len();
-            assert!(size < 1 << 20, "{of}: {size} bytes");
-            let file = SourceFile::local(&path, size, None).unwrap();
-            let columns = ["n", "t"].map(WantedColumn::required);
-            let (mut rows, mut nulls) = (0, 0);
-            for batch in open("source `a`", &file, &columns).unwrap() {
-                let batch = batch.unwrap();
-                assert!(
-                    batch.approximate_bytes() < 2 * BATCH_BYTES as u64,
-                    "{} bytes",
-                    batch.approximate_bytes()
-                );
-                assert_eq!(batch.places.at(0), (rows as u64 + 1, None));
-                assert_eq!(batch.columns[0].text_at(0), Some(rows.to_string()));
-                rows += batch.rows;
-                nulls += batch.columns[1].array.null_count();
-            }
-            assert_eq!((rows, nulls), (ROWS, ROWS / 100), "{of}");
-        }
+impl Iterator for ParquetBatches {
+    type Item = Result<RawBatch, EngineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.rows.next()? {
+            Ok(batch) => self.file.raw(self.group, batch),
+            Err(failure) => Err(failed(&self.file.file, failure)),
+        };
+        Some(batch)
     }
 }

@@ -31,6 +31,19 @@ pub struct RawBatch {
 }
 
 impl RawBatch {
+    /// Some of the columns, by their places.
+    pub fn project(&self, places: &[usize]) -> Self {
+        let lacks = |place: &(usize, &usize)| self.lacking.contains(place.1);
+        Self {
+            file: self.file.clone(),
+            rows: self.rows,
+            columns: places.iter().map(|place| self.columns[*place].clone()).collect(),
+            lacking: places.iter().enumerate().filter(lacks).map(|(place, _)| place).collect(),
+            places: self.places.clone(),
+            broken: self.broken.clone(),
+        }
+    }
+
     /// The bytes that the columns take in memory, about.
     pub fn approximate_bytes(&self) -> u64 {
         self.columns.iter().map(|column| column.array.get_buffer_memory_size() as u64).sum()
@@ -38,9 +51,17 @@ impl RawBatch {
 }
 
 /// Where the rows of a batch stand in their file.
+#[derive(Clone)]
 pub enum Places {
     /// Rows follow each other from this one on, counted from 1.
     From(u64),
+    /// Of the rows behind this one, counted from 1, those so far behind it.
+    Of {
+        /// The number of the first of them.
+        first: u64,
+        /// How far behind it each row is.
+        rows: Vec<u32>,
+    },
     /// For each row, its number and its line, both from 1; the header is no row.
     Each(Vec<(u64, u64)>),
 }
@@ -50,12 +71,14 @@ impl Places {
     pub fn at(&self, index: usize) -> (u64, Option<u64>) {
         match self {
             Self::From(first) => (first + index as u64, None),
+            Self::Of { first, rows } => (first + rows.get(index).copied().map_or(0, u64::from), None),
             Self::Each(places) => places.get(index).map_or((0, None), |(row, line)| (*row, Some(*line))),
         }
     }
 }
 
 /// A row that could not be split into columns.
+#[derive(Clone)]
 pub struct BrokenRow {
     /// Its number, from 1.
     pub row: u64,
@@ -68,6 +91,7 @@ pub struct BrokenRow {
 }
 
 /// One column of raw values.
+#[derive(Clone)]
 pub struct RawColumn {
     /// The column's name in the file.
     pub name: String,

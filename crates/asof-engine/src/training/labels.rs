@@ -187,7 +187,10 @@ fn damaged(file: &SourceFile, reason: &str) -> EngineError {
 }
 
 fn read_parquet(file: &SourceFile) -> Result<(SchemaRef, Vec<RecordBatch>), EngineError> {
-    let builder = source::parquet_builder(file)?;
+    let footer = source::parquet_file::footer(file)?;
+    let builder =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(footer.chunks().clone())
+            .map_err(|error| damaged(file, &error.to_string()))?;
     // Without the file's own metadata: it describes that file, not the training set.
     let schema = Arc::new(Schema::new(builder.schema().fields().clone()));
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();

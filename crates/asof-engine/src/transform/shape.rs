@@ -68,11 +68,17 @@ pub(crate) enum Verdict {
 }
 
 impl Shape {
-    /// The shape for these names, each with whether a row is nothing without it.
+    /// The shape for these names, each with whether a row is nothing without it. `filters`: whether the query's condition
+    /// is judged too.
     ///
     /// # Errors
     /// [`EngineError::Transform`] for a query that gives no such column.
-    pub fn new(source: &Source, reading: Reading, names: &[(&str, bool)]) -> Result<Self, EngineError> {
+    pub fn new(
+        source: &Source,
+        reading: Reading,
+        names: &[(&str, bool)],
+        filters: bool,
+    ) -> Result<Self, EngineError> {
         let mut shape = Self {
             wanted: Vec::new(),
             origins: Vec::new(),
@@ -87,7 +93,8 @@ impl Shape {
             return Ok(shape);
         }
         let query = super::recorded(source)?;
-        if let Some(condition) = query.as_ref().and_then(|query| query.condition.as_ref()) {
+        if let Some(condition) = query.as_ref().and_then(|query| query.condition.as_ref()).filter(|_| filters)
+        {
             // Without what decides about rows there are none to speak of.
             shape.condition = Some(shape.computation(source, condition, true));
         }
@@ -161,6 +168,14 @@ impl Shape {
     /// The columns to read from the files.
     pub fn wanted(&self) -> &[WantedColumn] {
         &self.wanted
+    }
+
+    /// The place among the columns to read of a name, by its place, that passes as it stands in the files.
+    pub fn passes(&self, name: usize) -> Option<usize> {
+        match self.origins.get(name)? {
+            Origin::Column(place) if self.queried.is_none() => Some(*place),
+            _ => None,
+        }
     }
 
     /// Shapes a batch of the wanted columns.

@@ -40,8 +40,8 @@ pub fn of_files(
     let what = format!("source `{}`", source.name);
     let mut found = Found { source, order: Vec::new(), types: HashMap::new() };
     for file in spread(files, SCHEMA_FILES_MAX, |file| file.format == FileFormat::Parquet) {
-        let builder = source::parquet_builder(file)?;
-        for field in builder.schema().fields() {
+        let footer = source::parquet_file::footer(file)?;
+        for field in footer.noted().fields() {
             found.add(field.name(), of_arrow(field.data_type()).ok_or_else(|| field.data_type().to_string()));
         }
         for name in file.partitions.names() {

@@ -35,9 +35,9 @@ const FILES_NOTE_BYTES: usize = 512 * 1024;
 /// What a file takes in a note beside its path and its identity, in bytes: names of fields, numbers, a tag.
 const FINGERPRINT_BYTES: usize = 256;
 
-/// The version of the program, which may cut the same files elsewhere than another one does: a unit's name says it, so
-/// that units of two versions are never taken for each other.
-const CUT_REVISION: &str = env!("CARGO_PKG_VERSION");
+/// The version of the program and of its readers, which may cut the same files elsewhere than another one does: a unit's
+/// name says it, so that units of two versions are never taken for each other.
+const CUT_REVISION: &str = concat!(env!("CARGO_PKG_VERSION"), " batches end with row groups");
 
 // A cut comes after a whole batch, and a publication must still hold it.
 const _: () = assert!(UNIT_ROWS + RAW_BATCH_ROWS <= PUBLICATION_ROWS_MAX);

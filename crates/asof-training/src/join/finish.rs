@@ -11,7 +11,7 @@ use super::keys::{KeyForm, hash_bytes};
 use super::label_pass::LabelPass;
 use super::lane::{Candidate, Held};
 use super::run::{Layout, Run, slot_bytes};
-use super::scan::{Pending, Probe};
+use super::scan::{Probe, Target};
 use super::shard::{Seen, Shard};
 use super::ties::Ties;
 use super::winners::{Bits, Counts, Meeting, Met, Staged, Winners, judged};
@@ -29,14 +29,15 @@ pub(crate) fn winners<'a>(
     run: &Run<'a>,
     pass: &LabelPass<'a>,
     layout: &Layout,
-    pending: Pending<'a>,
+    target: Target<'a>,
+    probes: &[Probe],
     stores: &[Vec<RowStore<'_, 'a>>],
 ) -> Result<Vec<Winners<'a>>, TrainingError> {
     let found: Vec<Winners<'a>> =
         (0..run.spec.views.len()).map(|view| empty(run, pass, layout, stores, view)).collect();
     let finish = Finish { run, layout, stores, found: &found };
-    match pending {
-        Pending::Resident(indexes) => {
+    match target {
+        Target::Resident(indexes) => {
             let tasks: Vec<(usize, usize)> = indexes
                 .iter()
                 .enumerate()
@@ -54,14 +55,14 @@ pub(crate) fn winners<'a>(
             run.progress.finish(FIND, "found");
             done?;
         }
-        Pending::Aside { candidates, probes } => {
+        Target::Aside { candidates, .. } => {
             let tasks = finish.slices(pass);
             run.progress.begin(FIND, "labels", Some(pass.rows));
             let done = pool::each(run.threads, tasks.len(), |task| {
                 let Slice { keys, shard, from, until } = tasks[task];
                 let whole = (from, until) == (0, u64::MAX);
                 let shard = finish.build(pass, keys, shard, from, until)?;
-                finish.replay(shard, keys, &candidates[keys], tasks[task].shard, whole, &probes)
+                finish.replay(shard, keys, &candidates[keys], tasks[task].shard, whole, probes)
             });
             run.progress.finish(FIND, "found");
             done?;

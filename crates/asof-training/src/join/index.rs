@@ -141,6 +141,11 @@ impl Index {
         self.shards[number].lock().take()
     }
 
+    /// Calls `with` for each shard that is there.
+    pub fn each(&self, mut with: impl FnMut(&Shard)) {
+        self.shards.iter().for_each(|shard| shard.lock().as_ref().into_iter().for_each(&mut with));
+    }
+
     /// Offers the rows of `order` to the shards that are there. Returns how many had a key that a label has, and how many
     /// ties that made. `taken` is told which rows may be the greatest for some label.
     pub fn offer(

@@ -25,6 +25,9 @@ pub(crate) struct Keyed<'a> {
     /// Bytes of keys beside what each label takes anyway.
     key_bytes: AtomicU64,
     labels: AtomicU64,
+    /// The least and the greatest key, where keys are numbers.
+    least: AtomicI64,
+    greatest: AtomicI64,
 }
 
 /// All labels.
@@ -46,6 +49,12 @@ impl Keyed<'_> {
     /// How many labels have a key.
     pub fn labels(&self) -> u64 {
         self.labels.load(Ordering::Relaxed)
+    }
+
+    /// The least and the greatest key. `None`: keys are no numbers, or there is none.
+    pub fn bounds(&self) -> Option<(i64, i64)> {
+        let bounds = (self.least.load(Ordering::Relaxed), self.greatest.load(Ordering::Relaxed));
+        (bounds.0 <= bounds.1).then_some(bounds)
     }
 
     /// Bytes of keys for each label, on average.
@@ -82,6 +91,8 @@ pub(crate) fn read<'a>(run: &Run<'a>, labels: &dyn Labels) -> Result<LabelPass<'
             records: Buckets::new(run.scratch, shards, held_max),
             key_bytes: AtomicU64::new(0),
             labels: AtomicU64::new(0),
+            least: AtomicI64::new(i64::MAX),
+            greatest: AtomicI64::new(i64::MIN),
         }
     });
     let keyed: Vec<Keyed<'_>> = keyed.collect();
@@ -154,6 +165,12 @@ impl Pad {
         keys.hashes(&mut self.hashes);
         self.order.sort(&self.hashes, keyed.shards(), |row| keys.is_valid(row));
         let mut key_bytes = 0;
+        if let KeyValues::Numbers(numbers) = &keys.values {
+            for (_, number) in numbers.iter().enumerate().filter(|(row, _)| keys.is_valid(*row)) {
+                keyed.least.fetch_min(*number, Ordering::Relaxed);
+                keyed.greatest.fetch_max(*number, Ordering::Relaxed);
+            }
+        }
         for shard in 0..keyed.shards() {
             let rows = self.order.of(shard);
             if rows.is_empty() {

@@ -24,6 +24,7 @@ mod keys;
 mod label_pass;
 mod lane;
 mod parts;
+mod reach;
 pub mod run;
 mod scan;
 mod shard;

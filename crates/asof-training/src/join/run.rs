@@ -17,13 +17,14 @@ use super::keys::KeyForm;
 use super::label_pass::{self, LabelPass};
 use super::lane::Lane;
 use super::parts::{Parts, RANGE_ROWS};
-use super::scan;
+use super::reach;
+use super::scan::{self, Scan, Target};
 use super::shard::Shard;
 use super::spec::{JoinSpec, ViewSpec};
 use super::winners::Winners;
 use crate::TrainingError;
 use crate::explain::{Clock, Explained, ScanExplained};
-use crate::history::History;
+use crate::history::{History, HistorySource};
 use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::scratch::Scratch;
@@ -165,17 +166,33 @@ impl<'a> Run<'a> {
         let mut explained = Explained::new(self.memory, self.threads);
         explained.labels(&pass, &layout, &clock);
 
-        let kept = self.kept(keep);
         let clock = Clock::start();
-        let seen = scan::read(self, &pass, &layout, &kept)?;
-        for (scanned, history) in seen.histories.iter().zip(&self.spec.histories) {
-            explained.scans.push(ScanExplained::new(history.as_ref(), scanned));
+        let target = scan::target(self, &pass, &layout)?;
+        let histories = self.open(&pass, &layout, &target)?;
+        explained.step("list what can matter", &clock);
+
+        let clock = Clock::start();
+        let kept = self.kept(keep);
+        let probes = scan::probes(self, &layout);
+        let scan = Scan {
+            run: self,
+            pass: &pass,
+            layout: &layout,
+            histories: &histories,
+            kept: &kept,
+            probes: &probes,
+            target: &target,
+        };
+        let seen = scan.read()?;
+        for (place, (scanned, history)) in seen.iter().zip(&histories).enumerate() {
+            let what = self.spec.histories[place].what();
+            explained.scans.push(ScanExplained::new(what, history.as_ref(), scanned));
         }
         explained.step("read keys and instants", &clock);
 
         let clock = Clock::start();
-        let stores = self.stores(&kept);
-        let found = finish::winners(self, &pass, &layout, seen.pending, &stores)?;
+        let stores = self.stores(&histories, &kept);
+        let found = finish::winners(self, &pass, &layout, target, &probes, &stores)?;
         explained.step("find the winners", &clock);
 
         let clock = Clock::start();
@@ -202,20 +219,13 @@ impl<'a> Run<'a> {
             };
             views.push(JoinedView { spec, parts, served, winners, read });
         }
-        for history in &self.spec.histories {
-            history.check_unchanged()?;
-        }
+        histories.iter().try_for_each(|history| history.check_unchanged())?;
         explained.step("fetch features", &clock);
         explained.spilled_bytes = self.scratch.written();
         let told = self.spec.views.iter().map(|view| self.spec.tells_expired(&view.rule)).collect();
         Ok(Joined {
             compared: views.iter().map(|_| Mutex::new((0, 0))).collect(),
-            rows_read: self
-                .spec
-                .views
-                .iter()
-                .map(|view| seen.histories[view.history].rows[view.view])
-                .collect(),
+            rows_read: self.spec.views.iter().map(|view| seen[view.history].rows[view.view]).collect(),
             views,
             labels: pass.rows,
             statuses_told: told,
@@ -255,6 +265,20 @@ impl<'a> Run<'a> {
         pass.rows * numbers * Parts::LABEL_BYTES <= self.memory.features() / 2
     }
 
+    fn open(
+        &self,
+        pass: &LabelPass<'_>,
+        layout: &Layout,
+        target: &Target<'_>,
+    ) -> Result<Vec<Box<dyn History + 'a>>, TrainingError> {
+        let spec: &'a JoinSpec = self.spec;
+        let open = |(place, history): (usize, &'a Arc<dyn HistorySource>)| {
+            self.check()?;
+            history.open(&reach::of_history(self, pass, layout, target, place, history.views()), self.threads)
+        };
+        spec.histories.iter().enumerate().map(open).collect()
+    }
+
     /// For each history, where it gives features with the instants, rows to keep of each of its views.
     fn kept(&self, keep: &Keep) -> Vec<Vec<Option<Kept<'a>>>> {
         let of_view = |history: usize, view: usize| {
@@ -268,31 +292,27 @@ impl<'a> Run<'a> {
             features.dedup();
             Kept::new(self.scratch, features, self.held, self.memory.features())
         };
-        let histories = self.spec.histories.iter().enumerate();
-        histories
-            .map(|(place, history)| {
-                let later = history.features_come_later();
-                (0..self.views_of(place)).map(|view| (!later).then(|| of_view(place, view))).collect()
-            })
-            .collect()
-    }
-
-    /// How many views a history has.
-    fn views_of(&self, history: usize) -> usize {
-        let views = self.spec.views.iter().filter(|view| view.history == history);
-        views.map(|view| view.view + 1).max().unwrap_or(0)
+        let of_history = |(place, history): (usize, &Arc<dyn HistorySource>)| {
+            let later = history.features_come_later();
+            (0..history.views()).map(|view| (!later).then(|| of_view(place, view))).collect()
+        };
+        self.spec.histories.iter().enumerate().map(of_history).collect()
     }
 
     /// Where the features of rows are, for each history and each of its views.
-    pub fn stores<'k>(&'k self, kept: &'k [Vec<Option<Kept<'a>>>]) -> Vec<Vec<RowStore<'k, 'a>>> {
-        let store = |history: &'k Arc<dyn History>, kept: &'k Option<Kept<'a>>| match kept {
-            Some(kept) => RowStore::Kept(kept),
-            None => RowStore::Read(history.as_ref()),
+    pub fn stores<'k>(
+        &self,
+        histories: &'k [Box<dyn History + '_>],
+        kept: &'k [Vec<Option<Kept<'a>>>],
+    ) -> Vec<Vec<RowStore<'k, 'a>>> {
+        let of_history = |(history, kept): (&'k Box<dyn History + '_>, &'k Vec<Option<Kept<'a>>>)| {
+            let store = |kept: &'k Option<Kept<'a>>| match kept {
+                Some(kept) => RowStore::Kept(kept),
+                None => RowStore::Read(history.as_ref()),
+            };
+            kept.iter().map(store).collect()
         };
-        let of_history = |(history, kept): (&'k Arc<dyn History>, &'k Vec<Option<Kept<'a>>>)| {
-            kept.iter().map(|kept| store(history, kept)).collect()
-        };
-        self.spec.histories.iter().zip(kept).map(of_history).collect()
+        histories.iter().zip(kept).map(of_history).collect()
     }
 }
 

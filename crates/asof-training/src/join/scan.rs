@@ -18,31 +18,26 @@ use super::run::{Layout, Run};
 use super::shard::Shard;
 use super::units::Units;
 use crate::buckets::{Buckets, Record};
-use crate::history::{Instants, RowUnits};
+use crate::history::{History, Instants, RowUnits, WantedKeys};
 use crate::{TrainingError, pool};
-
-/// What came of reading.
-pub(crate) struct Scanned<'a> {
-    pub histories: Vec<HistoryScanned>,
-    pub pending: Pending<'a>,
-}
 
 /// What was read of one history.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HistoryScanned {
-    /// Rows of each of its views.
+    /// Rows that were looked at, for each of its views.
     pub rows: Vec<u64>,
-    /// Of those, rows whose key a label has.
+    /// Rows whose key a label has, over all views and lookups.
     pub candidates: u64,
+    /// Seconds that threads spent, added up.
     pub seconds: f64,
 }
 
-/// Where the rows are now.
-pub(crate) enum Pending<'a> {
-    /// They were offered; for each choice of keys all shards are here.
+/// Where rows go.
+pub(crate) enum Target<'a> {
+    /// To the slots of labels; for each choice of keys all shards are here.
     Resident(Vec<Index>),
-    /// They were put aside, for each choice of keys by shard.
-    Aside { candidates: Vec<Buckets<'a>>, probes: Vec<Probe> },
+    /// Aside, for each choice of keys by shard; with the keys that labels have.
+    Aside { candidates: Vec<Buckets<'a>>, filters: Vec<KeyFilter> },
 }
 
 /// How rows of one view of a history are looked up by one choice of keys.
@@ -54,79 +49,67 @@ pub(crate) struct Probe {
     pub units: Arc<Units>,
 }
 
-struct Scan<'r, 'a> {
-    run: &'r Run<'a>,
-    pass: &'r LabelPass<'a>,
-    layout: &'r Layout,
-    kept: &'r [Vec<Option<Kept<'a>>>],
+/// Rows after which it is known how many of them have a key of a label.
+const MEASURED_ROWS: u64 = 65_536;
+
+/// Of so many rows one has a key of a label, or fewer: then keys are looked at first.
+const FEW: u64 = 16;
+
+/// Rows for each label from which on the keys of labels are worth a set of their own.
+const ROWS_FOR_EACH_LABEL: u64 = 4;
+
+pub(crate) struct Scan<'r, 'a> {
+    pub run: &'r Run<'a>,
+    pub pass: &'r LabelPass<'a>,
+    pub layout: &'r Layout,
+    pub histories: &'r [Box<dyn History + 'r>],
+    pub kept: &'r [Vec<Option<Kept<'a>>>],
+    pub probes: &'r [Probe],
+    pub target: &'r Target<'a>,
+}
+
+/// A scan under way.
+struct Scanning<'r, 'a> {
+    scan: &'r Scan<'r, 'a>,
     stores: Vec<Vec<RowStore<'r, 'a>>>,
-    probes: &'r [Probe],
-    target: Target<'r, 'a>,
+    /// The keys of labels by choice of keys, where it pays to know them.
+    filters: Vec<KeyFilter>,
+    counts: Vec<Counts>,
     /// Held to offer rows; held alone to rank what ties.
     ranking: RwLock<()>,
     ties: AtomicUsize,
 }
 
-enum Target<'r, 'a> {
-    Indexes(&'r [Index]),
-    Aside { candidates: &'r [Buckets<'a>], filters: &'r [KeyFilter] },
-}
-
 /// Counts of one history, while it is read.
 struct Counts {
     rows: Vec<AtomicU64>,
+    /// Rows that were offered or left out for their key.
+    offered: AtomicU64,
     candidates: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
-/// Reads all pieces of all histories.
+/// Makes the place for rows: the labels as slots, or buckets.
 ///
 /// # Errors
-/// Those of reading; [`TrainingError::Scratch`]; [`TrainingError::Stopped`].
-pub(crate) fn read<'a>(
+/// [`TrainingError::Scratch`]; [`TrainingError::Stopped`].
+pub(crate) fn target<'a>(
     run: &Run<'a>,
     pass: &LabelPass<'a>,
     layout: &Layout,
-    kept: &[Vec<Option<Kept<'a>>>],
-) -> Result<Scanned<'a>, TrainingError> {
-    let probes = probes(run, layout);
-    let mut indexes = Vec::new();
-    let (mut candidates, mut filters) = (Vec::new(), Vec::new());
-    for (keys, keyed) in pass.keyed.iter().enumerate() {
-        if layout.resident {
-            indexes.push(resident(run, keyed, &layout.spans[keys])?);
-        } else {
-            let share = run.memory.buckets() / pass.keyed.len() as u64;
-            filters.push(filter(run, keyed, share / 4)?);
-            candidates.push(Buckets::new(run.scratch, keyed.shards(), share / 2));
-        }
+) -> Result<Target<'a>, TrainingError> {
+    if layout.resident {
+        let indexes = pass.keyed.iter().zip(&layout.spans).map(|(keyed, lanes)| resident(run, keyed, lanes));
+        return Ok(Target::Resident(indexes.collect::<Result<_, _>>()?));
     }
-    let target = match layout.resident {
-        true => Target::Indexes(&indexes),
-        false => Target::Aside { candidates: &candidates, filters: &filters },
-    };
-    let scan = Scan {
-        run,
-        pass,
-        layout,
-        kept,
-        stores: run.stores(kept),
-        probes: &probes,
-        target,
-        ranking: RwLock::new(()),
-        ties: AtomicUsize::new(0),
-    };
-    let histories = scan.all()?;
-    drop(scan);
-    let pending = match layout.resident {
-        true => Pending::Resident(indexes),
-        false => Pending::Aside { candidates, probes },
-    };
-    Ok(Scanned { histories, pending })
+    let share = run.memory.buckets() / pass.keyed.len().max(1) as u64;
+    let filters = pass.keyed.iter().map(|keyed| filter(run, keyed, share / 4)).collect::<Result<_, _>>()?;
+    let buckets = |keyed: &Keyed<'_>| Buckets::new(run.scratch, keyed.shards(), share / 2);
+    Ok(Target::Aside { candidates: pass.keyed.iter().map(buckets).collect(), filters })
 }
 
 /// Lookups: views of one history by one choice of keys share one.
-fn probes(run: &Run<'_>, layout: &Layout) -> Vec<Probe> {
+pub(crate) fn probes(run: &Run<'_>, layout: &Layout) -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
     for (spec, lanes) in run.spec.views.iter().zip(&layout.views) {
         let same = |probe: &&mut Probe| {
@@ -191,38 +174,76 @@ struct Pad {
 }
 
 impl Scan<'_, '_> {
-    fn all(&self) -> Result<Vec<HistoryScanned>, TrainingError> {
-        let histories = &self.run.spec.histories;
-        let mut counts = Vec::with_capacity(histories.len());
+    /// Reads all pieces of all histories.
+    ///
+    /// # Errors
+    /// Those of reading; [`TrainingError::Scratch`]; [`TrainingError::Stopped`].
+    pub fn read(&self) -> Result<Vec<HistoryScanned>, TrainingError> {
+        let counts = |views: &Vec<Option<Kept<'_>>>| Counts {
+            rows: views.iter().map(|_| AtomicU64::new(0)).collect(),
+            offered: AtomicU64::new(0),
+            candidates: AtomicU64::new(0),
+            nanoseconds: AtomicU64::new(0),
+        };
+        let scanning = Scanning {
+            scan: self,
+            stores: self.run.stores(self.histories, self.kept),
+            filters: self.resident_filters(),
+            counts: self.kept.iter().map(counts).collect(),
+            ranking: RwLock::new(()),
+            ties: AtomicUsize::new(0),
+        };
+        scanning.all()
+    }
+
+    /// The keys of labels in memory, where there are many more rows than labels.
+    fn resident_filters(&self) -> Vec<KeyFilter> {
+        let Target::Resident(indexes) = self.target else { return Vec::new() };
+        let rows = self.histories.iter().flat_map(|history| history.pieces()).filter_map(|piece| piece.rows);
+        if self.pass.rows.saturating_mul(ROWS_FOR_EACH_LABEL) > rows.sum() {
+            return Vec::new();
+        }
+        let filter = |(index, keyed): (&Index, &Keyed<'_>)| {
+            let filter = KeyFilter::new(keyed.labels(), self.run.memory.buckets());
+            index.each(|shard| shard.hashes().for_each(|hash| filter.insert(hash)));
+            filter
+        };
+        indexes.iter().zip(&self.pass.keyed).map(filter).collect()
+    }
+}
+
+/// The keys of labels, for one history.
+struct KeysOf<'s, 'r, 'a> {
+    scanning: &'s Scanning<'r, 'a>,
+    history: usize,
+}
+
+impl Scanning<'_, '_> {
+    fn all(self) -> Result<Vec<HistoryScanned>, TrainingError> {
+        let (run, histories) = (self.scan.run, self.scan.histories);
         let mut tasks = Vec::new();
         for (place, history) in histories.iter().enumerate() {
-            let views = self.kept[place].len();
-            counts.push(Counts {
-                rows: (0..views).map(|_| AtomicU64::new(0)).collect(),
-                candidates: AtomicU64::new(0),
-                nanoseconds: AtomicU64::new(0),
-            });
             tasks.extend((0..history.pieces().len()).map(|piece| (place, piece)));
             let rows = history.pieces().iter().map(|piece| piece.rows).sum();
-            self.run.progress.begin(&reading(history.what()), "rows", rows);
+            run.progress.begin(&reading(run.spec.histories[place].what()), "rows", rows);
         }
         let done = pool::run(
-            self.run.threads,
+            run.threads,
             tasks.len(),
             Pad::default,
             |pad, task| {
                 let (history, piece) = tasks[task];
                 let started = std::time::Instant::now();
-                let read = self.piece(pad, history, piece, &counts[history]);
+                let read = self.piece(pad, history, piece);
                 let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                counts[history].nanoseconds.fetch_add(spent, Ordering::Relaxed);
+                self.counts[history].nanoseconds.fetch_add(spent, Ordering::Relaxed);
                 read
             },
             |_| Ok(()),
         );
-        for (history, counts) in histories.iter().zip(&counts) {
-            let rows: u64 = counts.rows.iter().map(|rows| rows.load(Ordering::Relaxed)).sum();
-            self.run.progress.finish(&reading(history.what()), &format!("{rows} rows"));
+        for (place, counts) in self.counts.iter().enumerate() {
+            let rows = counts.rows.iter().map(|rows| rows.load(Ordering::Relaxed)).max().unwrap_or(0);
+            run.progress.finish(&reading(run.spec.histories[place].what()), &format!("{rows} rows"));
         }
         done?;
         let scanned = |counts: Counts| HistoryScanned {
@@ -230,26 +251,28 @@ impl Scan<'_, '_> {
             candidates: counts.candidates.into_inner(),
             seconds: counts.nanoseconds.into_inner() as f64 / 1e9,
         };
-        Ok(counts.into_iter().map(scanned).collect())
+        Ok(self.counts.into_iter().map(scanned).collect())
     }
 
-    fn piece(
-        &self,
-        pad: &mut Pad,
-        history: usize,
-        piece: usize,
-        counts: &Counts,
-    ) -> Result<(), TrainingError> {
-        let of = &self.run.spec.histories[history];
-        let what = reading(of.what());
-        of.instants(piece, &mut |view, some| {
-            self.run.check()?;
-            counts.rows[view].fetch_add(some.rows.len() as u64, Ordering::Relaxed);
-            self.take(pad, history, view, piece, some, counts)?;
-            self.run.progress.advance(&what, 0);
+    fn piece(&self, pad: &mut Pad, history: usize, piece: usize) -> Result<(), TrainingError> {
+        let (run, of, counts) = (self.scan.run, &self.scan.histories[history], &self.counts[history]);
+        let what = reading(run.spec.histories[history].what());
+        let mut told = 0;
+        let looked_at = of.instants(piece, &KeysOf { scanning: self, history }, &mut |view, some| {
+            run.check()?;
+            let rows = some.rows.len() as u64;
+            counts.offered.fetch_add(rows, Ordering::Relaxed);
+            self.take(pad, history, view, piece, some)?;
+            if view == 0 {
+                run.progress.advance(&what, rows);
+                told += rows;
+            }
             self.rank_ties()
         })?;
-        self.run.progress.advance(&what, of.pieces()[piece].rows.unwrap_or(0));
+        run.progress.advance(&what, looked_at.saturating_sub(told));
+        for rows in &counts.rows {
+            rows.fetch_add(looked_at, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -260,21 +283,21 @@ impl Scan<'_, '_> {
         view: usize,
         piece: usize,
         some: Instants,
-        counts: &Counts,
     ) -> Result<(), TrainingError> {
+        let Scan { run, pass, kept, probes, target, .. } = self.scan;
+        let counts = &self.counts[history];
         // Until all is where it can be found again, what ties is not ranked.
         let _offering = self.ranking.read();
         let rows = some.rows.len();
-        let Some(first) = self.probes.iter().find(|probe| (probe.history, probe.view) == (history, view))
-        else {
+        let Some(first) = probes.iter().find(|probe| (probe.history, probe.view) == (history, view)) else {
             return Ok(());
         };
-        let types = &self.run.spec.keys[first.keys];
+        let types = &run.spec.keys[first.keys];
         let columns: Vec<(&ArrayRef, ValueType)> =
             some.keys.iter().zip(types.iter().map(|(_, of)| *of)).collect();
         let keys = Keys::new(&columns, rows);
         keys.hashes(&mut pad.hashes);
-        let kept = self.kept[history][view].as_ref();
+        let kept = kept[history][view].as_ref();
         pad.addresses.clear();
         let number = match kept {
             Some(kept) => {
@@ -290,14 +313,14 @@ impl Scan<'_, '_> {
         };
         pad.taken.clear();
         pad.taken.resize(if kept.is_some() { rows } else { 0 }, false);
-        for (place, probe) in self.probes.iter().enumerate() {
+        for (place, probe) in probes.iter().enumerate() {
             if (probe.history, probe.view) != (history, view) {
                 continue;
             }
-            let (first_time, last_time) = self.pass.times;
+            let (first_time, last_time) = pass.times;
             let reach = probe.lanes.iter().map(|lane| lane.reach).max().unwrap_or(i64::MAX);
             let oldest = first_time.saturating_sub(reach);
-            let shards = self.pass.keyed[probe.keys].shards();
+            let shards = pass.keyed[probe.keys].shards();
             let events = &some.events;
             let Pad { hashes, order, addresses, taken, records } = &mut *pad;
             let in_time = |row: usize| events[row] <= last_time && events[row] >= oldest;
@@ -307,8 +330,8 @@ impl Scan<'_, '_> {
             };
             let (events, createds) = (&some.events, &some.createds);
             let offered = Offered { keys: &keys, hashes, events, createds, units, addresses };
-            let known = match &self.target {
-                Target::Indexes(indexes) => {
+            let known = match target {
+                Target::Resident(indexes) => {
                     order.sort(hashes, shards, in_time);
                     let taken = kept.is_some().then_some(taken.as_mut_slice());
                     let index = &indexes[probe.keys];
@@ -334,17 +357,64 @@ impl Scan<'_, '_> {
 
     /// Ranks what ties once there is so much of it that memory says so.
     fn rank_ties(&self) -> Result<(), TrainingError> {
-        let Target::Indexes(indexes) = &self.target else { return Ok(()) };
-        if self.ties.load(Ordering::Relaxed) <= self.run.ties_max() {
+        let Target::Resident(indexes) = self.scan.target else { return Ok(()) };
+        let run = self.scan.run;
+        if self.ties.load(Ordering::Relaxed) <= run.ties_max() {
             return Ok(());
         }
         let _alone = self.ranking.write();
         // Another thread may have done it while this one waited.
-        if self.ties.load(Ordering::Relaxed) > self.run.ties_max() {
-            finish::settle_all(self.run, self.layout, indexes, &self.stores)?;
+        if self.ties.load(Ordering::Relaxed) > run.ties_max() {
+            finish::settle_all(run, self.scan.layout, indexes, &self.stores)?;
             self.ties.store(0, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    fn filter(&self, keys: usize) -> Option<&KeyFilter> {
+        match self.scan.target {
+            Target::Resident(_) => self.filters.get(keys),
+            Target::Aside { filters, .. } => filters.get(keys),
+        }
+    }
+}
+
+impl WantedKeys for KeysOf<'_, '_, '_> {
+    fn are_few(&self, view: usize) -> bool {
+        let counts = &self.scanning.counts[self.history];
+        let (offered, known) =
+            (counts.offered.load(Ordering::Relaxed), counts.candidates.load(Ordering::Relaxed));
+        let mut probes = self.probes(view);
+        // Once few are looked up, those that are have a known key most often: what was measured before stands.
+        let few = offered >= MEASURED_ROWS && known * FEW <= offered;
+        few && probes.all(|probe| self.scanning.filter(probe.keys).is_some())
+    }
+
+    fn may_have(&self, view: usize, keys: &[ArrayRef]) -> Vec<bool> {
+        let rows = keys.first().map_or(0, |key| key.len());
+        let mut may = vec![false; rows];
+        let mut hashes = Vec::new();
+        for probe in self.probes(view) {
+            let Some(filter) = self.scanning.filter(probe.keys) else { return vec![true; rows] };
+            if hashes.is_empty() {
+                let types = &self.scanning.scan.run.spec.keys[probe.keys];
+                let columns: Vec<(&ArrayRef, ValueType)> =
+                    keys.iter().zip(types.iter().map(|(_, of)| *of)).collect();
+                Keys::new(&columns, rows).hashes(&mut hashes);
+            }
+            may.iter_mut().zip(&hashes).for_each(|(may, hash)| *may |= filter.may_hold(*hash));
+        }
+        let left_out = may.iter().filter(|may| !**may).count() as u64;
+        self.scanning.counts[self.history].offered.fetch_add(left_out, Ordering::Relaxed);
+        may
+    }
+}
+
+impl<'s, 'r> KeysOf<'s, 'r, '_> {
+    fn probes(&self, view: usize) -> impl Iterator<Item = &'r Probe> + use<'s, 'r> {
+        let history = self.history;
+        let probes: &'r [Probe] = self.scanning.scan.probes;
+        probes.iter().filter(move |probe| (probe.history, probe.view) == (history, view))
     }
 }
 

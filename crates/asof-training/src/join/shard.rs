@@ -186,6 +186,20 @@ impl Shard {
         (self.labels[slot], self.times[slot])
     }
 
+    /// How many keys there are.
+    pub fn keys(&self) -> usize {
+        self.groups as usize
+    }
+
+    /// The hashes of the keys.
+    pub fn hashes(&self) -> impl Iterator<Item = u64> {
+        let of = |entry: &Entry| match self.form {
+            KeyForm::Number => hash_number(entry.key as i64),
+            KeyForm::Bytes => entry.key,
+        };
+        self.table.iter().filter(|entry| entry.end > 0).map(of)
+    }
+
     /// The numbers that are keys, where keys are numbers.
     pub fn numbers(&self) -> impl Iterator<Item = i64> {
         self.table.iter().filter(|entry| entry.end > 0).map(|entry| entry.key as i64)

@@ -7,13 +7,13 @@ use asof_model::spec::Feature;
 use asof_model::{KnownAt, Rule, ValueType};
 
 use super::units::Units;
-use crate::history::History;
+use crate::history::HistorySource;
 use crate::memory::Memory;
 
 /// A join of views to labels.
 pub struct JoinSpec {
     /// What is read. Views over one source stand in one history.
-    pub histories: Vec<Arc<dyn History>>,
+    pub histories: Vec<Arc<dyn HistorySource>>,
     /// The choices of label columns as join keys, each with the types of the keys.
     pub keys: Vec<Vec<(String, ValueType)>>,
     /// The views to join, as many times as they have aliases.
@@ -81,10 +81,5 @@ impl ViewSpec {
         let units = 0..self.units.len() as u32;
         let mut visible = units.map(|unit| self.units.facts(unit).visible.micros());
         self.compares && self.rule.known_at != KnownAt::Served && visible.any(|visible| visible <= known_max)
-    }
-
-    /// The greatest place of an asked feature, and one more.
-    pub(crate) fn features_asked(&self) -> usize {
-        self.asked.iter().map(|place| place + 1).max().unwrap_or(0)
     }
 }

@@ -37,7 +37,7 @@ fn any_case(shape: Shape) -> impl Strategy<Value = (World, Reading)> {
         ];
         (
             (Just(world), order, proptest::collection::vec(0_usize..5, 0..8), 1_usize..6),
-            (asked, select(vec![KnownAt::Event, KnownAt::Created, KnownAt::Served]), any::<[bool; 3]>()),
+            (asked, select(vec![KnownAt::Event, KnownAt::Created, KnownAt::Served]), any::<[bool; 4]>()),
             (bulk, knows, select(vec![0, 1_000, 4_000, 20_000, 1 << 30]), 1_usize..4),
         )
             .prop_map(
@@ -46,12 +46,13 @@ fn any_case(shape: Shape) -> impl Strategy<Value = (World, Reading)> {
                     (asked, known_at, flags),
                     (bulk, knows, memory, threads),
                 )| {
-                    let [later, include_expired, statuses] = flags;
+                    let [later, leaves_out, include_expired, statuses] = flags;
                     let reading = Reading {
                         order,
                         cuts,
                         batch_rows,
                         later,
+                        leaves_out,
                         asked,
                         known_at,
                         include_expired,

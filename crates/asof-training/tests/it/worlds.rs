@@ -13,7 +13,10 @@ use asof_model::{Cell, Instant, KnownAt, Value, ValueType};
 use asof_oracle::{OracleAnswer, as_of_known};
 use asof_testkit::world::{World, WorldFeature, WorldLabel, WorldRow};
 use asof_training::explain::Skipped;
-use asof_training::history::{FeatureRows, History, Instants, Piece, RowUnits};
+use asof_training::history::{
+    FeatureRows, FeaturesSink, History, HistorySource, Instants, InstantsSink, KeyValuesWanted, Piece, Reach,
+    RowUnits, WantedKeys,
+};
 use asof_training::join::{
     FeatureColumn, Interval, JoinSpec, RANGE_ROWS, Replaced, Resources, UnitFacts, Units, ViewReport,
     ViewSpec, join,
@@ -32,6 +35,8 @@ pub struct Reading {
     pub batch_rows: usize,
     /// Whether features are asked for later, or come with the instants.
     pub later: bool,
+    /// Whether rows are left out that can't matter, or whose key no label has.
+    pub leaves_out: bool,
     /// Places of the asked features, in the asked order.
     pub asked: Vec<usize>,
     pub known_at: KnownAt,
@@ -61,6 +66,7 @@ impl Reading {
             cuts: Vec::new(),
             batch_rows: 1_000,
             later: true,
+            leaves_out: false,
             asked: asked.to_vec(),
             known_at,
             include_expired: false,
@@ -196,7 +202,13 @@ struct WorldHistory {
     facts: Vec<Piece>,
     batch_rows: usize,
     later: bool,
+    leaves_out: bool,
     one_unit: bool,
+}
+
+struct OpenWorld<'a> {
+    of: &'a WorldHistory,
+    reach: Reach,
 }
 
 impl WorldHistory {
@@ -211,8 +223,9 @@ impl WorldHistory {
         pieces.push(rest.to_vec());
         let facts = pieces.iter().map(|rows| Piece { rows: Some(rows.len() as u64), bytes: 0 }).collect();
         let (world, batch_rows) = (world.clone(), reading.batch_rows.max(1));
+        let (later, leaves_out) = (reading.later, reading.leaves_out);
         let one_unit = world.units.len() == 1;
-        Self { world, pieces, facts, batch_rows, later: reading.later, one_unit }
+        Self { world, pieces, facts, batch_rows, later, leaves_out, one_unit }
     }
 
     fn units(&self, rows: &[usize]) -> RowUnits {
@@ -228,13 +241,59 @@ fn number(place: usize) -> u32 {
     place as u32 * 3 + 1
 }
 
-impl History for WorldHistory {
+impl HistorySource for WorldHistory {
     fn what(&self) -> &str {
         "a world"
     }
 
+    fn views(&self) -> usize {
+        1
+    }
+
+    fn features_come_later(&self) -> bool {
+        self.later
+    }
+
+    fn open(&self, reach: &[Reach], _threads: usize) -> Result<Box<dyn History + '_>, TrainingError> {
+        Ok(Box::new(OpenWorld { of: self, reach: reach[0].clone() }))
+    }
+}
+
+impl OpenWorld<'_> {
+    /// Whether a row may matter, as far as the join has told before reading.
+    fn reaches(&self, row: usize) -> bool {
+        let row = &self.of.world.rows[row];
+        let in_time = (self.reach.from..=self.reach.until).contains(&row.event.micros());
+        let key = match (&self.reach.keys, row.key.first()) {
+            (Some(KeyValuesWanted::Numbers(all)), Some(key)) => all.contains(&number_in(key)),
+            (Some(KeyValuesWanted::Between(from, until)), Some(key)) => {
+                (*from..=*until).contains(&number_in(key))
+            }
+            (Some(KeyValuesWanted::Texts(all)), Some(key)) => match key {
+                Value::String(text) => all.iter().any(|each| **each == *text.as_bytes()),
+                Value::Bytes(bytes) => all.iter().any(|each| **each == **bytes),
+                key => all.iter().any(|each| **each == *to_text(key).as_bytes()),
+            },
+            _ => true,
+        };
+        in_time && key
+    }
+}
+
+fn number_in(key: &Value) -> i64 {
+    match key {
+        Value::Int32(number) => i64::from(*number),
+        Value::Int64(number) => *number,
+        Value::Timestamp(instant) => instant.micros(),
+        Value::Bool(flag) => i64::from(*flag),
+        Value::Date(day) => i64::from(*day),
+        other => panic!("{other:?} is no number"),
+    }
+}
+
+impl History for OpenWorld<'_> {
     fn pieces(&self) -> &[Piece] {
-        &self.facts
+        &self.of.facts
     }
 
     fn files(&self) -> u64 {
@@ -245,36 +304,40 @@ impl History for WorldHistory {
         Skipped::default()
     }
 
-    fn features_come_later(&self) -> bool {
-        self.later
-    }
-
     fn instants(
         &self,
         piece: usize,
-        sink: &mut dyn FnMut(usize, Instants) -> Result<(), TrainingError>,
-    ) -> Result<(), TrainingError> {
-        for (part, rows) in self.pieces[piece].chunks(self.batch_rows).enumerate() {
-            let batch = batch(&self.world, rows);
-            let keys = self.world.key_types.len();
+        wanted: &dyn WantedKeys,
+        sink: &mut InstantsSink<'_>,
+    ) -> Result<u64, TrainingError> {
+        let world = &self.of.world;
+        let keys = world.key_types.len();
+        for (part, rows) in self.of.pieces[piece].chunks(self.of.batch_rows).enumerate() {
+            let first = part * self.of.batch_rows;
+            let mut places: Vec<usize> = (0..rows.len()).collect();
+            if self.of.leaves_out {
+                let may = wanted.may_have(0, &batch(world, rows).columns()[..keys]);
+                places.retain(|place| (keys == 0 || may[*place]) && self.reaches(rows[*place]));
+            }
+            let rows: Vec<usize> = places.iter().map(|place| rows[*place]).collect();
+            let batch = batch(world, &rows);
             let instants = |place: usize| {
                 batch.column(place).as_primitive::<TimestampMicrosecondType>().values().clone()
             };
             let features: Vec<usize> = (keys + 2..batch.num_columns()).collect();
-            let first = part * self.batch_rows;
             sink(
                 0,
                 Instants {
-                    rows: (first..first + rows.len()).map(number).collect(),
+                    rows: places.iter().map(|place| number(first + place)).collect(),
                     keys: batch.columns()[..keys].to_vec(),
                     events: instants(keys),
                     createds: instants(keys + 1),
-                    units: self.units(rows),
-                    features: (!self.later).then(|| batch.project(&features).unwrap()),
+                    units: self.of.units(&rows),
+                    features: (!self.of.later).then(|| batch.project(&features).unwrap()),
                 },
             )?;
         }
-        Ok(())
+        Ok(self.of.pieces[piece].len() as u64)
     }
 
     fn features(
@@ -283,16 +346,16 @@ impl History for WorldHistory {
         _view: usize,
         features: &[usize],
         rows: Arc<[u32]>,
-        sink: &mut dyn FnMut(FeatureRows) -> Result<(), TrainingError>,
+        sink: &mut FeaturesSink<'_>,
     ) -> Result<(), TrainingError> {
-        assert!(self.later && rows.windows(2).all(|pair| pair[0] < pair[1]));
-        for rows in rows.chunks(self.batch_rows) {
+        assert!(self.of.later && rows.windows(2).all(|pair| pair[0] < pair[1]));
+        for rows in rows.chunks(self.of.batch_rows) {
             let rows: Vec<usize> =
-                rows.iter().map(|row| self.pieces[piece][(*row as usize - 1) / 3]).collect();
-            let batch = batch(&self.world, &rows);
+                rows.iter().map(|row| self.of.pieces[piece][(*row as usize - 1) / 3]).collect();
+            let batch = batch(&self.of.world, &rows);
             let names = features.iter().map(|place| format!("feature{place}")).chain([ERRORS.to_owned()]);
             let places: Vec<usize> = names.map(|name| batch.schema().index_of(&name).unwrap()).collect();
-            sink(FeatureRows { columns: batch.project(&places).unwrap(), units: self.units(&rows) })?;
+            sink(FeatureRows { columns: batch.project(&places).unwrap(), units: self.of.units(&rows) })?;
         }
         Ok(())
     }
