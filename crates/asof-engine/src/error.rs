@@ -171,7 +171,7 @@ pub enum EngineError {
 
 impl EngineError {
     /// A read that failed.
-    pub(crate) fn reading(path: &Path, source: std::io::Error) -> Self {
+    pub fn reading(path: &Path, source: std::io::Error) -> Self {
         match source.downcast::<ObjectsError>() {
             Ok(error) => Self::Objects(error),
             Err(source) => Self::Io { doing: "read", path: path.to_owned(), source },
@@ -179,7 +179,7 @@ impl EngineError {
     }
 
     /// A write that failed.
-    pub(crate) fn writing(path: &Path, source: std::io::Error) -> Self {
+    pub fn writing(path: &Path, source: std::io::Error) -> Self {
         Self::Io { doing: "write", path: path.to_owned(), source }
     }
 }

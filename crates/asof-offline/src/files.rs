@@ -38,6 +38,17 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// No event in it is earlier, by its statistics or its day.
+    pub fn event_from(&self) -> Instant {
+        self.event_min.unwrap_or_else(|| Instant::from_micros_clamped(i64::from(self.day) * DAY_MICROS))
+    }
+
+    /// No event in it is later.
+    pub fn event_until(&self) -> Instant {
+        let end = (i64::from(self.day) + 1) * DAY_MICROS - 1;
+        self.event_max.unwrap_or_else(|| Instant::from_micros_clamped(end))
+    }
+
     /// Whether it is a file as a unit brought it.
     pub(crate) fn is_of_one_unit(&self) -> bool {
         unit_of(&self.path).is_some()
@@ -159,6 +170,9 @@ fn data_file(view: &LogicalFileView) -> Result<DataFile, (String, &'static str)>
         path,
     })
 }
+
+/// Microseconds of a day.
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// How far beyond a greatest value in the statistics a row can be.
 const MILLISECOND: Duration = Duration::from_micros(1_000);

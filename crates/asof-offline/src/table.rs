@@ -214,6 +214,11 @@ impl Table {
         })
     }
 
+    /// Where a file of this version is.
+    pub fn path_of(&self, file: &DataFile) -> std::path::PathBuf {
+        self.root.folder.join(&self.name).join(&file.path)
+    }
+
     /// Every file of this version, in no order.
     ///
     /// # Errors

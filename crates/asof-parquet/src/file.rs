@@ -110,8 +110,9 @@ impl ParquetFile {
         leaves.map(bytes).sum()
     }
 
-    /// Whether a column holds nothing but nulls in a row group, as far as its statistics tell.
-    pub fn is_all_null(&self, group: usize, column: usize) -> bool {
+    /// Whether a column holds no value in a row group, as far as its statistics tell: nothing but nulls or, in a column of
+    /// lists, empty lists.
+    pub fn holds_no_value(&self, group: usize, column: usize) -> bool {
         let mut leaves = self.leaves(column).map(|leaf| self.chunk(group, leaf));
         leaves.all(|chunk| {
             let nulls = chunk.statistics().and_then(Statistics::null_count_opt);

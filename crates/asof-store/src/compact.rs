@@ -12,11 +12,11 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use asof_engine::EngineError;
 use asof_engine::columns::{CREATED, EVENT, KeyColumns, UNIT};
-use asof_engine::join::UnitFacts;
 use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
 use asof_model::{EncodedKey, Instant};
 use asof_offline::{Rewritten, RowChoice, Scan, Table};
+use asof_training::join::UnitFacts;
 use futures::TryStreamExt;
 use serde::Serialize;
 

@@ -8,6 +8,7 @@ use asof_model::{Explain, Instant, Kind, ViewId};
 use asof_offline::OfflineError;
 use asof_online::OnlineError;
 use asof_registry::RegistryError;
+use asof_training::TrainingError;
 
 /// Errors of the feature store.
 #[derive(Debug, thiserror::Error)]
@@ -194,9 +195,12 @@ pub enum StoreError {
     /// A store that is inconsistent in itself.
     #[error("{0}")]
     Corrupt(String),
-    /// An error of sources, joins or training sets.
+    /// An error of sources, or of what is written.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// An error of training sets.
+    #[error(transparent)]
+    Training(TrainingError),
     /// An error of history.
     #[error(transparent)]
     Offline(#[from] OfflineError),
@@ -296,6 +300,7 @@ impl Explain for StoreError {
             Self::Io { .. } | Self::OnlineLost { .. } | Self::CareHeld | Self::Stopped => Kind::Unavailable,
             Self::Corrupt(_) | Self::HistoryLost { .. } => Kind::Corrupt,
             Self::Engine(error) => error.kind(),
+            Self::Training(error) => error.kind(),
             Self::Offline(error) => error.kind(),
             Self::Online(error) => error.kind(),
             Self::Registry(error) => error.kind(),
@@ -339,6 +344,7 @@ impl Explain for StoreError {
             Self::CareHeld => Some("wait until it is through".to_owned()),
             Self::Stopped => Some("run the command again: it goes on where this one ended".to_owned()),
             Self::Engine(error) => error.hint(),
+            Self::Training(error) => error.hint(),
             Self::Offline(error) => error.hint(),
             Self::Online(error) => error.hint(),
             Self::Registry(error) => error.hint(),

@@ -5,8 +5,9 @@
 //! `online: { active_within }` left to history, at the instant of the answer.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, RecordBatch};
 use asof_engine::columns::{ColumnBuilder, value_at};
 use asof_model::plan::Catalog;
 use asof_model::{
@@ -14,8 +15,14 @@ use asof_model::{
 };
 use asof_online::{AnswerRow, CellRef, OnlineError, RowLayout, ViewHandle};
 
+use asof_training::Scratch;
+use asof_training::join::{Joined, RangeAnswer, join};
+use asof_training::labels::MemoryLabels;
+
 use crate::materialize::copy_stamps;
 use crate::request::{Naming, PlannedColumn, PlannedJoin, RequestPlan, Wanted, rule};
+use crate::train::histories::Asked;
+use crate::train::{TrainOptions, blocking};
 use crate::{InPlaceWant, NoProgress, Store, StoreError};
 
 /// The most entity rows of one request.
@@ -273,35 +280,78 @@ impl Store {
         request: &GetRequest,
         times: &[i64],
     ) -> Result<Vec<Vec<Answered>>, StoreError> {
-        let array = |column: &str, value_type: ValueType| -> Result<ArrayRef, StoreError> {
-            let mut builder = ColumnBuilder::new(value_type, request.rows);
-            for value in request.entities.get(column).into_iter().flatten() {
-                builder.append(value.as_ref());
-            }
-            Ok(builder.finish())
+        let labels = MemoryLabels::new(label_rows(plan, request, times)?);
+        let asked = Asked {
+            known_at: KnownAt::Served,
+            include_expired: request.include_expired,
+            statuses: true,
+            events: true,
+            time: LABEL_TIME.to_owned(),
+            known: None,
+            resources: self.resources(&TrainOptions::default()),
         };
-        let keys = crate::train::key_arrays(plan, array)?;
-        let joined = self
-            .join(catalog, plan, &keys, times, KnownAt::Served, request.include_expired, &NoProgress)
-            .await?;
-        let mut columns = Vec::new();
-        let mut events = Vec::new();
-        for joined in &joined {
-            columns.push(joined.answer.columns()?);
-            events.push(joined.answer.events());
-        }
-        let value = |row: usize, column: &PlannedColumn| {
-            let feature = &columns[column.join][column.feature];
-            Answered {
-                value: value_at(feature.values.as_ref(), feature.feature.value_type, row),
-                status: feature.statuses[row],
-                event: events[column.join][row],
+        let histories = self.histories(catalog, plan, asked).await?;
+        blocking(|| {
+            let scratch = Scratch::new(&histories.spec.resources.scratch);
+            let held = AtomicU64::new(0);
+            let joined = join(&histories.spec, &labels, &scratch, &held, &NoProgress);
+            let joined = joined.map_err(|error| histories.explain(error))?;
+            let mut rows = Vec::with_capacity(request.rows);
+            for range in 0..joined.ranges() {
+                answered_range(plan, &joined, range, &mut rows)?;
             }
-        };
-        Ok((0..request.rows)
-            .map(|row| plan.columns.iter().map(|column| value(row, column)).collect())
-            .collect())
+            Ok(rows)
+        })
     }
+}
+
+/// The column of a request's labels with their instants.
+const LABEL_TIME: &str = "__t";
+
+/// A request's keys with the instants that are asked for, as labels.
+fn label_rows(plan: &RequestPlan, request: &GetRequest, times: &[i64]) -> Result<RecordBatch, StoreError> {
+    let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+    for (column, value_type) in &plan.key_columns {
+        let mut builder = ColumnBuilder::new(*value_type, request.rows);
+        for value in request.entities.get(column).into_iter().flatten() {
+            builder.append(value.as_ref());
+        }
+        columns.push((column, builder.finish()));
+    }
+    let mut instants = ColumnBuilder::new(ValueType::Timestamp, times.len());
+    times.iter().for_each(|t| instants.append(Some(&Value::Timestamp(Instant::from_micros_clamped(*t)))));
+    columns.push((LABEL_TIME, instants.finish()));
+    let nullable = columns.into_iter().map(|(name, array)| (name, array, true));
+    RecordBatch::try_from_iter_with_nullable(nullable)
+        .map_err(|error| StoreError::Corrupt(format!("a request is no table: {error}")))
+}
+
+/// Appends the answers to a range of a request's rows.
+fn answered_range(
+    plan: &RequestPlan,
+    joined: &Joined<'_>,
+    range: usize,
+    rows: &mut Vec<Vec<Answered>>,
+) -> Result<(), StoreError> {
+    let mut columns = Vec::with_capacity(joined.views());
+    let mut answers = Vec::with_capacity(joined.views());
+    for view in 0..joined.views() {
+        let answer = joined.answer(view, range)?;
+        let of_view = (0..answer.features()).map(|feature| answer.column(feature));
+        columns.push(of_view.collect::<Result<Vec<_>, _>>()?);
+        answers.push(answer);
+    }
+    let count = answers.first().map_or(0, RangeAnswer::len);
+    let value = |row: usize, column: &PlannedColumn| {
+        let feature = &columns[column.join][column.feature];
+        Answered {
+            value: value_at(feature.values.as_ref(), feature.feature.value_type, row),
+            status: feature.statuses[row],
+            event: answers[column.join].event(row).map(Instant::from_micros_clamped),
+        }
+    };
+    rows.extend((0..count).map(|row| plan.columns.iter().map(|column| value(row, column)).collect()));
+    Ok(())
 }
 
 /// Refuses a request that lacks a key column or has too many rows.

@@ -4,26 +4,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
 use asof_engine::EngineError;
-use asof_engine::columns::UNIT;
-use asof_engine::join::{Absorbed, Interval, UnitFacts, Units, ViewJoin};
 use asof_engine::source::admission::FeatureErrors;
-use asof_engine::source::{Admission, Fingerprint};
+use asof_engine::source::{self, RawBatches, SourceFile, Stamp, WantedColumn};
 use asof_model::Instant;
 use asof_model::plan::Catalog;
-use asof_model::spec::View;
+use asof_model::spec::{Feature, FileFormat, JoinKey};
+use asof_training::history::{SourceCounts, SourceHistory, StreamHistory, StreamInput};
+use asof_training::join::{Interval, UnitFacts, Units};
 use serde::Serialize;
 
-use crate::materialize::{Input, Inputs};
-use crate::train::absorb;
-use crate::{Progress, Store, StoreError};
+use crate::materialize::QueryInput;
+use crate::train::histories::SharedHistory;
+use crate::{Store, StoreError};
 
 /// The one unit that all rows belong to.
 const IN_PLACE: &str = "in place";
 
-/// All of event time: what a row outside any label's reach holds is counted too.
+/// All of event time.
 const ALL: Interval = Interval { from: Instant::MIN.micros(), until: i64::MAX };
 
 /// What was read of a source in place.
@@ -31,7 +29,7 @@ const ALL: Interval = Interval { from: Instant::MIN.micros(), until: i64::MAX };
 pub struct SourceRead {
     /// Files of the source; for a query over all rows those of every source that it reads.
     pub files: u64,
-    /// Rows read, bad ones included.
+    /// Rows that were looked at, bad ones included: not those that can't matter to any label.
     pub rows: u64,
     /// Rows that the condition of the source's query leaves out.
     pub rows_filtered: u64,
@@ -41,16 +39,23 @@ pub struct SourceRead {
     pub first_bad: Option<String>,
     /// Features that could not be read and are ERROR, with a count and the first reason each.
     pub feature_errors: BTreeMap<String, FeatureErrors>,
+    /// The version of the Delta table that was read, where the source is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_version: Option<u64>,
 }
 
-/// The source of one view, to be read in place.
+/// A source that is read in place, for some views.
 pub(crate) struct InPlace {
-    /// Whose files they are, for messages.
-    what: String,
-    admission: Admission,
-    inputs: Vec<(Input, Fingerprint)>,
-    /// What the last scan has read.
-    pub read: SourceRead,
+    files: u64,
+    table_version: Option<u64>,
+    rows: Rows,
+}
+
+enum Rows {
+    /// Of files that can be read at chosen rows.
+    Chosen(Arc<SourceHistory>),
+    /// Of those that can't, and of queries.
+    Streamed(Arc<StreamHistory>),
 }
 
 /// The unit of all rows, which carry that many features.
@@ -63,106 +68,117 @@ pub(crate) fn units(features: usize) -> Arc<Units> {
 }
 
 impl Store {
-    /// Lists and identifies the files of a view's source.
+    /// Lists the files of a source, for views with these keys and features.
     ///
     /// # Errors
-    /// Those of listing and reading files; a column that not one of them has.
-    pub(crate) fn in_place(&self, catalog: &Catalog, view: &View) -> Result<InPlace, StoreError> {
-        let definitions = &catalog.definitions;
-        let unknown = || StoreError::Corrupt(format!("the registry has no source `{}`", view.source));
-        let source = definitions.sources.get(&view.source).ok_or_else(unknown)?;
-        let keys = definitions.join_keys(view);
-        // The rows of a query over all rows are known since its inputs were taken as they are: now (SEMANTICS 1).
-        let snapshot = source.meaning().is_some_and(|meaning| !meaning.row_wise) && source.created.is_none();
-        let admission = Admission::new(source, &keys, &view.features, Instant::MIN, None)?
-            .with_created(snapshot.then(|| self.now()));
+    /// Those of listing files; a column that not one of them has.
+    pub(crate) fn in_place(
+        &self,
+        catalog: &Catalog,
+        source: &str,
+        views: &[(Vec<JoinKey>, Vec<Feature>)],
+    ) -> Result<InPlace, StoreError> {
+        let unknown = || StoreError::Corrupt(format!("the registry has no source `{source}`"));
+        let source = catalog.definitions.sources.get(source).ok_or_else(unknown)?;
+        let views = || views.iter().map(|(keys, features)| (keys.as_slice(), features.as_slice()));
+        if let Some(query) = self.query_input(catalog, source)? {
+            // The rows of a query over all rows are known since its inputs were taken as they are: now (SEMANTICS 1).
+            let created = source.created.is_none().then(|| self.now());
+            let files = query.fingerprints().count() as u64;
+            let inputs: Vec<Box<dyn StreamInput>> = vec![Box::new(WholeQuery(query))];
+            let rows = Rows::Streamed(Arc::new(StreamHistory::new(source, inputs, created, views())?));
+            return Ok(InPlace { files, table_version: None, rows });
+        }
         let what = format!("source `{}`", source.name);
-        let all = |_: &str| vec![ALL];
-        let inputs = match self.query_input(catalog, source)? {
-            Some(query) => Inputs::of_query(query, all),
-            None => {
-                let at = self.project().location(source)?;
-                let columns = admission.columns();
-                Inputs::read(&what, &at, source.format, self.objects(), columns, all, |_| None)?
+        let at = self.project().location(source)?;
+        let listed = source::list(&what, &at, source.format, self.objects())?;
+        let files = listed.len() as u64;
+        let table_version = listed.first().and_then(|file| file.table).map(|table| table.version);
+        let chosen = listed.iter().all(|file| file.format == FileFormat::Parquet);
+        let rows = match chosen {
+            true => {
+                let history = SourceHistory::new(source, listed.clone(), views())?;
+                source::check_columns(&what, &listed, &history.wanted_columns()?)?;
+                Rows::Chosen(Arc::new(history))
+            }
+            false => {
+                let stamped = |file: &SourceFile| {
+                    let stamp = file.stamp()?;
+                    let input = WholeFile { what: what.clone(), file: file.clone(), stamp };
+                    Ok(Box::new(input) as Box<dyn StreamInput>)
+                };
+                let inputs = listed.iter().map(stamped).collect::<Result<Vec<_>, EngineError>>()?;
+                let history = StreamHistory::new(source, inputs, None, views())?;
+                source::check_columns(&what, &listed, history.wanted_columns())?;
+                Rows::Streamed(Arc::new(history))
             }
         };
-        let read = SourceRead { files: inputs.files, ..SourceRead::default() };
-        let inputs = inputs.packs.into_iter().flat_map(|pack| pack.files).collect();
-        Ok(InPlace { what, admission, inputs, read })
+        Ok(InPlace { files, table_version, rows })
     }
 }
 
 impl InPlace {
-    /// Reads the files once for the joins at `places`. Returns how many rows came.
-    ///
-    /// # Errors
-    /// Those of reading files, a file that changed since it was identified; [`StoreError::Stopped`].
-    pub fn scan(
-        &mut self,
-        joins: &mut [ViewJoin],
-        places: &[usize],
-        progress: &dyn Progress,
-    ) -> Result<u64, StoreError> {
-        let what = format!("read {} in place", self.what);
-        loop {
-            let bytes = self.inputs.iter().map(|(_, fingerprint)| fingerprint.size).sum();
-            progress.begin(&what, "bytes", Some(bytes));
-            let rows = self.scan_once(&what, joins, places, progress);
-            progress.finish(&what, &format!("{} rows", self.read.rows));
-            if let Some(rows) = rows? {
-                return Ok(rows);
-            }
+    /// Its rows, for a join.
+    pub fn history(&self) -> SharedHistory {
+        match &self.rows {
+            Rows::Chosen(history) => history.clone(),
+            Rows::Streamed(history) => history.clone(),
         }
     }
 
-    /// `None`: the joins need whole rows, and have to be given all rows again.
-    fn scan_once(
-        &mut self,
-        what: &str,
-        joins: &mut [ViewJoin],
-        places: &[usize],
-        progress: &dyn Progress,
-    ) -> Result<Option<u64>, StoreError> {
-        self.read = SourceRead { files: self.read.files, ..SourceRead::default() };
-        let mut rows = 0;
-        for (input, _) in &self.inputs {
-            for batch in input.open(&self.what, self.admission.columns(), ALL)? {
-                if !progress.wanted() {
-                    return Err(StoreError::Stopped);
-                }
-                let raw = batch?;
-                let admitted = self.admission.admit(&raw)?;
-                self.read.rows += (raw.rows + raw.broken.len()) as u64;
-                self.read.rows_filtered += admitted.filtered;
-                self.read.rows_bad += admitted.bad.len() as u64;
-                if let (None, Some(bad)) = (&self.read.first_bad, admitted.bad.first()) {
-                    self.read.first_bad = Some(bad.to_string());
-                }
-                for (feature, errors) in admitted.feature_errors {
-                    let sum = self.read.feature_errors.entry(feature);
-                    sum.and_modify(|sum| sum.count += errors.count).or_insert(errors);
-                }
-                rows += admitted.rows.num_rows() as u64;
-                if absorb(joins, places, &with_unit(&admitted.rows)?)? == Absorbed::NeedsWholeRows {
-                    return Ok(None);
-                }
-                progress.advance(what, raw.approximate_bytes());
-            }
+    /// What was read for a view.
+    pub fn read(&self, view: usize) -> SourceRead {
+        let counts = match &self.rows {
+            Rows::Chosen(history) => history.counts(view),
+            Rows::Streamed(history) => history.counts(view),
+        };
+        let SourceCounts { rows, filtered, bad, first_bad, feature_errors } = counts;
+        SourceRead {
+            files: self.files,
+            rows,
+            rows_filtered: filtered,
+            rows_bad: bad,
+            first_bad,
+            feature_errors,
+            table_version: self.table_version,
         }
-        // A training set is made of files that stood beside each other.
-        for (input, fingerprint) in &self.inputs {
-            input.check_unchanged(fingerprint)?;
-        }
-        Ok(Some(rows))
     }
 }
 
-/// Admitted rows as the join takes them: with the name of their unit.
-fn with_unit(admitted: &RecordBatch) -> Result<RecordBatch, EngineError> {
-    let mut fields = admitted.schema().fields().to_vec();
-    fields.push(Arc::new(Field::new(UNIT, DataType::Utf8, false)));
-    let mut columns = admitted.columns().to_vec();
-    let units: ArrayRef = Arc::new(StringArray::from(vec![IN_PLACE; admitted.num_rows()]));
-    columns.push(units);
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+/// A file that is read from beginning to end.
+struct WholeFile {
+    what: String,
+    file: SourceFile,
+    stamp: Stamp,
+}
+
+impl StreamInput for WholeFile {
+    fn open(&self, columns: &[WantedColumn]) -> Result<RawBatches, EngineError> {
+        source::open(&self.what, &self.file, columns)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.file.bytes
+    }
+
+    fn check_unchanged(&self) -> Result<(), EngineError> {
+        self.file.check_stamp(self.stamp)
+    }
+}
+
+/// A query over all rows.
+struct WholeQuery(QueryInput);
+
+impl StreamInput for WholeQuery {
+    fn open(&self, columns: &[WantedColumn]) -> Result<RawBatches, EngineError> {
+        self.0.open(columns, ALL)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.fingerprints().map(|fingerprint| fingerprint.size).sum()
+    }
+
+    fn check_unchanged(&self) -> Result<(), EngineError> {
+        self.0.check_unchanged()
+    }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use asof_engine::join::{Interval, Replaced, UnitFacts, Units};
 use asof_engine::source::Fingerprint;
 use asof_model::plan::Catalog;
 use asof_model::{Instant, ViewId};
 use asof_offline::{UnitRank, UnitRanks};
+use asof_training::join::{Interval, Replaced, UnitFacts, Units};
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError};

@@ -211,7 +211,7 @@ mod tests {
             held_max in proptest::sample::select(vec![0, 10_000, u64::MAX]),
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let scratch = Scratch::new(folder.path()).unwrap();
+            let scratch = Scratch::new(folder.path());
             let buckets = Buckets::new(&scratch, 5, held_max);
             let mut right: Vec<Vec<u32>> = vec![Vec::new(); 5];
             for (bucket, number) in &records {

@@ -31,6 +31,19 @@ pub enum TrainingError {
         /// How many there may be.
         max: u64,
     },
+    /// Label rows that were there at first are gone.
+    #[error("the label table changed while it was read")]
+    LabelsChanged,
+    /// History does not know any more what was in force at the first label.
+    #[error("history of {history} is cut behind the first label")]
+    HistoryCut {
+        /// Whose history it is.
+        history: String,
+        /// What was in force before is not known any more, microseconds.
+        cut: i64,
+        /// The first label time, microseconds.
+        label: i64,
+    },
     /// Nobody wants the work any more.
     #[error("stopped")]
     Stopped,
@@ -47,8 +60,8 @@ impl Explain for TrainingError {
     fn kind(&self) -> Kind {
         match self {
             Self::Engine(error) => error.kind(),
-            Self::TooManyLabels { .. } => Kind::Invalid,
-            Self::Scratch { .. } | Self::Stopped => Kind::Unavailable,
+            Self::TooManyLabels { .. } | Self::HistoryCut { .. } => Kind::Invalid,
+            Self::Scratch { .. } | Self::LabelsChanged | Self::Stopped => Kind::Unavailable,
             Self::NeedsWholeRows | Self::Arrow(_) => Kind::Corrupt,
         }
     }
@@ -63,7 +76,8 @@ impl Explain for TrainingError {
             Self::Scratch { .. } => {
                 Some("check who may write there, or give more memory with `--memory`".to_owned())
             }
-            Self::Stopped | Self::NeedsWholeRows | Self::Arrow(_) => None,
+            Self::LabelsChanged => Some("run again when nobody writes to it".to_owned()),
+            Self::HistoryCut { .. } | Self::Stopped | Self::NeedsWholeRows | Self::Arrow(_) => None,
         }
     }
 }

@@ -139,6 +139,15 @@ impl Explained {
         self.step("read labels", clock);
     }
 
+    /// Notes the end of all: bytes that went to scratch, and what is left of the time for writing.
+    pub fn finish(&mut self, spilled_bytes: u64, elapsed: std::time::Duration) {
+        self.spilled_bytes = spilled_bytes;
+        let before: f64 = self.steps.iter().map(|step| step.seconds).sum();
+        let seconds = (elapsed.as_secs_f64() - before).max(0.0);
+        let what = "put together and write".to_owned();
+        self.steps.push(Step { what, seconds, peak_memory_bytes: peak_bytes() });
+    }
+
     /// Notes a step that ends now.
     pub(crate) fn step(&mut self, what: &str, clock: &Clock) {
         let seconds = clock.0.elapsed().as_secs_f64();

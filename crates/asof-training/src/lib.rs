@@ -14,6 +14,7 @@ mod ipc;
 pub mod join;
 pub mod labels;
 pub mod memory;
+pub mod output;
 mod pool;
 pub mod scratch;
 

@@ -7,7 +7,10 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::TrainingError;
 
@@ -20,47 +23,45 @@ const OUTPUTS: &str = "outputs";
 /// What names of folders begin with.
 const PREFIX: &str = "train-";
 
-/// The folder of one run.
+/// The folder of one run, made once it is needed.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: PathBuf,
-    /// Held until the folder is gone.
-    _lock: File,
+    root: PathBuf,
+    made: OnceLock<Folder>,
+    making: Mutex<()>,
     files: AtomicU32,
     written: AtomicU64,
 }
 
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// Held until the folder is gone.
+    _lock: File,
+}
+
 impl Scratch {
-    /// Makes a folder below `root`, and removes those of runs that are no more.
-    ///
-    /// # Errors
-    /// [`TrainingError::Scratch`].
-    pub fn new(root: &Path) -> Result<Self, TrainingError> {
-        let failed = |source| TrainingError::Scratch { doing: "make", path: root.to_owned(), source };
-        std::fs::create_dir_all(root).map_err(failed)?;
-        sweep(root);
-        // A name that is taken belongs to another thread of this process.
-        for attempt in 0..u32::MAX {
-            let folder = root.join(format!("{PREFIX}{}-{attempt}", std::process::id()));
-            match std::fs::create_dir(&folder) {
-                Ok(()) => {
-                    // It has its name only once it is held.
-                    let making = folder.join("lock.making");
-                    let lock = File::create(&making).map_err(failed)?;
-                    lock.lock().map_err(failed)?;
-                    std::fs::rename(&making, folder.join(LOCK)).map_err(failed)?;
-                    return Ok(Self {
-                        folder,
-                        _lock: lock,
-                        files: AtomicU32::new(0),
-                        written: AtomicU64::new(0),
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(error)),
-            }
+    /// A folder below `root`. Nothing is made yet.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            made: OnceLock::new(),
+            making: Mutex::new(()),
+            files: AtomicU32::new(0),
+            written: AtomicU64::new(0),
         }
-        Err(failed(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// The folder; when it is made, those of runs that are no more are removed.
+    fn folder(&self) -> Result<&Path, TrainingError> {
+        let _making = self.making.lock();
+        if let Some(made) = self.made.get() {
+            return Ok(&made.path);
+        }
+        let made = make(&self.root);
+        let failed = |source| TrainingError::Scratch { doing: "make", path: self.root.clone(), source };
+        let made = made.map_err(failed)?;
+        Ok(&self.made.get_or_init(|| made).path)
     }
 
     /// A new file.
@@ -68,7 +69,7 @@ impl Scratch {
     /// # Errors
     /// [`TrainingError::Scratch`].
     pub(crate) fn file(&self) -> Result<ScratchFile<'_>, TrainingError> {
-        let path = self.folder.join(self.files.fetch_add(1, Ordering::Relaxed).to_string());
+        let path = self.folder()?.join(self.files.fetch_add(1, Ordering::Relaxed).to_string());
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file =
             file.map_err(|source| TrainingError::Scratch { doing: "make", path: path.clone(), source })?;
@@ -85,7 +86,7 @@ impl Scratch {
     /// # Errors
     /// [`TrainingError::Scratch`].
     pub(crate) fn note_output(&self, path: &Path) -> Result<(), TrainingError> {
-        let at = self.folder.join(OUTPUTS);
+        let at = self.folder()?.join(OUTPUTS);
         let failed = |source| TrainingError::Scratch { doing: "write", path: at.clone(), source };
         let path = std::path::absolute(path).map_err(failed)?;
         let mut notes = OpenOptions::new().append(true).create(true).open(&at).map_err(failed)?;
@@ -95,9 +96,34 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The next run sweeps what can't be removed now.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        if let Some(made) = self.made.get() {
+            // The next run sweeps what can't be removed now.
+            let _ = std::fs::remove_dir_all(&made.path);
+        }
     }
+}
+
+/// Makes a folder of a new name and holds it.
+fn make(root: &Path) -> io::Result<Folder> {
+    std::fs::create_dir_all(root)?;
+    sweep(root);
+    for attempt in 0..u32::MAX {
+        let path = root.join(format!("{PREFIX}{}-{attempt}", std::process::id()));
+        match std::fs::create_dir(&path) {
+            Ok(()) => {
+                // It has its name only once it is held.
+                let making = path.join("lock.making");
+                let lock = File::create(&making)?;
+                lock.lock()?;
+                std::fs::rename(&making, path.join(LOCK))?;
+                return Ok(Folder { path, _lock: lock });
+            }
+            // Of another thread of this process.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Removes what killed runs left below `root`. What can't be removed is left for another time.

@@ -66,6 +66,11 @@ pub(crate) fn unit(text: &str) -> Result<TimeUnit, String> {
     TimeUnit::parse(text).ok_or_else(|| "not a unit: one of `s`, `ms`, `us`, `ns`".to_owned())
 }
 
+/// Reads a size.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    asof_model::settings::parse_size(text).ok_or_else(|| "not a size, such as `4GB` or `512MB`".to_owned())
+}
+
 /// Reads `name=value`. The value may be empty, and may hold further `=`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

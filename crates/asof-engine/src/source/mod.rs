@@ -12,6 +12,7 @@ pub mod convert;
 mod csv_file;
 mod delta;
 pub mod files;
+pub mod infer;
 mod json_file;
 pub mod listing;
 mod nested;

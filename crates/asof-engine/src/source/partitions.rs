@@ -47,7 +47,7 @@ impl Partitions {
     }
 
     /// The names of the columns.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 

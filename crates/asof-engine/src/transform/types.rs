@@ -15,8 +15,7 @@ use asof_model::{DecimalType, Instant, ScalarType, ValueType, Zone, time};
 use super::table::{KnownColumn, SourceColumns};
 use crate::EngineError;
 use crate::source::raw::{Form, RawColumn};
-use crate::source::{self, SourceFile, WantedColumn};
-use crate::training::infer;
+use crate::source::{self, SourceFile, WantedColumn, infer};
 
 /// Files whose schema is looked at; of more, these many spread over all of them.
 const SCHEMA_FILES_MAX: usize = 1_000;

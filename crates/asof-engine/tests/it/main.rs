@@ -1,4 +1,4 @@
-//! Tests of the engine from outside: the join against the oracle, sources, and training sets.
+//! Tests of the engine from outside: sources and their SQL.
 
 #![allow(
     clippy::expect_used,
@@ -8,8 +8,6 @@
 )]
 
 mod delta;
-mod join;
-mod labels;
 mod listing;
 mod objects;
 mod queries;
@@ -21,10 +19,8 @@ use std::path::Path;
 
 use asof_engine::EngineError;
 use asof_engine::source::{self, SourceFile};
-use asof_engine::training::LabelTable;
-use asof_model::entry::Reading;
+use asof_model::Location;
 use asof_model::spec::FileFormat;
-use asof_model::{Location, Zone};
 use asof_objects::Objects;
 
 /// No object store: nothing is configured.
@@ -35,13 +31,4 @@ fn no_objects() -> Objects {
 /// The files of a path of this machine.
 fn list(what: &str, path: &Path, format: Option<FileFormat>) -> Result<Vec<SourceFile>, EngineError> {
     source::list(what, &Location::Local(path.to_owned()), format, &no_objects())
-}
-
-/// The label table of a path of this machine.
-fn read_labels(path: &Path, zone: &Zone) -> Result<LabelTable, EngineError> {
-    LabelTable::read(
-        &Location::Local(path.to_owned()),
-        &no_objects(),
-        &Reading { zone: zone.clone(), unit: None },
-    )
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use asof_engine::source::{self, SourceFile, WantedColumn};
-use asof_engine::{EngineError, training::LabelTable};
+use asof_engine::EngineError;
 use asof_model::{Explain, Kind, Location};
 use asof_objects::{Objects, ObjectsError};
 use asof_testkit::s3::S3Server;
@@ -94,10 +94,6 @@ fn files_of_a_bucket() {
         ["s3://lake/other/f.csv", "s3://lake/rows/a.csv"]
     );
     assert_eq!(names(&list(&objects, "s3a://lake/other/f.csv").unwrap()), ["s3a://lake/other/f.csv"]);
-    let labels =
-        LabelTable::read(&at("s3://lake/rows/deep"), &objects, &asof_model::entry::Reading::default())
-            .unwrap();
-    assert_eq!((labels.len(), labels.rows().num_columns()), (100_000, 3));
 
     let before = there[2].fingerprint().unwrap();
     assert_eq!((before.path.as_str(), before.size), ("s3://lake/rows/b=7/d.csv", 4));

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use asof_engine::EngineError;
-use asof_engine::join::Interval;
 use asof_engine::source::{self, Fingerprint, RawBatches, SourceFile, WantedColumn};
 use asof_model::Location;
 use asof_model::spec::FileFormat;
 use asof_objects::Objects;
+use asof_training::join::Interval;
 use serde_json::json;
 
 use super::query::QueryInput;

@@ -2,9 +2,9 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use asof_engine::join::Interval;
 use asof_engine::source::{Admission, Admitted};
 use asof_model::Instant;
+use asof_training::join::Interval;
 
 use super::ViewLoad;
 use super::inputs::{Pack, Scope};

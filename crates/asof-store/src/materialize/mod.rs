@@ -22,20 +22,21 @@ mod unit;
 
 use std::num::NonZeroUsize;
 
-use asof_engine::join::Interval;
 use asof_engine::source::{Admission, Fingerprint};
 use asof_model::Instant;
 use asof_model::name::ViewRef;
 use asof_model::plan::Catalog;
 use asof_model::spec::{Source, View};
+use asof_training::join::Interval;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Note, ViewJournal};
 use crate::{InPlaceWant, Progress, Store, StoreError, catalog};
+pub(crate) use inputs::Inputs;
 use inputs::Pack;
-pub(crate) use inputs::{Input, Inputs};
 use loading::{Loading, Staged};
 use quarantine::Quarantine;
+pub(crate) use query::QueryInput;
 use replace::Replacement;
 pub use report::{LackingColumn, MaterializeReport, Totals, VANISHED_SHOWN_MAX, ViewFailure, ViewLoad};
 use unit::Target;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use asof_engine::EngineError;
-use asof_engine::join::Interval;
 use asof_engine::source::{self, Fingerprint, RawBatches, SourceFile, WantedColumn};
 use asof_engine::transform::query::{EventRange, QueryRun, SourceRows};
 use asof_model::Instant;
 use asof_model::plan::Catalog;
 use asof_model::spec::Source;
+use asof_training::join::Interval;
 
 use crate::{Store, StoreError};
 

@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use arrow::array::{Array, AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use asof_engine::columns::UNIT;
-use asof_engine::join::Interval;
 use asof_offline::{JournalEntry, Scan};
 use asof_online::IncomingRow;
+use asof_training::join::Interval;
 use futures::TryStreamExt;
 
 use super::replace::Replacement;

@@ -13,10 +13,10 @@ use arrow::array::{AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use asof_engine::columns::{EVENT, UNIT};
-use asof_engine::join::Interval;
 use asof_model::{EncodedKey, Instant};
 use asof_offline::Scan;
 use asof_online::{EventRange, IncomingRow, Published, Replaces, RowLayout, StoredRow, standing};
+use asof_training::join::Interval;
 use futures::TryStreamExt;
 
 use super::inputs::Pack;

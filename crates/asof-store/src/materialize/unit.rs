@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
-use asof_engine::join::Interval;
 use asof_engine::source::{Fingerprint, RAW_BATCH_ROWS, RawBatch};
 use asof_model::plan::Catalog;
 use asof_model::spec::{JoinKey, View};
@@ -16,6 +15,7 @@ use asof_online::{
     IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Replaces, RowLayout,
     UnitStamp, ViewHandle,
 };
+use asof_training::join::Interval;
 use serde_json::json;
 
 use super::inputs::{Pack, Scope};

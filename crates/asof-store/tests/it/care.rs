@@ -66,12 +66,15 @@ fn training(project: &mut Project, known_at: KnownAt) -> (RecordBatch, Vec<Value
         known_at,
         statuses: true,
         include_expired: false,
+        options: Default::default(),
     };
     let (runtime, store) = project.store();
     let report = runtime.block_on(Box::pin(store.train(&request, &NoProgress))).unwrap();
     let mut views: Vec<Value> = report.views.iter().map(|view| serde_json::to_value(view).unwrap()).collect();
     for view in &mut views {
-        assert!(view.as_object_mut().unwrap().remove("history_rows").is_some());
+        for of_storage in ["history_rows", "history_version"] {
+            assert!(view.as_object_mut().unwrap().remove(of_storage).is_some());
+        }
     }
     // The file carries the report too, with the rows read.
     let rows = read_parquet(&output);

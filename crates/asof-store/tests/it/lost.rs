@@ -88,6 +88,7 @@ fn inputs_are_not_replaced() {
             known_at: KnownAt::Event,
             statuses: false,
             include_expired: false,
+            options: Default::default(),
         };
         let before = std::fs::read(&request.output).unwrap();
         let (runtime, store) = project.store();

@@ -249,6 +249,7 @@ impl Project {
             known_at: ask.known_at,
             statuses: true,
             include_expired: ask.include_expired,
+            options: Default::default(),
         };
         let (runtime, store) = self.store();
         let report = runtime.block_on(Box::pin(store.train(&request, &NoProgress)))?;

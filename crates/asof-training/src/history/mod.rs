@@ -110,6 +110,8 @@ pub struct Reach {
     pub from: i64,
     /// Events after this instant can't.
     pub until: i64,
+    /// The first label time. Without labels it is behind the last.
+    pub first_label: i64,
     /// Values of the first join key without which no row can. `None`: any value may.
     pub keys: Option<KeyValuesWanted>,
     /// Whether it matters of which unit a row is before its features are read.

@@ -95,6 +95,18 @@ impl SourceHistory {
         })
     }
 
+    /// The columns that are read of the files, those of features included.
+    ///
+    /// # Errors
+    /// [`EngineError::Transform`] for a query of the source that can't be run.
+    pub fn wanted_columns(&self) -> Result<Vec<WantedColumn>, EngineError> {
+        let mut all = self.columns.clone();
+        for view in &self.views {
+            places_among(&mut all, FeatureAdmission::new(&self.source, &view.features)?.columns());
+        }
+        Ok(all)
+    }
+
     /// What was read for a view.
     pub fn counts(&self, view: usize) -> SourceCounts {
         self.views[view].counting.counts()

@@ -76,6 +76,11 @@ impl StreamHistory {
         Ok(Self { what: format!("source `{}` in place", source.name), inputs, pieces, views: all, columns })
     }
 
+    /// The columns that are read of the files.
+    pub fn wanted_columns(&self) -> &[WantedColumn] {
+        &self.columns
+    }
+
     /// What was read for a view.
     pub fn counts(&self, view: usize) -> SourceCounts {
         self.views[view].counting.counts()

@@ -49,6 +49,8 @@ pub struct TableHistory {
     pub features: Vec<Feature>,
     /// The journaled units. Rows of others are invisible.
     pub units: Arc<Units>,
+    /// The instant before which rows may be gone, microseconds.
+    pub cut: Option<i64>,
     /// The data files of one version of the table.
     pub files: Vec<TableFile>,
 }
@@ -87,6 +89,13 @@ impl HistorySource for TableHistory {
 
     fn open(&self, reach: &[Reach], threads: usize) -> Result<Box<dyn History + '_>, TrainingError> {
         let Some(reach) = reach.first() else { return Err(no_view()) };
+        if let Some(cut) = self.cut.filter(|cut| reach.first_label < *cut) {
+            return Err(TrainingError::HistoryCut {
+                history: self.what.clone(),
+                cut,
+                label: reach.first_label,
+            });
+        }
         let (mut files, mut units, mut skipped) = (Vec::new(), Vec::new(), Skipped::default());
         for file in self.files.iter().filter(|file| file.rows > 0) {
             let known: Vec<u32> = file.units.iter().filter_map(|unit| self.units.number(unit)).collect();
@@ -173,9 +182,11 @@ impl OpenTable<'_> {
         columns: &'a [(&'a str, DataType)],
         selection: Selection,
     ) -> Result<impl Iterator<Item = Result<RowsBatch, TrainingError>> + use<'a>, TrainingError> {
-        let place = |(name, _): &(&str, DataType)| {
-            let place = parquet.schema().index_of(name).ok();
-            place.filter(|place| !parquet.is_all_null(group, *place))
+        let place = |(name, data_type): &(&str, DataType)| {
+            let place = parquet.schema().index_of(name).ok()?;
+            // A list of features in error is never empty.
+            let empty_is_null = !data_type.is_nested() || *name == ERRORS;
+            (!(empty_is_null && parquet.holds_no_value(group, place))).then_some(place)
         };
         let places: Vec<Option<usize>> = columns.iter().map(place).collect();
         let read: Vec<usize> = places.iter().flatten().copied().collect();

@@ -9,7 +9,7 @@ use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use asof_engine::columns::KeyColumns;
 use asof_model::ValueType;
-use foldhash::fast::FixedState;
+use foldhash::quality::FixedState;
 use std::hash::BuildHasher;
 
 /// Whether the keys of an entity are numbers or bytes. The same for labels and history, as it follows from the types.

@@ -11,7 +11,7 @@ use super::keys::{KeyForm, KeyValues, Keys};
 use super::run::Run;
 use super::shard::Shard;
 use crate::buckets::Buckets;
-use crate::labels::{LABEL_ROWS_MAX, Labels};
+use crate::labels::{LABEL_ROWS_MAX, Labels, ValueColumn};
 use crate::{TrainingError, pool};
 
 /// Labels where nobody can tell how many there will be.
@@ -70,16 +70,22 @@ impl Keyed<'_> {
 pub(crate) fn read<'a>(run: &Run<'a>, labels: &dyn Labels) -> Result<LabelPass<'a>, TrainingError> {
     let spec = run.spec;
     // Key columns, each once, then the instants.
-    let mut columns: Vec<(String, ValueType)> = Vec::new();
-    let mut place = |column: &(String, ValueType)| {
-        columns.iter().position(|known| known == column).unwrap_or_else(|| {
-            columns.push(column.clone());
-            columns.len() - 1
-        })
+    let mut columns: Vec<ValueColumn> = Vec::new();
+    let mut place = |name: &str, value_type: ValueType, required: bool| {
+        let same = |known: &ValueColumn| known.name == name && known.value_type == value_type;
+        let place = columns.iter().position(same).unwrap_or(columns.len());
+        match columns.get_mut(place) {
+            Some(known) => known.required |= required,
+            None => columns.push(ValueColumn { name: name.to_owned(), value_type, required }),
+        }
+        place
     };
-    let keys: Vec<Vec<usize>> = spec.keys.iter().map(|keys| keys.iter().map(&mut place).collect()).collect();
-    let time = place(&(spec.time.clone(), ValueType::Timestamp));
-    let known = spec.known.as_ref().map(|known| place(&(known.clone(), ValueType::Timestamp)));
+    let mut of_keys = |keys: &Vec<(String, ValueType)>| {
+        keys.iter().map(|(name, value_type)| place(name, *value_type, false)).collect()
+    };
+    let keys: Vec<Vec<usize>> = spec.keys.iter().map(&mut of_keys).collect();
+    let time = place(&spec.time, ValueType::Timestamp, true);
+    let known = spec.known.as_ref().map(|known| place(known, ValueType::Timestamp, true));
 
     let told = labels.rows();
     let shards = shard_count(if told == 0 { ROWS_GUESSED } else { told });

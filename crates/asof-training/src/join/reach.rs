@@ -28,7 +28,8 @@ pub(crate) fn of_history(
         let specs = run.spec.views.iter().zip(&layout.views);
         let specs = specs.filter(|(spec, _)| (spec.history, spec.view) == (history, view));
         let (first, last) = pass.times;
-        let mut reach = Reach { from: i64::MAX, until: last, keys: None, units_matter: false };
+        let mut reach =
+            Reach { from: i64::MAX, until: last, first_label: first, keys: None, units_matter: false };
         let mut keys: Option<Option<KeyValuesWanted>> = None;
         for (spec, lanes) in specs {
             reach.from = reach.from.min(first.saturating_sub(run.spec.reach(&spec.rule)));

@@ -97,11 +97,12 @@ pub(crate) struct JoinedView<'a> {
 pub struct Joined<'a> {
     pub(crate) views: Vec<JoinedView<'a>>,
     labels: u64,
+    last_label: Option<i64>,
     statuses_told: Vec<bool>,
     /// Labels that differ from served, and of these bulk, as far as ranges were compared.
     compared: Vec<Mutex<(u64, u64)>>,
     /// Rows read of each view's history.
-    pub(crate) rows_read: Vec<u64>,
+    rows_read: Vec<u64>,
     /// What was done, for `--explain`.
     pub explained: Explained,
 }
@@ -228,6 +229,7 @@ impl<'a> Run<'a> {
             rows_read: self.spec.views.iter().map(|view| seen[view.history].rows[view.view]).collect(),
             views,
             labels: pass.rows,
+            last_label: (pass.rows > 0).then_some(pass.times.1),
             statuses_told: told,
             explained,
         })
@@ -328,6 +330,16 @@ impl Joined<'_> {
         self.labels
     }
 
+    /// The last label time, microseconds.
+    pub fn last_label(&self) -> Option<i64> {
+        self.last_label
+    }
+
+    /// How many views were joined.
+    pub fn views(&self) -> usize {
+        self.views.len()
+    }
+
     /// How many ranges of [`RANGE_ROWS`] labels there are, the last one shorter.
     pub fn ranges(&self) -> usize {
         usize::try_from(self.labels.div_ceil(RANGE_ROWS)).unwrap_or(usize::MAX)
@@ -338,6 +350,11 @@ impl Joined<'_> {
         self.views
             .iter()
             .all(|view| view.parts.are_in_memory() && view.served.as_ref().is_none_or(Parts::are_in_memory))
+    }
+
+    /// Rows of a view's history that were looked at.
+    pub fn rows_read(&self, view: usize) -> u64 {
+        self.rows_read[view]
     }
 
     /// What a view answers to the labels of a range.

@@ -1,11 +1,10 @@
 //! Labels that are in memory, such as those of a request.
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use asof_engine::EngineError;
-use asof_model::ValueType;
 
-use super::{LabelReader, Labels};
+use super::{LabelReader, Labels, ValueColumn, ValuesSink};
 use crate::TrainingError;
 
 /// A label table whose columns have the types that are asked for already.
@@ -26,10 +25,10 @@ impl Labels for MemoryLabels {
     fn values(
         &self,
         _piece: usize,
-        columns: &[(String, ValueType)],
-        sink: &mut dyn FnMut(u64, Vec<ArrayRef>) -> Result<(), TrainingError>,
+        columns: &[ValueColumn],
+        sink: &mut ValuesSink<'_>,
     ) -> Result<(), TrainingError> {
-        let column = |(name, _): &(String, ValueType)| {
+        let column = |ValueColumn { name, .. }: &ValueColumn| {
             self.0.column_by_name(name).cloned().ok_or_else(|| EngineError::NoColumn {
                 what: "labels".to_owned(),
                 path: "request".into(),

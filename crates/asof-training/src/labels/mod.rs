@@ -1,13 +1,20 @@
 //! The label table: every row, every column, in order, and the instants at which values are asked.
 
+use std::collections::VecDeque;
+
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use asof_model::ValueType;
 
 use crate::TrainingError;
 
-mod memory;
+mod files;
 
+mod memory;
+mod parquet;
+mod text;
+
+pub use files::open;
 pub use memory::MemoryLabels;
 
 /// The most label rows of one training set: they are numbered in 32 bits.
@@ -19,7 +26,7 @@ pub trait Labels: Sync {
     fn pieces(&self) -> usize;
 
     /// Reads columns of a piece as values of a type. `sink` is given the number of the first row of some, from 0, and a
-    /// column for each that was asked for; the instants (timestamps) are never null.
+    /// column for each that was asked for.
     ///
     /// # Errors
     /// [`EngineError::NoColumn`](asof_engine::EngineError::NoColumn);
@@ -27,8 +34,8 @@ pub trait Labels: Sync {
     fn values(
         &self,
         piece: usize,
-        columns: &[(String, ValueType)],
-        sink: &mut dyn FnMut(u64, Vec<ArrayRef>) -> Result<(), TrainingError>,
+        columns: &[ValueColumn],
+        sink: &mut ValuesSink<'_>,
     ) -> Result<(), TrainingError>;
 
     /// How many rows there are; 0 where that is not known before every piece was read.
@@ -44,6 +51,20 @@ pub trait Labels: Sync {
     fn reader(&self) -> Result<Box<dyn LabelReader + '_>, TrainingError>;
 }
 
+/// A column to read as values of a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValueColumn {
+    /// Its name.
+    pub name: String,
+    /// The type of its values.
+    pub value_type: ValueType,
+    /// Whether null is refused, as for the instants that are asked for.
+    pub required: bool,
+}
+
+/// What takes the values of some label rows, with the number of the first.
+pub type ValuesSink<'a> = dyn FnMut(u64, Vec<ArrayRef>) -> Result<(), TrainingError> + 'a;
+
 /// Goes through a label table once.
 pub trait LabelReader: Send {
     /// The next rows: exactly so many, of which there are as many.
@@ -51,4 +72,21 @@ pub trait LabelReader: Send {
     /// # Errors
     /// Those of reading files; a file that has changed meanwhile.
     fn next(&mut self, rows: usize) -> Result<RecordBatch, TrainingError>;
+}
+
+/// Takes so many rows off the front of what was read, as far as there are so many. `ready_rows` counts them.
+fn take_ready(ready: &mut VecDeque<RecordBatch>, ready_rows: &mut usize, rows: usize) -> Vec<RecordBatch> {
+    let (mut taken, mut left) = (Vec::new(), rows);
+    while left > 0
+        && let Some(batch) = ready.pop_front()
+    {
+        let some = left.min(batch.num_rows());
+        taken.push(batch.slice(0, some));
+        if some < batch.num_rows() {
+            ready.push_front(batch.slice(some, batch.num_rows() - some));
+        }
+        left -= some;
+        *ready_rows -= some;
+    }
+    taken
 }

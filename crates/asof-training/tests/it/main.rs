@@ -1,4 +1,5 @@
 //! Training sets against the oracle, at every size.
 
 mod join;
+mod outputs;
 mod worlds;

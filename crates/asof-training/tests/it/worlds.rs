@@ -407,7 +407,7 @@ pub fn run(world: &World, reading: &Reading) -> Answers {
             scratch: folder.path().to_owned(),
         },
     };
-    let scratch = Scratch::new(&spec.resources.scratch).unwrap();
+    let scratch = Scratch::new(&spec.resources.scratch);
     let held = AtomicU64::new(0);
     let labels = labels(world, reading);
     let joined = join(&spec, &labels, &scratch, &held, &NoProgress).unwrap();

@@ -3,6 +3,7 @@
 mod apply;
 mod compact;
 mod completions;
+pub(crate) mod explain;
 mod forget;
 mod get;
 mod init;

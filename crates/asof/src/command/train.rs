@@ -7,13 +7,17 @@ use asof_model::entry::Reading;
 use asof_model::{KnownAt, TimeUnit, Zone};
 use asof_store::in_place::SourceRead;
 use asof_store::request::Naming;
-use asof_store::train::{JoinReport, TrainReport, TrainRequest};
+use asof_store::train::{
+    ColumnStatistics, Compression, JoinReport, ParquetOptions, ROW_GROUP_ROWS, Told, TrainOptions, TrainReport,
+    TrainRequest,
+};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, builder::TypedValueParser};
 
-use crate::arguments::{Format, FormatOption, WantedOptions, pair, unit, zone};
+use crate::arguments::{Format, FormatOption, WantedOptions, pair, size, unit, zone};
 use crate::failure::Failure;
 use crate::output::{Table, count, counted};
+use crate::command::explain;
 use crate::{Everywhere, Outcome, output};
 
 /// What to train on.
@@ -52,6 +56,27 @@ pub(crate) struct Train {
     /// The unit of label times that are integers: s, ms, us or ns
     #[arg(long, value_name = "UNIT", value_parser = unit)]
     unit: Option<TimeUnit>,
+    /// The label column with the instant as of which each label knows what it knows, where that is not its time
+    #[arg(long, value_name = "COLUMN")]
+    known_at_column: Option<String>,
+    /// Memory to stay within, such as `4GB`; what does not fit goes to `.asof/scratch`. By default half of the machine's
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+    /// Threads to work on. By default one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// How a Parquet file is packed: none, snappy, lz4, zstd, gzip or brotli, some with a level, as in `zstd:9`
+    #[arg(long, value_name = "CODEC", default_value = "snappy", value_parser = compression)]
+    compression: Compression,
+    /// Rows of a row group of a Parquet file
+    #[arg(long, value_name = "ROWS", default_value_t = ROW_GROUP_ROWS as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    row_group_rows: u32,
+    /// Leave out what each column holds: counts, bounds, moments, distinct values, quantiles
+    #[arg(long)]
+    no_statistics: bool,
+    /// Tell how the work was done: what was read and left out, and why, what went to scratch, time and memory of each step
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     format: FormatOption,
 }
@@ -76,12 +101,23 @@ impl Train {
             known_at: self.known_at,
             statuses: self.status,
             include_expired: self.include_expired,
+            options: TrainOptions {
+                known_at_column: self.known_at_column.clone(),
+                memory: self.memory,
+                threads: self.threads.map(usize::from),
+                parquet: ParquetOptions {
+                    compression: self.compression,
+                    row_group_rows: self.row_group_rows as usize,
+                },
+                statistics: !self.no_statistics,
+                explain: self.explain,
+            },
         };
         let store = everywhere.store("asof train")?;
         let report = store.train(&request, &everywhere.progress()).await?;
         match self.format.format {
             Format::Json => output::print_json(&report)?,
-            Format::Text => output::print(&text(&report))?,
+            Format::Text => output::print(&text(&report, self.explain))?,
         }
         let mut all: Vec<String> = Vec::new();
         for said in report.views.iter().flat_map(remarks) {
@@ -101,19 +137,30 @@ fn known_at() -> impl TypedValueParser<Value = KnownAt> {
         .map(move |text| all.into_iter().find(|each| each.as_str() == text).unwrap_or_default())
 }
 
-fn text(report: &TrainReport) -> String {
+fn compression(text: &str) -> Result<Compression, String> {
+    Compression::parse(text)
+        .ok_or_else(|| "not one of `none`, `snappy`, `lz4`, `zstd`, `gzip`, `brotli`, or with a level, `zstd:9`".to_owned())
+}
+
+fn text(report: &TrainReport, explain: bool) -> String {
     let columns =
         ["view", "#labels", "#matched", "#expired", "#missing", "#differs from served", "#of these bulk"];
     let mut table = Table::new(&columns);
     for view in &report.views {
         let labels = &view.labels;
-        let numbers = [labels.labels, labels.matched, labels.expired, labels.missing].map(count);
+        // Expired rows are told from missing ones where somebody asked.
+        let expired = labels.expired.map_or_else(|| "-".to_owned(), count);
+        let numbers = [count(labels.labels), count(labels.matched), expired, count(labels.missing)];
         let unknown = |number: Option<u64>| number.map_or_else(|| "unknown".to_owned(), count);
         let differing = [labels.differs_from_served, labels.of_these_bulk].map(unknown);
         table.row(std::iter::once(title(view)).chain(numbers).chain(differing));
     }
+    let statistics = report.statistics.as_ref().filter(|columns| !columns.is_empty());
+    let statistics = statistics.map(|columns| format!("\n{}", columns_table(columns))).unwrap_or_default();
+    let explained = report.explained.as_ref().filter(|_| explain);
+    let explained = explained.map(|explained| format!("\n{}", explain::text(explained))).unwrap_or_default();
     format!(
-        "{table}\n`{}`: {}, {}, {} in {} (known at: {}), recorded in `{}`\n",
+        "{table}{statistics}{explained}\n`{}`: {}, {}, {} in {} (known at: {}), recorded in `{}`\n",
         report.output.display(),
         counted(report.rows, "row"),
         counted(report.columns, "column"),
@@ -122,6 +169,48 @@ fn text(report: &TrainReport) -> String {
         report.known_at,
         report.record.display()
     )
+}
+
+/// What each column holds.
+fn columns_table(columns: &[ColumnStatistics]) -> Table {
+    let names = ["column", "type", "#nulls", "#distinct", "#min", "#p50", "#max", "#mean", "#std"];
+    let mut table = Table::new(&names);
+    for column in columns {
+        let told = |value: Option<&Told>| value.map(short).unwrap_or_default();
+        let number = |value: Option<f64>| value.map(|value| short(&Told::Number(value))).unwrap_or_default();
+        let median = column.quantiles.as_ref().and_then(|quantiles| quantiles.get("p50"));
+        table.row([
+            column.column.clone(),
+            column.data_type.clone(),
+            format!("{:.1} %", column.null_rate * 100.0),
+            column.distinct.map(count).unwrap_or_default(),
+            told(column.min.as_ref()),
+            told(median),
+            told(column.max.as_ref()),
+            number(column.mean),
+            number(column.std),
+        ]);
+    }
+    table
+}
+
+/// Letters of a text that are shown of a bound.
+const SHOWN_LETTERS_MAX: usize = 24;
+
+/// A value for people, short enough for a table.
+fn short(value: &Told) -> String {
+    match value {
+        Told::Integer(value) => value.to_string(),
+        Told::Number(value) if value.abs() >= 1e15 || (*value != 0.0 && value.abs() < 1e-4) => format!("{value:.4e}"),
+        Told::Number(value) => {
+            let text = format!("{value:.4}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        Told::Text(text) if text.chars().count() > SHOWN_LETTERS_MAX => {
+            text.chars().take(SHOWN_LETTERS_MAX).chain(['…']).collect()
+        }
+        Told::Text(text) => text.clone(),
+    }
 }
 
 fn title(view: &JoinReport) -> String {
@@ -158,6 +247,14 @@ fn remarks(view: &JoinReport) -> Vec<String> {
              is reported so that a real leak can't hide in it.",
             count(bulk),
             counted(labels.labels, "row"),
+        ));
+    }
+    if let (Some(ttl), None) = (&view.ttl, labels.expired)
+        && labels.missing > 0
+    {
+        all.push(format!(
+            "`{name}`: {} met no row within its ttl of {ttl}. `--status` tells which of them met an older one.",
+            counted(labels.missing, "label"),
         ));
     }
     let late = differing.saturating_sub(bulk);

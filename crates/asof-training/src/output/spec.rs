@@ -1,0 +1,143 @@
+//! What is asked of an output.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use arrow::datatypes::Schema;
+use asof_engine::EngineError;
+use asof_engine::source::files;
+use asof_model::ValueType;
+use asof_model::spec::FileFormat;
+
+/// Rows of a row group, unless it is said: a multiple of what is put together at a time.
+pub const ROW_GROUP_ROWS: usize = 131_072;
+
+/// An output.
+pub struct OutputSpec {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: OutputFormat,
+    /// The columns beside the labels', in order.
+    pub columns: Vec<OutputColumn>,
+    /// Whether it is told what each column holds.
+    pub statistics: bool,
+}
+
+/// A format with its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// Parquet.
+    Parquet(ParquetOptions),
+    /// CSV with a header.
+    Csv,
+}
+
+/// How a Parquet file is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParquetOptions {
+    /// How pages are packed.
+    pub compression: Compression,
+    /// The most rows of a row group.
+    pub row_group_rows: usize,
+}
+
+impl Default for ParquetOptions {
+    fn default() -> Self {
+        Self { compression: Compression::Snappy, row_group_rows: ROW_GROUP_ROWS }
+    }
+}
+
+/// How pages are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Snappy: quick, and read by everything.
+    Snappy,
+    /// LZ4, in its raw form.
+    Lz4,
+    /// Zstandard, at a level from 1 to 22.
+    Zstandard(u8),
+    /// gzip, at a level from 0 to 9.
+    Gzip(u8),
+    /// Brotli, at a level from 0 to 11.
+    Brotli(u8),
+}
+
+impl Compression {
+    /// Reads `zstd`, `zstd:9` and their like.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level.parse::<u8>().ok()?)),
+            None => (text, None),
+        };
+        match (name, level) {
+            ("none", None) => Some(Self::None),
+            ("snappy", None) => Some(Self::Snappy),
+            ("lz4", None) => Some(Self::Lz4),
+            ("zstd", level @ (None | Some(1..=22))) => Some(Self::Zstandard(level.unwrap_or(3))),
+            ("gzip", level @ (None | Some(0..=9))) => Some(Self::Gzip(level.unwrap_or(6))),
+            ("brotli", level @ (None | Some(0..=11))) => Some(Self::Brotli(level.unwrap_or(4))),
+            _ => None,
+        }
+    }
+}
+
+/// A column beside the labels.
+#[derive(Debug, Clone)]
+pub struct OutputColumn {
+    /// Its name in the output.
+    pub name: String,
+    /// Where it comes from, for messages, such as "feature `city` of view `zipcode_features@1`".
+    pub origin: String,
+    /// The place of its view in the join.
+    pub view: usize,
+    /// The place of its feature among those that were asked of the view.
+    pub feature: usize,
+    /// The type of the feature.
+    pub value_type: ValueType,
+    /// What of it.
+    pub what: What,
+}
+
+/// What of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Its values.
+    Values,
+    /// Why they are what they are.
+    Statuses,
+}
+
+/// Checks that every output column has a name of its own.
+///
+/// # Errors
+/// [`EngineError::SameColumn`] names the column and where both come from.
+pub fn check_names<'a>(
+    labels: &Schema,
+    columns: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), EngineError> {
+    let mut seen: HashMap<String, String> =
+        labels.fields().iter().map(|field| (field.name().clone(), "the label table".to_owned())).collect();
+    for (name, origin) in columns {
+        if let Some(first) = seen.insert(name.to_owned(), origin.to_owned()) {
+            return Err(EngineError::SameColumn {
+                column: name.to_owned(),
+                first,
+                second: origin.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The format in which a path is written: by its suffix.
+///
+/// # Errors
+/// [`EngineError::UnknownFormat`].
+pub fn format_of(path: &Path) -> Result<FileFormat, EngineError> {
+    files::format_of(path)
+        .filter(|format| matches!(format, FileFormat::Parquet | FileFormat::Csv))
+        .ok_or_else(|| EngineError::UnknownFormat { what: "output".to_owned(), path: path.to_owned() })
+}
