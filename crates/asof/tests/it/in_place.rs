@@ -73,6 +73,12 @@ fn story() {
     view         labels  matched  expired  missing  differs from served  of these bulk
     trips_now@1       4        2        0        2              unknown        unknown
 
+    column           type      nulls  distinct                   min  p50                   max  mean  std
+    driver_id        Utf8      0.0 %         2                     7                          9
+    event_timestamp  Utf8      0.0 %         3  2026-01-01T09:59:59Z       2026-01-03T00:00:00Z
+    tipped           Utf8      0.0 %         2                 false                       true
+    rating           Float64  75.0 %         1                   4.5  4.5                   4.5   4.5
+
     `out.csv`: 4 rows, 4 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-out.json`
     --- stderr
     ");
@@ -189,6 +195,13 @@ fn read_anew() {
     view         labels  matched  expired  missing  differs from served  of these bulk
     trips_now@1       4        3        0        1              unknown        unknown
 
+    column           type      nulls  distinct                   min  p50                   max  mean     std
+    driver_id        Utf8      0.0 %         2                     7                          9
+    event_timestamp  Utf8      0.0 %         3  2026-01-01T09:59:59Z       2026-01-03T00:00:00Z
+    tipped           Utf8      0.0 %         2                 false                       true
+    rating           Float64  50.0 %         2                   1.5  1.5                   4.5     3  2.1213
+    rating__status   Utf8      0.0 %         3                 ERROR                    PRESENT
+
     `out.csv`: 4 rows, 5 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-out.json`
     --- stderr
     `trips_now@1`: 2 bad rows left out; first: [DIR]/data/trips.csv row 5 (line 6): the event time: "soon" is not an instant
@@ -248,6 +261,12 @@ fn another_version() {
     assert_snapshot!(scene.does("train --labels labels.csv --features trips@2:rating -o out.csv"), @"
     view     labels  matched  expired  missing  differs from served  of these bulk
     trips@2       4        2        0        2              unknown        unknown
+
+    column           type      nulls  distinct                   min  p50                   max  mean  std
+    driver_id        Utf8      0.0 %         2                     7                          9
+    event_timestamp  Utf8      0.0 %         3  2026-01-01T09:59:59Z       2026-01-03T00:00:00Z
+    tipped           Utf8      0.0 %         2                 false                       true
+    rating           Float64  75.0 %         1                   4.5  4.5                   4.5   4.5
 
     `out.csv`: 4 rows, 4 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-out.json`
     ");

@@ -59,6 +59,14 @@ fn init_and_on() {
     view                labels  matched  expired  missing  differs from served  of these bulk
     customer_profile@1       6        5        0        1                    5              5
 
+    column           type      nulls  distinct                   min  p50                   max    mean      std
+    customer_id      Utf8      0.0 %         4                    10                          9
+    event_timestamp  Utf8      0.0 %         4  2026-02-01T00:00:00Z       2026-04-01T00:00:00Z
+    left             Utf8      0.0 %         2                 false                       true
+    plan             Utf8     16.7 %         2                  free                       plus
+    orders_90d       Int64    16.7 %         5                     0    3                     9     3.6   3.5777
+    balance          Float64   0.0 %         4                     0    0                 80.25  16.125  31.7875
+
     `training.csv`: 6 rows, 6 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/shop/.asof/training/[NOW]-training.json`
     --- stderr
     `customer_profile@1`: 5 of 6 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of 2026-04-01T00:00:00Z, so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
@@ -158,18 +166,46 @@ fn credit_scoring() {
     total                          29,844  29,844              0    0       0          0  650.3 KB      2  [RATE]  [SECONDS]
     --- stderr
     ");
-    assert_snapshot!(scene.run("train --labels data/loan_table.parquet --service credit_risk -o training.parquet"), @"
+    assert_snapshot!(scene.run("train --labels data/loan_table.parquet --service credit_risk -o training.parquet"), @r#"
     exit 0
     --- stdout
     view                labels  matched  expired  missing  differs from served  of these bulk
     zipcode_features@1  28,638   28,638        0        0               28,638         28,638
     credit_history@1    28,638    1,000        0   27,638                1,000          1,000
 
+    column                 type                   nulls  distinct                       min                       p50                       max            mean             std
+    loan_id                Int64                  0.0 %    28,605                     10000                     24318                     38637         24318.5       8267.2228
+    dob_ssn                Utf8                   0.0 %    28,355             19450101_6358                                       20011230_1260
+    zipcode                Int64                  0.0 %    17,982                      1001                     47838                     99928      49232.9576      27749.9811
+    person_age             Int64                  0.0 %        57                        20                        26                       144         27.7272          6.3104
+    person_income          Int64                  0.0 %     3,899                      4000                     55920                   6000000      66649.3719      62356.4474
+    person_home_ownership  Utf8                   0.0 %         4                  MORTGAGE                                                RENT
+    person_emp_length      Float64                0.0 %        35                         0                         4                       123          4.7887          4.1546
+    loan_intent            Utf8                   0.0 %         6         DEBTCONSOLIDATION                                             VENTURE
+    loan_amnt              Int64                  0.0 %       738                       500                      8000                     35000       9656.4931       6329.6834
+    loan_int_rate          Float64                0.0 %       347                      5.42                     10.99                     23.22         11.0399          3.2294
+    loan_status            Int64                  0.0 %         2                         0                         0                         1          0.2166          0.4119
+    event_timestamp        Timestamp(µs, "UTC")   0.0 %    28,638  [NOW]  [NOW]  [NOW]
+    created_timestamp      Timestamp(µs, "UTC")   0.0 %    28,638  [NOW]  [NOW]  [NOW]
+    city                   Utf8                   0.0 %     9,826                AARONSBURG                                              ZWOLLE
+    state                  Utf8                   0.0 %        50                        AK                                                  WY
+    population             Int64                  0.0 %    10,374                       272                      3039                     88503       8222.9548      10705.7634
+    total_wages            Int64                  0.0 %    18,241                         0                  55630939                2132869892  193590113.8765  290057453.2018
+    credit_card_due        Int64                 96.5 %       936                        21                      5077                      9986        5007.758        2966.247
+    mortgage_due           Int64                 96.5 %     1,000                      1025                    952179                   1998985      960319.263     588644.0627
+    student_loan_due       Int64                 96.5 %     1,000                        92                     25196                     49969        25190.93      14283.5913
+    vehicle_loan_due       Int64                 96.5 %       972                         8                     15160                     29986       15072.318       8840.2478
+    hard_pulls             Int64                 96.5 %        11                         0                         4                        10           4.164          3.3886
+    missed_payments_2y     Int64                 96.5 %         8                         0                         3                         7           2.956          2.4025
+    missed_payments_1y     Int64                 96.5 %         4                         0                         1                         3           1.248          1.1899
+    missed_payments_6m     Int64                 96.5 %         2                         0                         0                         1            0.41          0.4921
+    bankruptcies           Int64                  0.0 %         3                         0                         0                         2          0.0064          0.1032
+
     `training.parquet`: 28,638 rows, 26 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-training.json`
     --- stderr
     `zipcode_features@1`: 28,638 of 28,638 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of [NOW], so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
     `credit_history@1`: 1,000 of 28,638 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of [NOW], so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
-    ");
+    "#);
     assert_snapshot!(scene.run("get --service credit_risk zipcode=94109 dob_ssn=19530219_5179"), @r"
     exit 0
     --- stdout

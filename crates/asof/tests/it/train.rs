@@ -14,6 +14,13 @@ fn trains() {
     view     labels  matched  expired  missing  differs from served  of these bulk
     trips@1       4        2        0        2                    2              2
 
+    column           type      nulls  distinct                   min  p50                   max  mean     std
+    driver_id        Utf8      0.0 %         2                     7                          9
+    event_timestamp  Utf8      0.0 %         3  2026-01-01T09:59:59Z       2026-01-03T00:00:00Z
+    tipped           Utf8      0.0 %         2                 false                       true
+    trip_count       Int64    50.0 %         2                     3    3                     5     4  1.4142
+    rating           Float64  75.0 %         1                   4.5  4.5                   4.5   4.5
+
     `out.csv`: 4 rows, 5 columns, [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-out.json`
     --- stderr
     `trips@1`: 2 of 4 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of 2026-01-03T00:00:00Z, so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
@@ -30,6 +37,15 @@ fn trains() {
     --- stdout
     view     labels  matched  expired  missing  differs from served  of these bulk
     trips@1       4        0        0        4                    0              0
+
+    column                     type       nulls  distinct                   min  p50                   max  mean  std
+    driver_id                  Utf8       0.0 %         2                     7                          9
+    event_timestamp            Utf8       0.0 %         3  2026-01-01T09:59:59Z       2026-01-03T00:00:00Z
+    tipped                     Utf8       0.0 %         2                 false                       true
+    trips__trip_count          Int64    100.0 %         0
+    trips__trip_count__status  Utf8       0.0 %         1               MISSING                    MISSING
+    trips__rating              Float64  100.0 %         0
+    trips__rating__status      Utf8       0.0 %         1               MISSING                    MISSING
 
     `out.csv`: 4 rows, 7 columns, [SIZE] in [SECONDS] (known at: served), recorded in `[DIR]/.asof/training/[NOW]-out.json`
     --- stderr

@@ -181,26 +181,38 @@ fn help() {
     Usage: asof train [OPTIONS] --labels <FILE> --output <FILE> <--service <SERVICE>|--features <VIEW:FEATURE>>
 
     Options:
-          --labels <FILE>            The label table, Parquet or CSV: a file, folder or URL
-          --service <SERVICE>        The features of this service
-          --features <VIEW:FEATURE>  Features, as `view:feature`, `view@2:feature` or `view:*`, with
-                                     commas between them
-      -o, --output <FILE>            Where the training set goes, `.parquet` or `.csv`
-          --timestamp <COLUMN>       The label column with the instants [default: event_timestamp]
-          --key <JOIN_KEY=COLUMN>    The label column that carries a join key, where it is not called
-                                     like it
-          --known-at <WHAT>          What may hide a row at the time of a label: that it had not
-                                     happened, that its source did not know it, or that this store could
-                                     not have served it [default: event] [possible values: event,
-                                     created, served]
-          --full-names               Call features `view__feature` or `alias__feature`
-          --status                   Follow each feature by its status, in a column `<name>__status`
-          --include-expired          Return values past their ttl too
-          --zone <ZONE>              The time zone of label times without offset [default: UTC]
-          --unit <UNIT>              The unit of label times that are integers: s, ms, us or ns
-          --format <FORMAT>          How the answer is written [default: text] [possible values: text,
-                                     json]
-      -h, --help                     Print help (see more with '--help')
+          --labels <FILE>             The label table, Parquet or CSV: a file, folder or URL
+          --service <SERVICE>         The features of this service
+          --features <VIEW:FEATURE>   Features, as `view:feature`, `view@2:feature` or `view:*`, with
+                                      commas between them
+      -o, --output <FILE>             Where the training set goes, `.parquet` or `.csv`
+          --timestamp <COLUMN>        The label column with the instants [default: event_timestamp]
+          --key <JOIN_KEY=COLUMN>     The label column that carries a join key, where it is not called
+                                      like it
+          --known-at <WHAT>           What may hide a row at the time of a label: that it had not
+                                      happened, that its source did not know it, or that this store
+                                      could not have served it [default: event] [possible values: event,
+                                      created, served]
+          --full-names                Call features `view__feature` or `alias__feature`
+          --status                    Follow each feature by its status, in a column `<name>__status`
+          --include-expired           Return values past their ttl too
+          --zone <ZONE>               The time zone of label times without offset [default: UTC]
+          --unit <UNIT>               The unit of label times that are integers: s, ms, us or ns
+          --known-at-column <COLUMN>  The label column with the instant as of which each label knows
+                                      what it knows, where that is not its time
+          --memory <SIZE>             Memory to stay within, such as `4GB`; what does not fit goes to
+                                      `.asof/scratch`. By default half of the machine's
+          --threads <N>               Threads to work on. By default one for each core
+          --compression <CODEC>       How a Parquet file is packed: none, snappy, lz4, zstd, gzip or
+                                      brotli, some with a level, as in `zstd:9` [default: snappy]
+          --row-group-rows <ROWS>     Rows of a row group of a Parquet file [default: 131072]
+          --no-statistics             Leave out what each column holds: counts, bounds, moments,
+                                      distinct values, quantiles
+          --explain                   Tell how the work was done: what was read and left out, and why,
+                                      what went to scratch, time and memory of each step
+          --format <FORMAT>           How the answer is written [default: text] [possible values: text,
+                                      json]
+      -h, --help                      Print help (see more with '--help')
 
     Everywhere:
           --project <DIR>  The project's folder. By default the nearest one above that holds `asof.toml`
