@@ -48,16 +48,6 @@ impl Memory {
     pub(crate) fn features(self) -> u64 {
         self.rows() * 2 / 5
     }
-
-    /// For what is being written, over all threads.
-    pub(crate) fn output(self) -> u64 {
-        self.rows() / 5
-    }
-
-    /// For what is being decoded, over all threads.
-    pub(crate) fn decoding(self) -> u64 {
-        self.rows() / 5
-    }
 }
 
 /// The memory of the machine, or of the container that this process may use.

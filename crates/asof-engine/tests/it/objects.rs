@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use asof_engine::source::{self, SourceFile, WantedColumn};
 use asof_engine::EngineError;
+use asof_engine::source::{self, SourceFile, WantedColumn};
 use asof_model::{Explain, Kind, Location};
 use asof_objects::{Objects, ObjectsError};
 use asof_testkit::s3::S3Server;

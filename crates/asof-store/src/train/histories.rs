@@ -42,6 +42,9 @@ struct Origin {
     from: From,
 }
 
+/// A source that is read in place, and the views over it that are asked for.
+type SourceOfViews = (Arc<InPlace>, Vec<ViewId>);
+
 enum From {
     /// The version of its table.
     Table(Option<u64>),
@@ -128,7 +131,7 @@ impl Store {
         &self,
         catalog: &Catalog,
         plan: &RequestPlan,
-    ) -> Result<Vec<(Arc<InPlace>, Vec<ViewId>)>, StoreError> {
+    ) -> Result<Vec<SourceOfViews>, StoreError> {
         let mut found: Vec<(String, Vec<&PlannedJoin>)> = Vec::new();
         for join in plan.joins.iter().filter(|join| join.view.in_place) {
             let place =

@@ -307,14 +307,14 @@ impl<'a> Run<'a> {
         histories: &'k [Box<dyn History + '_>],
         kept: &'k [Vec<Option<Kept<'a>>>],
     ) -> Vec<Vec<RowStore<'k, 'a>>> {
-        let of_history = |(history, kept): (&'k Box<dyn History + '_>, &'k Vec<Option<Kept<'a>>>)| {
+        let of_history = |(history, kept): (&'k dyn History, &'k Vec<Option<Kept<'a>>>)| {
             let store = |kept: &'k Option<Kept<'a>>| match kept {
                 Some(kept) => RowStore::Kept(kept),
-                None => RowStore::Read(history.as_ref()),
+                None => RowStore::Read(history),
             };
             kept.iter().map(store).collect()
         };
-        histories.iter().zip(kept).map(of_history).collect()
+        histories.iter().map(AsRef::as_ref).zip(kept).map(of_history).collect()
     }
 }
 

@@ -12,7 +12,14 @@ pub(crate) fn text(explained: &Explained) -> String {
         steps.row([step.what.clone(), format!("{:.2} s", step.seconds), peak]);
     }
     let mut reads = Table::new(&[
-        "read", "#files", "#pieces", "#rows", "#candidates", "#rows left out", "#of pages", "#thread time",
+        "read",
+        "#files",
+        "#pieces",
+        "#rows",
+        "#candidates",
+        "#rows left out",
+        "#of pages",
+        "#thread time",
     ]);
     let mut reasons = String::new();
     for scan in &explained.scans {

@@ -8,16 +8,16 @@ use asof_model::{KnownAt, TimeUnit, Zone};
 use asof_store::in_place::SourceRead;
 use asof_store::request::Naming;
 use asof_store::train::{
-    ColumnStatistics, Compression, JoinReport, ParquetOptions, ROW_GROUP_ROWS, Told, TrainOptions, TrainReport,
-    TrainRequest,
+    ColumnStatistics, Compression, JoinReport, ParquetOptions, ROW_GROUP_ROWS, Told, TrainOptions,
+    TrainReport, TrainRequest,
 };
 use clap::builder::PossibleValuesParser;
 use clap::{Args, builder::TypedValueParser};
 
 use crate::arguments::{Format, FormatOption, WantedOptions, pair, size, unit, zone};
+use crate::command::explain;
 use crate::failure::Failure;
 use crate::output::{Table, count, counted};
-use crate::command::explain;
 use crate::{Everywhere, Outcome, output};
 
 /// What to train on.
@@ -138,8 +138,9 @@ fn known_at() -> impl TypedValueParser<Value = KnownAt> {
 }
 
 fn compression(text: &str) -> Result<Compression, String> {
-    Compression::parse(text)
-        .ok_or_else(|| "not one of `none`, `snappy`, `lz4`, `zstd`, `gzip`, `brotli`, or with a level, `zstd:9`".to_owned())
+    Compression::parse(text).ok_or_else(|| {
+        "not one of `none`, `snappy`, `lz4`, `zstd`, `gzip`, `brotli`, or with a level, `zstd:9`".to_owned()
+    })
 }
 
 fn text(report: &TrainReport, explain: bool) -> String {
@@ -201,7 +202,9 @@ const SHOWN_LETTERS_MAX: usize = 24;
 fn short(value: &Told) -> String {
     match value {
         Told::Integer(value) => value.to_string(),
-        Told::Number(value) if value.abs() >= 1e15 || (*value != 0.0 && value.abs() < 1e-4) => format!("{value:.4e}"),
+        Told::Number(value) if value.abs() >= 1e15 || (*value != 0.0 && value.abs() < 1e-4) => {
+            format!("{value:.4e}")
+        }
         Told::Number(value) => {
             let text = format!("{value:.4}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
