@@ -4,9 +4,11 @@
 //! read, and told how much memory and how many threads it may take; the answer depends on neither.
 //!
 //! Reading order: [`labels`] (label tables), [`history`] (what is read of views), [`join`] (the point-in-time join),
-//! [`output`] (training sets), then what they stand on: [`memory`], [`scratch`], `buckets`, `pool`, `ipc`; [`explain`].
+//! [`output`] (training sets), then what they stand on: [`memory`], [`scratch`], `buckets`, `pool`, `ipc`,
+//! `distinct`; [`explain`].
 
 mod buckets;
+mod distinct;
 mod error;
 pub mod explain;
 pub mod history;

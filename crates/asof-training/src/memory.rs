@@ -44,6 +44,11 @@ impl Memory {
         self.rows() / 5
     }
 
+    /// For rows that wait for others of their shard, over all threads.
+    pub(crate) fn staged(self) -> u64 {
+        self.rows() / 20
+    }
+
     /// For the features of rows that won.
     pub(crate) fn features(self) -> u64 {
         self.rows() * 2 / 5

@@ -99,6 +99,11 @@ pub(super) fn compression_of(path: &Path) -> Option<Compression> {
 }
 
 impl SourceFile {
+    /// Whether it is an object of a store, so that each read is a request.
+    pub fn is_remote(&self) -> bool {
+        self.object.is_some()
+    }
+
     /// A file of this machine. A `format` that is given holds whatever the suffix; `None`: neither tells one.
     pub(super) fn local(path: &Path, bytes: u64, format: Option<FileFormat>) -> Option<Self> {
         Self::new(path, bytes, format, None)

@@ -17,7 +17,10 @@ use crate::{TrainingError, pool};
 const FILES_OPEN_MAX: usize = 256;
 
 /// The most rows of a piece: large row groups are cut, so that all threads have work.
-const PIECE_ROWS_MAX: u32 = 1 << 20;
+const PIECE_ROWS_MAX: u32 = 1 << 18;
+
+/// The same where each read is a request: the pages before a piece are passed by their headers.
+const REMOTE_PIECE_ROWS_MAX: u32 = 1 << 20;
 
 /// Parquet files and the pieces of them that may matter.
 pub(crate) struct ParquetFiles {
@@ -135,12 +138,13 @@ fn look_at(
             false => left.skipped.files_without_keys += 1,
         }
     }
+    let rows_max = if file.is_remote() { REMOTE_PIECE_ROWS_MAX } else { PIECE_ROWS_MAX };
     for (group, selection) in pruned.groups {
         let all = parquet.rows_of(group) as u64;
         let bytes = parquet.stored_bytes(group, &columns);
         let end = u32::try_from(all).unwrap_or(u32::MAX);
-        for start in (0..end).step_by(PIECE_ROWS_MAX as usize) {
-            let within = start..end.min(start.saturating_add(PIECE_ROWS_MAX));
+        for start in (0..end).step_by(rows_max as usize) {
+            let within = start..end.min(start.saturating_add(rows_max));
             let selection = selection.clone().clipped(within);
             let rows = selection.len() as u64;
             if rows > 0 {

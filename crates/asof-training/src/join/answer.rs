@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, NullBufferBuilder, PrimitiveArray,
-    StringArray, new_null_array,
-};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::compute::interleave;
+use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::kernels::zip::zip;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use asof_model::spec::Feature;
 use asof_model::{Cell, Rule, Status, Zone, canonical, entry};
 
+use super::gather::gather;
 use super::parts::{RangeParts, Winner};
 use super::units::Units;
 use crate::TrainingError;
@@ -29,6 +24,8 @@ pub struct RangeAnswer {
     pub(super) columns: Arc<[usize]>,
     pub(super) units: Arc<Units>,
     pub(super) met: RangeParts,
+    /// Whether every row that was met is within its ttl and could be read: what it holds is the answer then.
+    pub(super) all_shown: bool,
 }
 
 /// One feature's values and statuses, a row for each label.
@@ -96,18 +93,10 @@ impl RangeAnswer {
     /// [`TrainingError::Arrow`], a defect of ours.
     pub fn values(&self, place: usize) -> Result<ArrayRef, TrainingError> {
         // Without a default, errors and expired rows are null either way.
-        let plain = self.features[place].default.is_none() && !self.any_error();
-        if !plain || self.met.winners.iter().any(|winner| winner.is_expired()) {
-            return Ok(self.column(place)?.values);
+        match self.features[place].default.is_none() && self.all_shown {
+            true => self.gather(place, &self.met.winners),
+            false => Ok(self.column(place)?.values),
         }
-        self.gather(place, &self.met.winners)
-    }
-
-    fn any_error(&self) -> bool {
-        self.met.parts.iter().any(|part| {
-            let errors = part.columns.columns().last();
-            errors.is_some_and(|errors| errors.null_count() < errors.len())
-        })
     }
 
     fn with_default(
@@ -188,71 +177,8 @@ impl RangeAnswer {
 
     /// What rows hold of a feature; null where there is no row.
     fn gather(&self, place: usize, winners: &[Winner]) -> Result<ArrayRef, TrainingError> {
-        let of = arrow_type(self.features[place].value_type);
         let column = self.columns[place];
         let parts: Vec<&ArrayRef> = self.met.parts.iter().map(|part| part.columns.column(column)).collect();
-        Ok(match of {
-            DataType::Int32 => gather_numbers::<Int32Type>(&parts, winners, &of),
-            DataType::Int64 => gather_numbers::<Int64Type>(&parts, winners, &of),
-            DataType::Float32 => gather_numbers::<Float32Type>(&parts, winners, &of),
-            DataType::Float64 => gather_numbers::<Float64Type>(&parts, winners, &of),
-            DataType::Timestamp(..) => gather_numbers::<TimestampMicrosecondType>(&parts, winners, &of),
-            DataType::Utf8 => match gather_texts(&parts, winners) {
-                Some(texts) => texts,
-                None => gather_any(&parts, winners, &of)?,
-            },
-            _ => gather_any(&parts, winners, &of)?,
-        })
+        gather(&parts, winners, &arrow_type(self.features[place].value_type))
     }
-}
-
-fn gather_numbers<T: ArrowPrimitiveType>(parts: &[&ArrayRef], winners: &[Winner], of: &DataType) -> ArrayRef {
-    let parts: Vec<&PrimitiveArray<T>> = parts.iter().map(|part| part.as_primitive::<T>()).collect();
-    let mut values: Vec<T::Native> = Vec::with_capacity(winners.len());
-    let mut nulls = NullBufferBuilder::new(winners.len());
-    for winner in winners {
-        match winner.place() {
-            Some((part, row)) => {
-                values.push(parts[part].value(row));
-                nulls.append(parts[part].is_valid(row));
-            }
-            None => {
-                values.push(T::default_value());
-                nulls.append_null();
-            }
-        }
-    }
-    let array = PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls.finish());
-    Arc::new(array.with_data_type(of.clone()))
-}
-
-/// `None`: they don't fit one array of texts.
-fn gather_texts(parts: &[&ArrayRef], winners: &[Winner]) -> Option<ArrayRef> {
-    let parts: Vec<&StringArray> = parts.iter().map(|part| part.as_string::<i32>()).collect();
-    let mut bytes: Vec<u8> = Vec::new();
-    let mut ends: Vec<i32> = Vec::with_capacity(winners.len() + 1);
-    let mut nulls = NullBufferBuilder::new(winners.len());
-    ends.push(0);
-    for winner in winners {
-        match winner.place() {
-            Some((part, row)) => {
-                bytes.extend_from_slice(parts[part].value(row).as_bytes());
-                nulls.append(parts[part].is_valid(row));
-            }
-            None => nulls.append_null(),
-        }
-        ends.push(i32::try_from(bytes.len()).ok()?);
-    }
-    let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
-    // Texts one after the other are text.
-    StringArray::try_new(ends, bytes.into(), nulls.finish()).ok().map(|texts| Arc::new(texts) as ArrayRef)
-}
-
-fn gather_any(parts: &[&ArrayRef], winners: &[Winner], of: &DataType) -> Result<ArrayRef, TrainingError> {
-    let nothing = new_null_array(of, 1);
-    let mut arrays: Vec<&dyn Array> = vec![nothing.as_ref()];
-    arrays.extend(parts.iter().map(|part| part.as_ref()));
-    let place = |winner: &Winner| winner.place().map_or((0, 0), |(part, row)| (part + 1, row));
-    let places: Vec<(usize, usize)> = winners.iter().map(place).collect();
-    Ok(interleave(&arrays, &places)?)
 }

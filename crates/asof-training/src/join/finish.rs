@@ -5,14 +5,15 @@
 
 use asof_model::Age;
 
-use super::index::{Index, LaneUse};
+use super::index::Index;
 use super::kept::RowStore;
-use super::keys::{KeyForm, hash_bytes};
 use super::label_pass::LabelPass;
 use super::lane::{Candidate, Held};
-use super::run::{Layout, Run, slot_bytes};
+use super::offer::Offer;
+use super::run::{Layout, Run};
 use super::scan::{Probe, Target};
-use super::shard::{Seen, Shard};
+use super::shard::Shard;
+use super::stage::{self, KeyBytes, StagedRows};
 use super::ties::Ties;
 use super::winners::{Bits, Counts, Meeting, Met, Staged, Winners, judged};
 use crate::buckets::Record;
@@ -117,7 +118,7 @@ impl<'a> Finish<'_, 'a> {
     fn slices(&self, pass: &LabelPass<'_>) -> Vec<Slice> {
         let mut slices = Vec::new();
         for (keys, (keyed, lanes)) in pass.keyed.iter().zip(&self.layout.spans).enumerate() {
-            let each = slot_bytes(lanes) + keyed.key_bytes_each();
+            let each = keyed.slot_bytes(lanes).div_ceil(keyed.labels().max(1));
             let most = (self.run.memory.slots() / self.run.threads as u64 / each).max(1);
             for shard in 0..keyed.shards() {
                 let labels = keyed.records.records(shard);
@@ -176,33 +177,15 @@ impl<'a> Finish<'_, 'a> {
         probes: &[Probe],
     ) -> Result<(), TrainingError> {
         let form = self.run.key_form(keys);
-        let lanes: Vec<Vec<LaneUse>> = probes.iter().map(|probe| probe.lanes.clone()).collect();
+        let (mut rows, mut row_keys) = (Vec::new(), KeyBytes::default());
         let mut offer = |block: &[u8]| {
             self.run.check()?;
             let mut record = Record(block);
             while !record.is_empty() {
-                let (probe, unit) = (record.u32() as usize, record.u32());
-                let (event, created, address) = (record.i64(), record.i64(), record.u64());
-                let found = match form {
-                    KeyForm::Number => {
-                        let number = record.i64();
-                        shard.find_number(super::keys::hash_number(number), number)
-                    }
-                    KeyForm::Bytes => {
-                        let length = record.u32() as usize;
-                        let key = record.bytes(length);
-                        shard.find_bytes(hash_bytes(key), key)
-                    }
-                };
-                let Some(found) = found else { continue };
-                let candidate = Candidate { event, created, address };
-                for lane in &lanes[probe] {
-                    if let Some(seen) =
-                        Seen::of(lane.known_at, event, created, probes[probe].units.facts(unit))
-                    {
-                        shard.offer(found, lane.lane, seen, lane.reach, candidate);
-                    }
-                }
+                let (probe, piece) = (&probes[record.u32() as usize], record.u32() as usize);
+                stage::read(form, &mut record, &mut rows, &mut row_keys);
+                let offer = Offer { form, lanes: &probe.lanes, units: &probe.units };
+                offer.rows(&mut shard, StagedRows { rows: &rows, keys: &row_keys }, piece, None);
             }
             if shard.ties() > self.run.ties_max() {
                 self.settle(keys, &mut shard)?;

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use asof_model::ValueType;
+use parking_lot::Mutex;
 
-use super::index::{Order, shard_count};
+use super::index::shard_count;
 use super::keys::{KeyForm, KeyValues, Keys};
+use super::lane::Lane;
+use super::order::Order;
 use super::run::Run;
 use super::shard::Shard;
 use crate::buckets::Buckets;
+use crate::distinct::Distinct;
 use crate::labels::{LABEL_ROWS_MAX, Labels, ValueColumn};
 use crate::{TrainingError, pool};
 
@@ -24,6 +28,7 @@ pub(crate) struct Keyed<'a> {
     pub records: Buckets<'a>,
     /// Bytes of keys beside what each label takes anyway.
     key_bytes: AtomicU64,
+    distinct: Mutex<Distinct>,
     labels: AtomicU64,
     /// The least and the greatest key, where keys are numbers.
     least: AtomicI64,
@@ -57,9 +62,16 @@ impl Keyed<'_> {
         (bounds.0 <= bounds.1).then_some(bounds)
     }
 
-    /// Bytes of keys for each label, on average.
-    pub fn key_bytes_each(&self) -> u64 {
-        self.key_bytes.load(Ordering::Relaxed).div_ceil(self.labels().max(1))
+    /// Bytes of the slots of all labels, with their keys. `lanes`: for each lane whether rows may be offered to spans.
+    pub fn slot_bytes(&self, lanes: &[bool]) -> u64 {
+        let places: u64 = lanes.iter().map(|spans| if *spans { 3 } else { 1 }).sum();
+        let label = Shard::LABEL_BYTES + Lane::SLOT_BYTES * places;
+        let key = Shard::KEY_BYTES + Lane::KEY_BYTES * lanes.len() as u64;
+        let labels = self.labels();
+        // The estimate may be off by some percent.
+        let keys = self.distinct.lock().estimate();
+        let keys = (keys + keys / 8).min(labels);
+        label * labels + key * keys + self.key_bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -96,6 +108,7 @@ pub(crate) fn read<'a>(run: &Run<'a>, labels: &dyn Labels) -> Result<LabelPass<'
             form: KeyForm::of(&types),
             records: Buckets::new(run.scratch, shards, held_max),
             key_bytes: AtomicU64::new(0),
+            distinct: Mutex::default(),
             labels: AtomicU64::new(0),
             least: AtomicI64::new(i64::MAX),
             greatest: AtomicI64::new(i64::MIN),
@@ -114,18 +127,18 @@ pub(crate) fn read<'a>(run: &Run<'a>, labels: &dyn Labels) -> Result<LabelPass<'
             }
             let times = arrays[time].as_primitive::<TimestampMicrosecondType>().values();
             let knowns = known.map(|known| arrays[known].as_primitive::<TimestampMicrosecondType>().values());
-            for time in times {
-                first.fetch_min(*time, Ordering::Relaxed);
-                last.fetch_max(*time, Ordering::Relaxed);
+            if let Some((least, greatest)) = bounds(times.iter().copied()) {
+                first.fetch_min(least, Ordering::Relaxed);
+                last.fetch_max(greatest, Ordering::Relaxed);
             }
-            for known in knowns.unwrap_or(times) {
-                known_last.fetch_max(*known, Ordering::Relaxed);
+            if let Some((_, greatest)) = bounds(knowns.unwrap_or(times).iter().copied()) {
+                known_last.fetch_max(greatest, Ordering::Relaxed);
             }
-            for ((keyed, columns), types) in keyed.iter().zip(&keys).zip(&spec.keys) {
+            for (place, ((keyed, columns), types)) in keyed.iter().zip(&keys).zip(&spec.keys).enumerate() {
                 let columns: Vec<(&ArrayRef, ValueType)> =
                     columns.iter().zip(types).map(|(place, (_, of))| (&arrays[*place], *of)).collect();
                 pad.add(
-                    keyed,
+                    (keyed, place),
                     &Keys::new(&columns, rows),
                     first_row as u32,
                     times,
@@ -137,7 +150,11 @@ pub(crate) fn read<'a>(run: &Run<'a>, labels: &dyn Labels) -> Result<LabelPass<'
         })
     };
     run.progress.begin(READ_LABELS, "rows", (told > 0).then_some(told));
-    let read = pool::run(run.threads, labels.pieces(), Pad::default, work, |_| Ok(()));
+    let pad = || Pad { distinct: keyed.iter().map(|_| Distinct::default()).collect(), ..Pad::default() };
+    let read = pool::run(run.threads, labels.pieces(), pad, work, |pad| {
+        keyed.iter().zip(&pad.distinct).for_each(|(keyed, of_pad)| keyed.distinct.lock().merge(of_pad));
+        Ok(())
+    });
     run.progress.finish(READ_LABELS, &format!("{} rows", labels.rows()));
     read?;
     Ok(LabelPass {
@@ -145,6 +162,13 @@ pub(crate) fn read<'a>(run: &Run<'a>, labels: &dyn Labels) -> Result<LabelPass<'
         rows: labels.rows(),
         times: (first.into_inner(), last.into_inner()),
         known_max: known_last.into_inner(),
+    })
+}
+
+/// The least and the greatest of some numbers.
+fn bounds(numbers: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
+    numbers.fold(None, |bounds: Option<(i64, i64)>, number| {
+        Some(bounds.map_or((number, number), |(least, greatest)| (least.min(number), greatest.max(number))))
     })
 }
 
@@ -157,12 +181,14 @@ struct Pad {
     hashes: Vec<u64>,
     order: Order,
     records: Vec<u8>,
+    /// The keys that were met, for each choice of keys.
+    distinct: Vec<Distinct>,
 }
 
 impl Pad {
     fn add(
         &mut self,
-        keyed: &Keyed<'_>,
+        (keyed, place): (&Keyed<'_>, usize),
         keys: &Keys,
         first_row: u32,
         times: &[i64],
@@ -172,9 +198,10 @@ impl Pad {
         self.order.sort(&self.hashes, keyed.shards(), |row| keys.is_valid(row));
         let mut key_bytes = 0;
         if let KeyValues::Numbers(numbers) = &keys.values {
-            for (_, number) in numbers.iter().enumerate().filter(|(row, _)| keys.is_valid(*row)) {
-                keyed.least.fetch_min(*number, Ordering::Relaxed);
-                keyed.greatest.fetch_max(*number, Ordering::Relaxed);
+            let valid = numbers.iter().enumerate().filter(|(row, _)| keys.is_valid(*row));
+            if let Some((least, greatest)) = bounds(valid.map(|(_, number)| *number)) {
+                keyed.least.fetch_min(least, Ordering::Relaxed);
+                keyed.greatest.fetch_max(greatest, Ordering::Relaxed);
             }
         }
         for shard in 0..keyed.shards() {
@@ -189,6 +216,7 @@ impl Pad {
                     bytes => (0, Some(bytes.bytes_at(row))),
                 };
                 key_bytes += key.map_or(0, |key| key.len() as u64);
+                self.distinct[place].add(self.hashes[row]);
                 let known = knowns.map(|knowns| knowns[row]);
                 Shard::write_label(&mut self.records, number, key, first_row + row as u32, times[row], known);
             }

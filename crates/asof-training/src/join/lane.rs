@@ -11,6 +11,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::shard::first;
+
 /// Where a row stands: the number of its piece in the upper half, its row in the piece in the lower.
 pub(crate) type Address = u64;
 
@@ -38,10 +40,29 @@ type Place = u32;
 pub(crate) struct Lane {
     slots: usize,
     /// For each slot; then, where there are spans, for each node of the tree: node `i` covers nodes `2 i` and `2 i + 1`,
-    /// and node `slots + slot` is that slot.
+    /// and node `slots + slot` is that slot. What is open is newer.
     best: Vec<Candidate>,
+    /// For each key the slot where its last row fell, and what it holds. Empty where keys have chains.
+    open: Vec<Open>,
     /// Rows that were equal in their instants to the best of a place when they came.
     ties: Vec<(Place, Candidate)>,
+}
+
+/// The slot where the last row of a key fell. The next one is likely to fall there too, and then this is all it touches:
+/// one cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Open {
+    /// Rows fall here that are seen from later than this on,
+    after: i64,
+    /// and not from later than this: the time of the slot. The greatest there is behind the last slot.
+    time: i64,
+    best: Candidate,
+    /// The slot; `end` where rows fall behind the last one, or nothing is open.
+    slot: u32,
+    /// The slots of the key.
+    start: u32,
+    end: u32,
 }
 
 /// What a slot holds in the end.
@@ -68,16 +89,50 @@ impl Candidate {
     fn rank(&self, other: &Self) -> Ordering {
         (self.event, self.created).cmp(&(other.event, other.created))
     }
+
+    /// Puts a greater row in the place of this one. Returns how the row compares with what was there.
+    #[inline]
+    fn meet(&mut self, row: Self) -> Ordering {
+        let rank = match row.rank(self) {
+            // Rows of the least instants there are tie with nobody.
+            Ordering::Equal if self.address == NOWHERE => Ordering::Greater,
+            rank => rank,
+        };
+        if rank == Ordering::Greater {
+            *self = row;
+        }
+        rank
+    }
+}
+
+impl Open {
+    /// A slot of a key, or none where that is the end of its slots.
+    fn at(times: &[i64], slot: u32, run: Range<u32>, best: Candidate) -> Self {
+        let time = |slot: u32| times[slot as usize];
+        Self {
+            after: if slot > run.start { time(slot - 1) } else { i64::MIN },
+            time: if slot < run.end { time(slot) } else { i64::MAX },
+            best,
+            slot,
+            start: run.start,
+            end: run.end,
+        }
+    }
 }
 
 impl Lane {
     /// Bytes for each slot.
-    pub const SLOT_BYTES: usize = size_of::<Candidate>();
+    pub const SLOT_BYTES: u64 = size_of::<Candidate>() as u64;
 
-    /// No candidate in any slot. `spans`: whether rows may be offered to spans of slots.
-    pub fn new(slots: usize, spans: bool) -> Self {
-        let places = if spans { 3 * slots } else { slots };
-        Self { slots, best: vec![NOBODY; places], ties: Vec::new() }
+    /// Bytes for each key.
+    pub const KEY_BYTES: u64 = size_of::<Open>() as u64;
+
+    /// No candidate in any slot. `times`: those of the slots; `runs`: the slots of each key, by its number; none where a key
+    /// has several runs. `spans`: whether rows may be offered to spans of slots.
+    pub fn new(times: &[i64], runs: &[Range<u32>], spans: bool) -> Self {
+        let places = if spans { 3 * times.len() } else { times.len() };
+        let open = runs.iter().map(|run| Open::at(times, run.start, run.clone(), NOBODY)).collect();
+        Self { slots: times.len(), best: vec![NOBODY; places], open, ties: Vec::new() }
     }
 
     /// How many rows wait to be told apart.
@@ -85,23 +140,84 @@ impl Lane {
         self.ties.len()
     }
 
-    /// Offers a row to a slot and all later ones of its key. True: none there is greater, as far as instants tell.
+    /// Reads what offering rows of these keys begins with, for [`super::key_table::KeyTable::touch`]'s reason.
     #[inline]
-    pub fn offer(&mut self, slot: u32, row: Candidate) -> bool {
+    pub fn touch(&self, keys: impl Iterator<Item = u32>) {
+        let read = |all: i64, key: u32| self.open.get(key as usize).map_or(all, |open| all ^ open.time);
+        std::hint::black_box(keys.fold(0, read));
+    }
+
+    /// Reads what turning to another slot begins with, for rows of these keys that are seen from `from` on, where they fall
+    /// behind what is open.
+    #[inline]
+    pub fn touch_next(&self, rows: impl Iterator<Item = (u32, i64)>, times: &[i64]) {
+        let read = |all: i64, (key, from): (u32, i64)| match self.open.get(key as usize) {
+            Some(open) if open.time < from => {
+                let next = (open.slot + 1).min(self.slots as u32 - 1) as usize;
+                all ^ times[next]
+                    ^ self.best[next].event
+                    ^ self.best[open.slot.min(next as u32) as usize].event
+            }
+            _ => all,
+        };
+        std::hint::black_box(rows.fold(0, read));
+    }
+
+    /// Offers a row of a key to its first slot that is not before `from`, and all later ones. `times`: those of the slots;
+    /// `reach`: rows that are older than so much at the time of that slot are of no use. True: none there is greater, as
+    /// far as instants tell.
+    #[inline]
+    pub fn offer(&mut self, key: u32, times: &[i64], from: i64, reach: i64, row: Candidate) -> bool {
+        let open = &self.open[key as usize];
+        if from <= open.after || from > open.time {
+            self.turn(key, times, from);
+        }
+        let open = &mut self.open[key as usize];
+        if open.slot == open.end || open.time.saturating_sub(row.event) > reach {
+            return false;
+        }
+        let rank = open.best.meet(row);
+        if rank == Ordering::Equal {
+            self.ties.push((open.slot, row));
+        }
+        rank != Ordering::Less
+    }
+
+    /// Opens the first slot of a key that is not before `from`.
+    #[cold]
+    fn turn(&mut self, key: u32, times: &[i64], from: i64) {
+        let open = &mut self.open[key as usize];
+        if open.slot < open.end {
+            self.best[open.slot as usize] = open.best;
+        }
+        let run = open.start..open.end;
+        let slot = first(times, run.start, run.end, open.slot, from);
+        let best = if slot < run.end { self.best[slot as usize] } else { NOBODY };
+        *open = Open::at(times, slot, run, best);
+    }
+
+    /// Writes down what is open, and opens nothing.
+    fn close(&mut self) {
+        for open in &mut self.open {
+            if open.slot < open.end {
+                self.best[open.slot as usize] = open.best;
+            }
+            // No row falls here.
+            (open.slot, open.after, open.time) = (open.end, i64::MAX, i64::MIN);
+        }
+    }
+
+    /// Offers a row to a slot and all later ones of its run, where nothing is open. True: as [`Lane::offer`].
+    pub fn offer_slot(&mut self, slot: u32, row: Candidate) -> bool {
         self.offer_at(slot as usize, row)
     }
 
-    #[inline]
     fn offer_at(&mut self, place: usize, row: Candidate) -> bool {
-        let best = &mut self.best[place];
-        match row.rank(best) {
-            Ordering::Greater => *best = row,
-            Ordering::Less => return false,
-            // Rows of the least instants there are tie with nobody.
-            Ordering::Equal if best.address == NOWHERE => *best = row,
-            Ordering::Equal => self.ties.push((place as Place, row)),
+        let rank = self.best[place].meet(row);
+        if rank == Ordering::Equal {
+            self.ties.push((place as Place, row));
         }
-        true
+        rank != Ordering::Less
     }
 
     /// Offers a row to these slots and no others. True: in some of them none is greater.
@@ -124,6 +240,7 @@ impl Lane {
 
     /// Forgets rows that a greater one has beaten since. Returns how many are left.
     pub fn drop_beaten_ties(&mut self) -> usize {
+        self.close();
         let best = &self.best;
         self.ties.retain(|(place, row)| row.rank(&best[*place as usize]) == Ordering::Equal);
         self.ties.len()

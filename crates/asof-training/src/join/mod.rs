@@ -10,27 +10,35 @@
 //! What does not fit into memory goes to scratch: labels and rows by shard, winners by the piece of their row, features by
 //! the range of their label. The answer is the same.
 //!
-//! Reading order: [`spec`] (what is asked), [`run`] (the steps), `label_pass`, `keys`, `shard` and `lane` (labels as slots),
-//! `index` and `scan` (rows to slots, `filter` and `kept` beside them), `finish` and `winners` (slots to rows; `ties`),
-//! `fetch` and `parts` (rows to features), [`answer`] (values and statuses).
+//! Reading order: [`spec`] (what is asked), [`run`] (the steps), `label_pass`, `keys`, `key_table`, `shard` and `lane` (labels
+//! as slots), `scan`, `take`, `stage`, `index` and `offer` (rows to slots; `wanted`, `filter` and `kept` beside them), `finish`
+//! and `winners` (slots to rows; `ties`), `fetch` and `parts` (rows to features), [`answer`] and
+//! `gather` (values and statuses).
 
 pub mod answer;
 mod fetch;
 mod filter;
 mod finish;
+mod gather;
 mod index;
 mod kept;
+mod key_table;
 mod keys;
 mod label_pass;
 mod lane;
+mod offer;
+mod order;
 mod parts;
 mod reach;
 pub mod run;
 mod scan;
 mod shard;
 pub mod spec;
+mod stage;
+mod take;
 mod ties;
 pub mod units;
+mod wanted;
 mod winners;
 
 pub use answer::{FeatureColumn, RangeAnswer};

@@ -23,6 +23,9 @@ pub const RANGE_ROWS: u64 = 16_384;
 /// The column of a part that is put aside with the numbers of units.
 const UNIT_NUMBERS: &str = "__unit";
 
+/// No row is so far down a batch.
+const NO_PLACE: u32 = u32::MAX;
+
 /// The row that a label met: the place of its part in the upper half, its row in the part in the lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Winner(u64);
@@ -126,21 +129,26 @@ impl<'a> Parts<'a> {
         (0..self.aside.len()).all(|range| self.aside.records(range) == 0)
     }
 
-    /// Takes in the features of some rows, and the labels that met them.
+    /// Takes in the features of some rows, and the labels that met them: each row was met by one at least.
     ///
     /// # Errors
     /// [`TrainingError::Scratch`].
     pub fn deliver(&self, found: FeatureRows, mut labels: Vec<Delivery>) -> Result<(), TrainingError> {
+        // Rows come in the order of labels from here on: then who goes through labels goes through memory in order.
+        labels.sort_unstable_by_key(|delivery| delivery.label);
+        let mut places = vec![NO_PLACE; found.columns.num_rows()];
         let size = found.columns.get_array_memory_size() as u64;
         if !self.winners.is_empty() && self.bytes.fetch_add(size, Ordering::Relaxed) + size <= self.bytes_max
         {
-            let part = {
+            let rows = in_order(&mut labels, &mut places);
+            let part = Arc::new(found.part(rows)?);
+            let place = {
                 let mut held = self.held.lock();
-                held.push(Arc::new(Part { columns: found.columns, units: found.units }));
+                held.push(part);
                 held.len() - 1
             };
             for delivery in labels {
-                let winner = Winner::new(part, delivery.row, delivery.expired);
+                let winner = Winner::new(place, delivery.row, delivery.expired);
                 self.winners[delivery.label as usize].store(winner.0, Ordering::Relaxed);
                 if let Some(event) = self.events.get(delivery.label as usize) {
                     event.store(delivery.event, Ordering::Relaxed);
@@ -151,39 +159,39 @@ impl<'a> Parts<'a> {
         if !self.winners.is_empty() {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
         }
-        labels.sort_unstable_by_key(|delivery| (range_of(delivery.label), delivery.row));
-        for of_range in labels.chunk_by(|one, other| range_of(one.label) == range_of(other.label)) {
-            self.put_aside(&found, of_range)?;
+        for of_range in labels.chunk_by_mut(|one, other| range_of(one.label) == range_of(other.label)) {
+            self.put_aside(&found, of_range, &mut places)?;
         }
         Ok(())
     }
 
-    /// `labels` are of one range, in order of their rows.
-    fn put_aside(&self, found: &FeatureRows, labels: &[Delivery]) -> Result<(), TrainingError> {
-        let Some(first) = labels.first() else { return Ok(()) };
-        let mut rows: Vec<u32> = Vec::new();
+    /// `labels` are of one range, in order.
+    fn put_aside(
+        &self,
+        found: &FeatureRows,
+        labels: &mut [Delivery],
+        places: &mut [u32],
+    ) -> Result<(), TrainingError> {
+        let Some(range) = labels.first().map(|first| range_of(first.label)) else { return Ok(()) };
+        let Part { columns, units } = found.part(in_order(labels, places))?;
         let mut record = Vec::with_capacity(4 + 20 * labels.len());
         record.extend((labels.len() as u32).to_le_bytes());
         for delivery in labels {
-            if rows.last() != Some(&delivery.row) {
-                rows.push(delivery.row);
-            }
-            record.extend(Winner::new(0, rows.len() as u32 - 1, delivery.expired).0.to_le_bytes());
+            record.extend(Winner::new(0, delivery.row, delivery.expired).0.to_le_bytes());
             record.extend(delivery.label.to_le_bytes());
             record.extend(delivery.event.to_le_bytes());
         }
         let units: ArrayRef =
-            Arc::new(rows.iter().map(|row| Some(found.units.at(*row as usize))).collect::<UInt32Array>());
-        let some = take_record_batch(&found.columns, &UInt32Array::from(rows))?;
-        let mut fields = some.schema().fields().to_vec();
+            Arc::new((0..columns.num_rows()).map(|row| Some(units.at(row))).collect::<UInt32Array>());
+        let mut fields = columns.schema().fields().to_vec();
         fields.push(Arc::new(Field::new(UNIT_NUMBERS, DataType::UInt32, false)));
-        let mut columns = some.columns().to_vec();
+        let mut columns = columns.columns().to_vec();
         columns.push(units);
         let mut encoded = Vec::new();
         ipc::write(&RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?, &mut encoded)?;
         record.extend((encoded.len() as u32).to_le_bytes());
         record.extend(encoded);
-        self.aside.append(range_of(first.label), &record, 1)
+        self.aside.append(range, &record, 1)
     }
 
     /// The rows that the labels of a range met. Features in memory are shared, those that were put aside are read.
@@ -230,6 +238,33 @@ impl Part {
         let units = columns.remove_column(columns.num_columns() - 1);
         Ok(Self { columns, units: RowUnits::Each(units.as_primitive::<UInt32Type>().values().to_vec()) })
     }
+}
+
+impl FeatureRows {
+    /// Some of the rows, in the order in which they are named.
+    fn part(&self, rows: Vec<u32>) -> Result<Part, TrainingError> {
+        let units = match &self.units {
+            RowUnits::All(unit) => RowUnits::All(*unit),
+            RowUnits::Each(units) => RowUnits::Each(rows.iter().map(|row| units[*row as usize]).collect()),
+        };
+        Ok(Part { columns: take_record_batch(&self.columns, &UInt32Array::from(rows))?, units })
+    }
+}
+
+/// Numbers the rows of deliveries anew, in order of first appearance. Returns the numbers that they had. `places` has
+/// [`NO_PLACE`] for each old number, before and after.
+fn in_order(labels: &mut [Delivery], places: &mut [u32]) -> Vec<u32> {
+    let mut rows = Vec::new();
+    for delivery in labels {
+        let place = &mut places[delivery.row as usize];
+        if *place == NO_PLACE {
+            *place = rows.len() as u32;
+            rows.push(delivery.row);
+        }
+        delivery.row = *place;
+    }
+    rows.iter().for_each(|row| places[*row as usize] = NO_PLACE);
+    rows
 }
 
 fn range_of(label: u32) -> usize {

@@ -54,19 +54,19 @@ pub(crate) fn of_history(
 /// The values of the first join key that labels have.
 fn values(run: &Run<'_>, pass: &LabelPass<'_>, index: &Index, keys: usize) -> Option<KeyValuesWanted> {
     let mut count = 0;
-    index.each(|shard| count += shard.keys());
+    index.each(|shard| count += shard.keys.len());
     if count > KEYS_LISTED_MAX {
         return bounds(pass, keys);
     }
     let types: Vec<ValueType> = run.spec.keys[keys].iter().map(|(_, of)| *of).collect();
     if pass.keyed[keys].form == KeyForm::Number {
         let mut numbers = Vec::with_capacity(count);
-        index.each(|shard| numbers.extend(shard.numbers()));
+        index.each(|shard| numbers.extend(shard.keys.numbers()));
         return Some(listed(numbers));
     }
     let mut texts: Vec<Box<[u8]>> = Vec::new();
     if types.len() == 1 {
-        index.each(|shard| texts.extend(shard.texts().map(Box::from)));
+        index.each(|shard| texts.extend(shard.keys.texts().map(Box::from)));
         texts.sort_unstable();
         return Some(KeyValuesWanted::Texts(texts.into()));
     }
@@ -80,7 +80,7 @@ fn values(run: &Run<'_>, pass: &LabelPass<'_>, index: &Index, keys: usize) -> Op
             Some(Value::Bytes(bytes)) => texts.push(bytes.into()),
             _ => {}
         };
-    index.each(|shard| shard.texts().for_each(&mut first));
+    index.each(|shard| shard.keys.texts().for_each(&mut first));
     match types.first()? {
         ValueType::Int32 | ValueType::Int64 | ValueType::Timestamp => Some(listed(numbers)),
         ValueType::String | ValueType::Bytes => {

@@ -11,15 +11,13 @@ use serde::Serialize;
 use super::answer::RangeAnswer;
 use super::fetch;
 use super::finish;
-use super::index::LaneUse;
 use super::kept::{Kept, RowStore};
 use super::keys::KeyForm;
 use super::label_pass::{self, LabelPass};
-use super::lane::Lane;
+use super::offer::LaneUse;
 use super::parts::{Parts, RANGE_ROWS};
 use super::reach;
 use super::scan::{self, Scan, Target};
-use super::shard::Shard;
 use super::spec::{JoinSpec, ViewSpec};
 use super::winners::Winners;
 use crate::TrainingError;
@@ -96,6 +94,8 @@ pub(crate) struct JoinedView<'a> {
 /// A join whose winners are known and whose features are at hand.
 pub struct Joined<'a> {
     pub(crate) views: Vec<JoinedView<'a>>,
+    /// What the join has kept to.
+    pub(crate) memory: Memory,
     labels: u64,
     last_label: Option<i64>,
     statuses_told: Vec<bool>,
@@ -225,6 +225,7 @@ impl<'a> Run<'a> {
         explained.spilled_bytes = self.scratch.written();
         let told = self.spec.views.iter().map(|view| self.spec.tells_expired(&view.rule)).collect();
         Ok(Joined {
+            memory: self.memory,
             compared: views.iter().map(|_| Mutex::new((0, 0))).collect(),
             rows_read: self.spec.views.iter().map(|view| seen[view.history].rows[view.view]).collect(),
             views,
@@ -251,12 +252,7 @@ impl<'a> Run<'a> {
             let units_matter = served.is_some() || (compared && !view.units.are_alike());
             views.push(ViewLanes { asked, served, units_matter });
         }
-        let bytes: u64 = pass
-            .keyed
-            .iter()
-            .zip(&spans)
-            .map(|(keyed, lanes)| keyed.labels() * (slot_bytes(lanes) + keyed.key_bytes_each()))
-            .sum();
+        let bytes: u64 = pass.keyed.iter().zip(&spans).map(|(keyed, lanes)| keyed.slot_bytes(lanes)).sum();
         Layout { views, spans, resident: bytes <= self.memory.slots() }
     }
 
@@ -316,12 +312,6 @@ impl<'a> Run<'a> {
         };
         histories.iter().map(AsRef::as_ref).zip(kept).map(of_history).collect()
     }
-}
-
-/// Bytes of a slot with its lanes.
-pub(crate) fn slot_bytes(lanes: &[bool]) -> u64 {
-    let of_lanes: usize = lanes.iter().map(|spans| Lane::SLOT_BYTES * if *spans { 3 } else { 1 }).sum();
-    (Shard::LABEL_BYTES + of_lanes) as u64
 }
 
 impl Joined<'_> {
@@ -432,13 +422,19 @@ impl JoinedView<'_> {
     fn answer(&self, parts: &Parts<'_>, range: usize) -> Result<RangeAnswer, TrainingError> {
         let spec = self.spec;
         let place = |asked: &usize| self.read.partition_point(|read| read < asked);
+        let met = parts.range(range)?;
+        let any_error = met.parts.iter().any(|part| {
+            let errors = part.columns.columns().last();
+            errors.is_some_and(|errors| errors.null_count() < errors.len())
+        });
         Ok(RangeAnswer {
             rule: spec.rule,
             features: spec.asked.iter().map(|asked| spec.features[*asked].clone()).collect(),
             positions: spec.asked.as_slice().into(),
             columns: spec.asked.iter().map(place).collect(),
             units: spec.units.clone(),
-            met: parts.range(range)?,
+            all_shown: !any_error && !met.winners.iter().any(|winner| winner.is_expired()),
+            met,
         })
     }
 }

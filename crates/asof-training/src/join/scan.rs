@@ -3,22 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use arrow::array::ArrayRef;
-use asof_model::ValueType;
 use parking_lot::RwLock;
 
 use super::filter::KeyFilter;
-use super::finish;
-use super::index::{Index, LaneUse, Offered, Order, UnitsOf};
+use super::index::Index;
 use super::kept::{Kept, RowStore};
-use super::keys::{KeyValues, Keys};
 use super::label_pass::{Keyed, LabelPass};
-use super::lane::Address;
+use super::offer::LaneUse;
 use super::run::{Layout, Run};
 use super::shard::Shard;
+use super::stage::Stage;
 use super::units::Units;
+use super::wanted::KeysOf;
 use crate::buckets::{Buckets, Record};
-use crate::history::{History, Instants, RowUnits, WantedKeys};
+use crate::history::History;
 use crate::{TrainingError, pool};
 
 /// What was read of one history.
@@ -42,18 +40,19 @@ pub(crate) enum Target<'a> {
 
 /// How rows of one view of a history are looked up by one choice of keys.
 pub(crate) struct Probe {
-    history: usize,
-    view: usize,
-    keys: usize,
+    pub history: usize,
+    pub view: usize,
+    pub keys: usize,
     pub lanes: Vec<LaneUse>,
     pub units: Arc<Units>,
 }
 
-/// Rows after which it is known how many of them have a key of a label.
-const MEASURED_ROWS: u64 = 65_536;
-
-/// Of so many rows one has a key of a label, or fewer: then keys are looked at first.
-const FEW: u64 = 16;
+impl Probe {
+    /// Whether the rows of a view of a history are looked up.
+    pub fn is_of(&self, history: usize, view: usize) -> bool {
+        (self.history, self.view) == (history, view)
+    }
+}
 
 /// Rows for each label from which on the keys of labels are worth a set of their own.
 const ROWS_FOR_EACH_LABEL: u64 = 4;
@@ -69,23 +68,24 @@ pub(crate) struct Scan<'r, 'a> {
 }
 
 /// A scan under way.
-struct Scanning<'r, 'a> {
-    scan: &'r Scan<'r, 'a>,
-    stores: Vec<Vec<RowStore<'r, 'a>>>,
+pub(super) struct Scanning<'r, 'a> {
+    pub scan: &'r Scan<'r, 'a>,
+    pub stores: Vec<Vec<RowStore<'r, 'a>>>,
     /// The keys of labels by choice of keys, where it pays to know them.
-    filters: Vec<KeyFilter>,
-    counts: Vec<Counts>,
+    pub filters: Vec<KeyFilter>,
+    pub counts: Vec<Counts>,
     /// Held to offer rows; held alone to rank what ties.
-    ranking: RwLock<()>,
-    ties: AtomicUsize,
+    pub ranking: RwLock<()>,
+    pub ties: AtomicUsize,
 }
 
 /// Counts of one history, while it is read.
-struct Counts {
+pub(super) struct Counts {
     rows: Vec<AtomicU64>,
-    /// Rows that were offered or left out for their key.
-    offered: AtomicU64,
-    candidates: AtomicU64,
+    /// Rows that were offered or left out, over all lookups.
+    pub offered: AtomicU64,
+    /// Of these, rows whose key a label has.
+    pub candidates: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
@@ -112,9 +112,7 @@ pub(crate) fn target<'a>(
 pub(crate) fn probes(run: &Run<'_>, layout: &Layout) -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
     for (spec, lanes) in run.spec.views.iter().zip(&layout.views) {
-        let same = |probe: &&mut Probe| {
-            (probe.history, probe.view, probe.keys) == (spec.history, spec.view, spec.keys)
-        };
+        let same = |probe: &&mut Probe| probe.is_of(spec.history, spec.view) && probe.keys == spec.keys;
         let mut uses = vec![run.lane_use(spec, lanes.asked, false)];
         uses.extend(lanes.served.map(|lane| run.lane_use(spec, lane, true)));
         match probes.iter_mut().find(same) {
@@ -164,13 +162,12 @@ fn filter(run: &Run<'_>, keyed: &Keyed<'_>, bytes_max: u64) -> Result<KeyFilter,
 }
 
 /// What a thread works in.
-#[derive(Default)]
-struct Pad {
-    hashes: Vec<u64>,
-    order: Order,
-    addresses: Vec<Address>,
-    taken: Vec<bool>,
-    records: Vec<u8>,
+pub(super) struct Pad {
+    pub hashes: Vec<u64>,
+    pub taken: Vec<bool>,
+    pub record: Vec<u8>,
+    /// For each lookup rows that wait.
+    pub stages: Vec<Stage>,
 }
 
 impl Scan<'_, '_> {
@@ -205,17 +202,11 @@ impl Scan<'_, '_> {
         }
         let filter = |(index, keyed): (&Index, &Keyed<'_>)| {
             let filter = KeyFilter::new(keyed.labels(), self.run.memory.buckets());
-            index.each(|shard| shard.hashes().for_each(|hash| filter.insert(hash)));
+            index.each(|shard| shard.keys.hashes().for_each(|hash| filter.insert(hash)));
             filter
         };
         indexes.iter().zip(&self.pass.keyed).map(filter).collect()
     }
-}
-
-/// The keys of labels, for one history.
-struct KeysOf<'s, 'r, 'a> {
-    scanning: &'s Scanning<'r, 'a>,
-    history: usize,
 }
 
 impl Scanning<'_, '_> {
@@ -230,7 +221,7 @@ impl Scanning<'_, '_> {
         let done = pool::run(
             run.threads,
             tasks.len(),
-            Pad::default,
+            || self.pad(),
             |pad, task| {
                 let (history, piece) = tasks[task];
                 let started = std::time::Instant::now();
@@ -254,6 +245,24 @@ impl Scanning<'_, '_> {
         Ok(self.counts.into_iter().map(scanned).collect())
     }
 
+    /// What a thread works in. Rows wait for one history at a time.
+    fn pad(&self) -> Pad {
+        let Scan { run, pass, probes, .. } = *self.scan;
+        let at_a_time = |history: usize| probes.iter().filter(|probe| probe.history == history).count();
+        let stages = (0..self.counts.len()).map(at_a_time).max().unwrap_or(1).max(1) * run.threads;
+        let bytes_max = run.memory.staged() / stages as u64;
+        let stage = |probe: &Probe| {
+            let keyed = &pass.keyed[probe.keys];
+            Stage::new(keyed.form, keyed.shards(), bytes_max)
+        };
+        Pad {
+            hashes: Vec::new(),
+            taken: Vec::new(),
+            record: Vec::new(),
+            stages: probes.iter().map(stage).collect(),
+        }
+    }
+
     fn piece(&self, pad: &mut Pad, history: usize, piece: usize) -> Result<(), TrainingError> {
         let (run, of, counts) = (self.scan.run, &self.scan.histories[history], &self.counts[history]);
         let what = reading(run.spec.histories[history].what());
@@ -261,201 +270,21 @@ impl Scanning<'_, '_> {
         let looked_at = of.instants(piece, &KeysOf { scanning: self, history }, &mut |view, some| {
             run.check()?;
             let rows = some.rows.len() as u64;
-            counts.offered.fetch_add(rows, Ordering::Relaxed);
-            self.take(pad, history, view, piece, some)?;
+            self.take(pad, (history, view, piece), some)?;
             if view == 0 {
                 run.progress.advance(&what, rows);
                 told += rows;
             }
             self.rank_ties()
         })?;
+        self.hand_on_all(pad, history, piece)?;
+        self.rank_ties()?;
         run.progress.advance(&what, looked_at.saturating_sub(told));
         for rows in &counts.rows {
             rows.fetch_add(looked_at, Ordering::Relaxed);
         }
         Ok(())
     }
-
-    fn take(
-        &self,
-        pad: &mut Pad,
-        history: usize,
-        view: usize,
-        piece: usize,
-        some: Instants,
-    ) -> Result<(), TrainingError> {
-        let Scan { run, pass, kept, probes, target, .. } = self.scan;
-        let counts = &self.counts[history];
-        // Until all is where it can be found again, what ties is not ranked.
-        let _offering = self.ranking.read();
-        let rows = some.rows.len();
-        let Some(first) = probes.iter().find(|probe| (probe.history, probe.view) == (history, view)) else {
-            return Ok(());
-        };
-        let types = &run.spec.keys[first.keys];
-        let columns: Vec<(&ArrayRef, ValueType)> =
-            some.keys.iter().zip(types.iter().map(|(_, of)| *of)).collect();
-        let keys = Keys::new(&columns, rows);
-        keys.hashes(&mut pad.hashes);
-        let kept = kept[history][view].as_ref();
-        pad.addresses.clear();
-        let number = match kept {
-            Some(kept) => {
-                // Of rows that are kept, the place in this batch tells which one it is.
-                let number = kept.reserve();
-                pad.addresses.extend((0..rows as u64).map(|row| (number as u64) << 32 | row));
-                number
-            }
-            None => {
-                pad.addresses.extend(some.rows.iter().map(|row| (piece as u64) << 32 | u64::from(*row)));
-                piece
-            }
-        };
-        pad.taken.clear();
-        pad.taken.resize(if kept.is_some() { rows } else { 0 }, false);
-        for (place, probe) in probes.iter().enumerate() {
-            if (probe.history, probe.view) != (history, view) {
-                continue;
-            }
-            let (first_time, last_time) = pass.times;
-            let reach = probe.lanes.iter().map(|lane| lane.reach).max().unwrap_or(i64::MAX);
-            let oldest = first_time.saturating_sub(reach);
-            let shards = pass.keyed[probe.keys].shards();
-            let events = &some.events;
-            let Pad { hashes, order, addresses, taken, records } = &mut *pad;
-            let in_time = |row: usize| events[row] <= last_time && events[row] >= oldest;
-            let units = match &some.units {
-                RowUnits::All(unit) => UnitsOf::All(*unit),
-                RowUnits::Each(units) => UnitsOf::Each(units),
-            };
-            let (events, createds) = (&some.events, &some.createds);
-            let offered = Offered { keys: &keys, hashes, events, createds, units, addresses };
-            let known = match target {
-                Target::Resident(indexes) => {
-                    order.sort(hashes, shards, in_time);
-                    let taken = kept.is_some().then_some(taken.as_mut_slice());
-                    let index = &indexes[probe.keys];
-                    let (known, ties) = index.offer(&offered, order, &probe.lanes, &probe.units, taken);
-                    self.ties.fetch_add(ties, Ordering::Relaxed);
-                    known
-                }
-                Target::Aside { candidates, filters } => {
-                    let filter = &filters[probe.keys];
-                    order.sort(hashes, shards, |row| in_time(row) && filter.may_hold(hashes[row]));
-                    let taken = kept.is_some().then_some(taken.as_mut_slice());
-                    put_aside(&candidates[probe.keys], place, &offered, order, records, taken)?
-                }
-            };
-            counts.candidates.fetch_add(known, Ordering::Relaxed);
-        }
-        if let (Some(kept), Some(columns)) = (kept, &some.features) {
-            let rows: Vec<u32> = (0..rows as u32).filter(|row| pad.taken[*row as usize]).collect();
-            kept.fill(number, rows, columns, &some.units)?;
-        }
-        Ok(())
-    }
-
-    /// Ranks what ties once there is so much of it that memory says so.
-    fn rank_ties(&self) -> Result<(), TrainingError> {
-        let Target::Resident(indexes) = self.scan.target else { return Ok(()) };
-        let run = self.scan.run;
-        if self.ties.load(Ordering::Relaxed) <= run.ties_max() {
-            return Ok(());
-        }
-        let _alone = self.ranking.write();
-        // Another thread may have done it while this one waited.
-        if self.ties.load(Ordering::Relaxed) > run.ties_max() {
-            finish::settle_all(run, self.scan.layout, indexes, &self.stores)?;
-            self.ties.store(0, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn filter(&self, keys: usize) -> Option<&KeyFilter> {
-        match self.scan.target {
-            Target::Resident(_) => self.filters.get(keys),
-            Target::Aside { filters, .. } => filters.get(keys),
-        }
-    }
-}
-
-impl WantedKeys for KeysOf<'_, '_, '_> {
-    fn are_few(&self, view: usize) -> bool {
-        let counts = &self.scanning.counts[self.history];
-        let (offered, known) =
-            (counts.offered.load(Ordering::Relaxed), counts.candidates.load(Ordering::Relaxed));
-        let mut probes = self.probes(view);
-        // Once few are looked up, those that are have a known key most often: what was measured before stands.
-        let few = offered >= MEASURED_ROWS && known * FEW <= offered;
-        few && probes.all(|probe| self.scanning.filter(probe.keys).is_some())
-    }
-
-    fn may_have(&self, view: usize, keys: &[ArrayRef]) -> Vec<bool> {
-        let rows = keys.first().map_or(0, |key| key.len());
-        let mut may = vec![false; rows];
-        let mut hashes = Vec::new();
-        for probe in self.probes(view) {
-            let Some(filter) = self.scanning.filter(probe.keys) else { return vec![true; rows] };
-            if hashes.is_empty() {
-                let types = &self.scanning.scan.run.spec.keys[probe.keys];
-                let columns: Vec<(&ArrayRef, ValueType)> =
-                    keys.iter().zip(types.iter().map(|(_, of)| *of)).collect();
-                Keys::new(&columns, rows).hashes(&mut hashes);
-            }
-            may.iter_mut().zip(&hashes).for_each(|(may, hash)| *may |= filter.may_hold(*hash));
-        }
-        let left_out = may.iter().filter(|may| !**may).count() as u64;
-        self.scanning.counts[self.history].offered.fetch_add(left_out, Ordering::Relaxed);
-        may
-    }
-}
-
-impl<'s, 'r> KeysOf<'s, 'r, '_> {
-    fn probes(&self, view: usize) -> impl Iterator<Item = &'r Probe> + use<'s, 'r> {
-        let history = self.history;
-        let probes: &'r [Probe] = self.scanning.scan.probes;
-        probes.iter().filter(move |probe| (probe.history, probe.view) == (history, view))
-    }
-}
-
-/// Puts the rows of `order` aside. Returns how many.
-fn put_aside(
-    candidates: &Buckets<'_>,
-    probe: usize,
-    rows: &Offered<'_>,
-    order: &Order,
-    records: &mut Vec<u8>,
-    mut taken: Option<&mut [bool]>,
-) -> Result<u64, TrainingError> {
-    let mut total = 0;
-    for shard in 0..candidates.len() {
-        let of_shard = order.of(shard);
-        if of_shard.is_empty() {
-            continue;
-        }
-        records.clear();
-        for row in of_shard.iter().map(|row| *row as usize) {
-            records.extend((probe as u32).to_le_bytes());
-            records.extend(rows.units.at(row).to_le_bytes());
-            records.extend(rows.events[row].to_le_bytes());
-            records.extend(rows.createds[row].to_le_bytes());
-            records.extend(rows.addresses[row].to_le_bytes());
-            match &rows.keys.values {
-                KeyValues::Numbers(numbers) => records.extend(numbers[row].to_le_bytes()),
-                bytes => {
-                    let key = bytes.bytes_at(row);
-                    records.extend((key.len() as u32).to_le_bytes());
-                    records.extend_from_slice(key);
-                }
-            }
-            if let Some(taken) = taken.as_deref_mut() {
-                taken[row] = true;
-            }
-        }
-        candidates.append(shard, records, of_shard.len() as u64)?;
-        total += of_shard.len() as u64;
-    }
-    Ok(total)
 }
 
 fn reading(what: &str) -> String {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use asof_model::KnownAt;
 
+use super::key_table::KeyTable;
 use super::keys::{KeyForm, hash_bytes, hash_number};
 use super::lane::{Candidate, Lane};
 use super::units::UnitFacts;
@@ -11,15 +12,11 @@ use crate::buckets::Record;
 
 /// The labels of some keys, a slot for each, and what was found for them.
 pub(crate) struct Shard {
-    form: KeyForm,
-    /// By the lower bits of a key's hash, each entry at the first free place from there on.
-    table: Vec<Entry>,
-    /// The keys of all groups one after the other, where they are bytes, and where each ends.
-    key_bytes: Vec<u8>,
-    key_ends: Vec<u32>,
-    groups: u32,
+    pub keys: KeyTable,
+    /// The slots of each key or, with instants of knowledge, its chains.
+    runs: Vec<Range<u32>>,
     /// Where labels have an instant of knowledge of their own: runs of slots in which both instants ascend.
-    chains: Vec<(u32, u32)>,
+    chains: Vec<Range<u32>>,
     /// The time of each slot, microseconds.
     times: Vec<i64>,
     /// The instant of knowledge of each slot; empty where it is the time.
@@ -29,27 +26,9 @@ pub(crate) struct Shard {
     pub lanes: Vec<Lane>,
 }
 
-/// A key in the table.
-#[derive(Debug, Clone, Copy, Default)]
-struct Entry {
-    /// The number that the key is, or the hash of its bytes.
-    key: u64,
-    /// The slots of the key or, with instants of knowledge, its chains. `end` is 0 in a free entry.
-    start: u32,
-    end: u32,
-    /// Where the last row fell: the next one is likely to fall near it.
-    cursor: u32,
-    /// The number of the key.
-    group: u32,
-}
-
-/// A key that was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found(u32);
-
 /// A label on its way into a shard.
 struct Label {
-    group: u32,
+    key: u32,
     row: u32,
     time: i64,
     known: i64,
@@ -86,7 +65,10 @@ impl Seen {
 
 impl Shard {
     /// Bytes for each label, without its key and without lanes.
-    pub const LABEL_BYTES: usize = 8 + 4 + 24;
+    pub const LABEL_BYTES: u64 = 8 + 4;
+
+    /// Bytes for each key, without lanes.
+    pub const KEY_BYTES: u64 = KeyTable::KEY_BYTES + size_of::<Range<u32>>() as u64;
 
     /// Writes a label as a record for [`Shard::new`]. `key`: its bytes, where keys are bytes.
     pub fn write_label(
@@ -125,11 +107,8 @@ impl Shard {
     /// lane whether rows may be offered to spans.
     pub fn new(form: KeyForm, knows: bool, lanes: &[bool], blocks: &[Vec<u8>]) -> Self {
         let mut shard = Self {
-            form,
-            table: vec![Entry::default(); 64],
-            key_bytes: Vec::new(),
-            key_ends: Vec::new(),
-            groups: 0,
+            keys: KeyTable::new(form),
+            runs: Vec::new(),
             chains: Vec::new(),
             times: Vec::new(),
             knowns: Vec::new(),
@@ -142,24 +121,21 @@ impl Shard {
             while !record.is_empty() {
                 let (row, time) = (record.u32(), record.i64());
                 let known = if knows { record.i64() } else { time };
-                let group = match form {
-                    KeyForm::Number => {
-                        let number = record.i64();
-                        shard.group_of(hash_number(number), number as u64, &[])
-                    }
+                let key = match form {
+                    KeyForm::Number => shard.keys.number(record.i64()),
                     KeyForm::Bytes => {
                         let length = record.u32() as usize;
                         let key = record.bytes(length);
-                        let hash = hash_bytes(key);
-                        shard.group_of(hash, hash, key)
+                        shard.keys.number_of_bytes(hash_bytes(key), key)
                     }
                 };
-                labels.push(Label { group, row, time, known });
+                labels.push(Label { key, row, time, known });
             }
         }
-        labels.sort_unstable_by_key(|label| (label.group, label.time, label.known, label.row));
+        labels.sort_unstable_by_key(|label| (label.key, label.time, label.known, label.row));
         shard.cut(labels, knows);
-        shard.lanes = lanes.iter().map(|spans| Lane::new(shard.times.len(), *spans)).collect();
+        let runs = if knows { &[] } else { shard.runs.as_slice() };
+        shard.lanes = lanes.iter().map(|spans| Lane::new(&shard.times, runs, *spans)).collect();
         shard
     }
 
@@ -175,10 +151,7 @@ impl Shard {
 
     /// The slots in which a row is carried forward, each run by itself.
     pub fn runs(&self) -> Vec<Range<u32>> {
-        if !self.knowns.is_empty() {
-            return self.chains.iter().map(|(start, end)| *start..*end).collect();
-        }
-        self.table.iter().filter(|entry| entry.end > 0).map(|entry| entry.start..entry.end).collect()
+        if self.knowns.is_empty() { self.runs.clone() } else { self.chains.clone() }
     }
 
     /// The label row and the time of a slot.
@@ -186,78 +159,28 @@ impl Shard {
         (self.labels[slot], self.times[slot])
     }
 
-    /// How many keys there are.
-    pub fn keys(&self) -> usize {
-        self.groups as usize
-    }
-
-    /// The hashes of the keys.
-    pub fn hashes(&self) -> impl Iterator<Item = u64> {
-        let of = |entry: &Entry| match self.form {
-            KeyForm::Number => hash_number(entry.key as i64),
-            KeyForm::Bytes => entry.key,
-        };
-        self.table.iter().filter(|entry| entry.end > 0).map(of)
-    }
-
-    /// The numbers that are keys, where keys are numbers.
-    pub fn numbers(&self) -> impl Iterator<Item = i64> {
-        self.table.iter().filter(|entry| entry.end > 0).map(|entry| entry.key as i64)
-    }
-
-    /// The keys, where they are bytes.
-    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.key_ends.len() as u32).map(|group| self.key(group))
-    }
-
-    /// The key that is this number.
+    /// [`Lane::touch_next`] of a lane.
     #[inline]
-    pub fn find_number(&self, hash: u64, number: i64) -> Option<Found> {
-        let mask = self.table.len() - 1;
-        let mut place = hash as usize & mask;
-        loop {
-            let entry = &self.table[place];
-            if entry.end == 0 {
-                return None;
-            }
-            if entry.key == number as u64 {
-                return Some(Found(place as u32));
-            }
-            place = (place + 1) & mask;
-        }
+    pub fn touch_next(&self, lane: usize, rows: impl Iterator<Item = (u32, i64)>) {
+        self.lanes[lane].touch_next(rows, &self.times);
     }
 
-    /// The key that is these bytes.
+    /// Offers a row to every label of a key, by its number, that may see it, in one lane. `reach`: rows that are older than
+    /// so much at a label's time are of no use to it. True: it may be the greatest for one of them.
     #[inline]
-    pub fn find_bytes(&self, hash: u64, key: &[u8]) -> Option<Found> {
-        let mask = self.table.len() - 1;
-        let mut place = hash as usize & mask;
-        loop {
-            let entry = &self.table[place];
-            if entry.end == 0 {
-                return None;
-            }
-            if entry.key == hash && self.key(entry.group) == key {
-                return Some(Found(place as u32));
-            }
-            place = (place + 1) & mask;
-        }
-    }
-
-    /// Offers a row to every label of a key that may see it, in one lane. `reach`: rows that are older than so much at a
-    /// label's time are of no use to it. True: it may be the greatest for one of them.
-    #[inline]
-    pub fn offer(&mut self, found: Found, lane: usize, seen: Seen, reach: i64, row: Candidate) -> bool {
-        let entry = self.table[found.0 as usize];
+    pub fn offer(&mut self, key: u32, lane: usize, seen: Seen, reach: i64, row: Candidate) -> bool {
         if self.knowns.is_empty() {
             let from = seen.event.max(seen.known);
-            let slot = first(&self.times, entry.start, entry.end, entry.cursor, from);
-            self.table[found.0 as usize].cursor = slot;
-            return self.offer_from(slot, entry.end, lane, seen.until, reach, row);
+            if seen.until == i64::MAX {
+                return self.lanes[lane].offer(key, &self.times, from, reach, row);
+            }
+            let Range { start, end } = self.runs[key as usize];
+            let slot = first(&self.times, start, end, start, from);
+            return self.offer_from(slot, end, lane, seen.until, reach, row);
         }
         let mut taken = false;
-        for chain in entry.start..entry.end {
-            let (start, end) = self.chains[chain as usize];
+        for chain in self.runs[key as usize].clone() {
+            let Range { start, end } = self.chains[chain as usize];
             let slot = first(&self.times, start, end, start, seen.event);
             let slot = first(&self.knowns, slot, end, slot, seen.known);
             taken |= self.offer_from(slot, end, lane, seen.until, reach, row);
@@ -265,7 +188,6 @@ impl Shard {
         taken
     }
 
-    #[inline]
     fn offer_from(
         &mut self,
         slot: u32,
@@ -279,73 +201,25 @@ impl Shard {
             return false;
         }
         if until == i64::MAX {
-            return self.lanes[lane].offer(slot, row);
+            return self.lanes[lane].offer_slot(slot, row);
         }
         let knowns = if self.knowns.is_empty() { &self.times } else { &self.knowns };
         let past = first(knowns, slot, end, slot, until);
         self.lanes[lane].offer_span(slot..past, row)
     }
 
-    fn key(&self, group: u32) -> &[u8] {
-        let group = group as usize;
-        let start = if group == 0 { 0 } else { self.key_ends[group - 1] as usize };
-        &self.key_bytes[start..self.key_ends[group] as usize]
-    }
-
-    /// The number of a key, which is new or known.
-    fn group_of(&mut self, hash: u64, key: u64, bytes: &[u8]) -> u32 {
-        let found = match self.form {
-            KeyForm::Number => self.find_number(hash, key as i64),
-            KeyForm::Bytes => self.find_bytes(hash, bytes),
-        };
-        if let Some(Found(place)) = found {
-            return self.table[place as usize].group;
-        }
-        // Half of the table is free, so that the search for a key that is not there is short.
-        if (self.groups as usize + 1) * 2 > self.table.len() {
-            self.grow();
-        }
-        let group = self.groups;
-        self.groups += 1;
-        if self.form == KeyForm::Bytes {
-            self.key_bytes.extend_from_slice(bytes);
-            self.key_ends.push(self.key_bytes.len() as u32);
-        }
-        // Its slots are not known yet; until then it has some.
-        put(&mut self.table, hash, Entry { key, start: 0, end: 1, cursor: 0, group });
-        group
-    }
-
-    fn grow(&mut self) {
-        let mut larger = vec![Entry::default(); self.table.len() * 2];
-        for entry in self.table.iter().filter(|entry| entry.end > 0) {
-            let hash = match self.form {
-                KeyForm::Number => hash_number(entry.key as i64),
-                KeyForm::Bytes => entry.key,
-            };
-            put(&mut larger, hash, *entry);
-        }
-        self.table = larger;
-    }
-
     /// Makes slots of labels that are sorted by group, time and instant of knowledge.
     fn cut(&mut self, labels: Vec<Label>, knows: bool) {
-        let mut runs = vec![(0, 0); self.groups as usize];
-        for of_group in labels.chunk_by(|one, other| one.group == other.group) {
-            let Some(first) = of_group.first() else { continue };
+        for of_key in labels.chunk_by(|one, other| one.key == other.key) {
             let (slots, chains) = (self.times.len() as u32, self.chains.len() as u32);
             if knows {
-                self.add_chains(of_group);
-                runs[first.group as usize] = (chains, self.chains.len() as u32);
+                self.add_chains(of_key);
+                self.runs.push(chains..self.chains.len() as u32);
             } else {
-                self.times.extend(of_group.iter().map(|label| label.time));
-                self.labels.extend(of_group.iter().map(|label| label.row));
-                runs[first.group as usize] = (slots, self.times.len() as u32);
+                self.times.extend(of_key.iter().map(|label| label.time));
+                self.labels.extend(of_key.iter().map(|label| label.row));
+                self.runs.push(slots..self.times.len() as u32);
             }
-        }
-        for entry in self.table.iter_mut().filter(|entry| entry.end > 0) {
-            (entry.start, entry.end) = runs[entry.group as usize];
-            entry.cursor = entry.start;
         }
     }
 
@@ -367,25 +241,15 @@ impl Shard {
             self.times.extend(chain.iter().map(|label| label.time));
             self.knowns.extend(chain.iter().map(|label| label.known));
             self.labels.extend(chain.iter().map(|label| label.row));
-            self.chains.push((start, self.times.len() as u32));
+            self.chains.push(start..self.times.len() as u32);
         }
     }
-}
-
-/// Puts an entry at the first free place for its hash. There is one.
-fn put(table: &mut [Entry], hash: u64, entry: Entry) {
-    let mask = table.len() - 1;
-    let mut place = hash as usize & mask;
-    while table[place].end > 0 {
-        place = (place + 1) & mask;
-    }
-    table[place] = entry;
 }
 
 /// The first of the ascending `instants` in `start..end` that is not before `from`; `end` where all are. The search goes
 /// out from `cursor`, which lies within.
 #[inline]
-fn first(instants: &[i64], start: u32, end: u32, cursor: u32, from: i64) -> u32 {
+pub(super) fn first(instants: &[i64], start: u32, end: u32, cursor: u32, from: i64) -> u32 {
     let before = |place: u32| instants[place as usize] < from;
     let (mut low, mut high) = (start, end);
     // Most rows fall where the one before fell, or next to it.
