@@ -125,6 +125,16 @@ pub enum EngineError {
         /// The file.
         path: PathBuf,
     },
+    /// A row of a query that has to be whole, and is not.
+    #[error("row {row} of the query `{what}` can't be used: {reason}")]
+    BadRow {
+        /// Whose query it is.
+        what: String,
+        /// The row, from 1.
+        row: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// A label row that cannot be used.
     #[error("label column `{column}`, row {row}: {reason}")]
     Label {
@@ -180,7 +190,10 @@ impl EngineError {
 
     /// A write that failed.
     pub fn writing(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { doing: "write", path: path.to_owned(), source }
+        match source.downcast::<ObjectsError>() {
+            Ok(error) => Self::Objects(error),
+            Err(source) => Self::Io { doing: "write", path: path.to_owned(), source },
+        }
     }
 }
 
@@ -196,6 +209,7 @@ impl Explain for EngineError {
             | Self::TableBelow { .. }
             | Self::NoColumn { .. }
             | Self::NotScalar { .. }
+            | Self::BadRow { .. }
             | Self::Label { .. }
             | Self::SameColumn { .. }
             | Self::Transform { .. }
@@ -239,6 +253,7 @@ impl Explain for EngineError {
             Self::NoColumn { hint, .. } => return hint.clone(),
             Self::NotScalar { .. } => "leave the column out of the definition, or flatten it".to_owned(),
             Self::Changed { .. } => "run again when nobody writes to it".to_owned(),
+            Self::BadRow { .. } => "leave such rows out with `where`, or mend their files".to_owned(),
             Self::Label { .. } => "correct the row, or name the right column".to_owned(),
             Self::SameColumn { .. } => {
                 "ask for `--full-names`, or give one of the views an alias with `as:`".to_owned()

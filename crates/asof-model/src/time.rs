@@ -327,6 +327,11 @@ impl Zone {
         TimeZoneDatabase::bundled().get(name).ok().map(Self)
     }
 
+    /// Its IANA name.
+    pub fn name(&self) -> Option<&str> {
+        self.0.iana_name()
+    }
+
     /// Whether this is UTC itself.
     pub fn is_utc(&self) -> bool {
         self.0 == TimeZone::UTC

@@ -23,7 +23,7 @@ pub enum ObjectsError {
         url: String,
     },
     /// The store does not let us.
-    #[error("`{url}` may not be read: {reason}")]
+    #[error("`{url}` is not open to us: {reason}")]
     Denied {
         /// The URL.
         url: String,
@@ -44,8 +44,16 @@ pub enum ObjectsError {
         /// How many are listed.
         max: usize,
     },
+    /// More bytes than an object may have.
+    #[error("`{url}` would have more than {max} bytes")]
+    TooLarge {
+        /// The URL.
+        url: String,
+        /// The most bytes of an object.
+        max: u64,
+    },
     /// The store does not answer, or not with what was asked.
-    #[error("`{url}` cannot be read: {reason}")]
+    #[error("a request to `{url}` failed: {reason}")]
     Unavailable {
         /// The URL.
         url: String,
@@ -65,7 +73,7 @@ pub enum ObjectsError {
 impl Explain for ObjectsError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Settings { .. } | Self::TooMany { .. } => Kind::Invalid,
+            Self::Settings { .. } | Self::TooMany { .. } | Self::TooLarge { .. } => Kind::Invalid,
             Self::NotFound { .. } => Kind::NotFound,
             Self::Denied { .. }
             | Self::Changed { .. }
@@ -79,10 +87,11 @@ impl Explain for ObjectsError {
             Self::Settings { hint, .. } => Some(hint.clone()),
             Self::NotFound { .. } => Some("check the bucket and the path in the URL".to_owned()),
             Self::Denied { .. } => {
-                Some("check the credentials in the environment, and what they may read".to_owned())
+                Some("check the credentials in the environment, and what they may read and write".to_owned())
             }
             Self::Changed { .. } => Some("run again when nobody writes to it".to_owned()),
             Self::TooMany { .. } => Some("name a folder or a pattern with fewer".to_owned()),
+            Self::TooLarge { .. } => Some("write a folder of several files".to_owned()),
             Self::Unavailable { hint, .. } => hint.clone(),
             Self::NoThreads { .. } => None,
         }

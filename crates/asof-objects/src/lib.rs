@@ -6,15 +6,18 @@
 //!
 //! The crate **must not know** what the bytes mean, or who asks for them.
 //!
-//! Reading order: `settings` (variables to a store), [`objects`] (lists and finds), [`object`] (reads), `wait`.
+//! Reading order: `settings` (variables to a store), [`objects`] (lists and finds), [`object`] (reads), [`upload`] (writes),
+//! `wait`.
 
 mod error;
 pub mod object;
 pub mod objects;
 mod settings;
+pub mod upload;
 mod wait;
 
 pub use error::ObjectsError;
 pub use object::ObjectFile;
 pub use objects::Objects;
+pub use upload::ObjectWriter;
 pub use wait::wait;

@@ -33,7 +33,7 @@ impl Store {
             else {
                 continue;
             };
-            match self.meaning(source, &recorded.definitions, &read.definitions) {
+            match self.meaning(source, &recorded.definitions, &read.definitions, Rows::AsTheyAre) {
                 Ok(meaning) => {
                     let transform =
                         read.definitions.sources.get_mut(&name).and_then(|each| each.transform.as_mut());
@@ -53,7 +53,28 @@ impl Store {
         Err(StoreError::Definitions(problems))
     }
 
-    fn meaning(&self, source: &Source, old: &Definitions, new: &Definitions) -> Result<Meaning, Failure> {
+    /// What a query says that nobody has applied, over the sources of `known`.
+    ///
+    /// # Errors
+    /// [`StoreError::Request`] with what is wrong and where; those of reading files.
+    pub(crate) fn meaning_now(&self, source: &Source, known: &Definitions) -> Result<Meaning, StoreError> {
+        self.meaning(source, known, known, Rows::OverAll).map_err(|failure| match failure {
+            Failure::Query(error) => {
+                let place = error.place.map(|(line, column)| format!(" (line {line}, column {column})"));
+                let message = format!("`{}`{}: {}", source.name, place.unwrap_or_default(), error.message);
+                StoreError::Request { message, hint: error.hint }
+            }
+            Failure::Other(error) => error,
+        })
+    }
+
+    fn meaning(
+        &self,
+        source: &Source,
+        old: &Definitions,
+        new: &Definitions,
+        rows: Rows,
+    ) -> Result<Meaning, Failure> {
         let Some(transform) = &source.transform else {
             return Err(Failure::Other(StoreError::Corrupt(format!("source `{}` has no sql", source.name))));
         };
@@ -67,7 +88,7 @@ impl Store {
         {
             return Ok(meaning.clone());
         }
-        transform::meaning(source, &transform.sql, |wanted| -> Result<SourceColumns, Failure> {
+        let columns = |wanted: &str| -> Result<SourceColumns, Failure> {
             let found = if wanted == source.name { Some(source) } else { find(wanted, old, new) };
             let Some(found) = found else {
                 let known = new.sources.keys().map(String::as_str).chain([OWN]);
@@ -108,7 +129,11 @@ impl Store {
                 }
             }
             Ok(columns)
-        })
+        };
+        match rows {
+            Rows::AsTheyAre => transform::meaning(source, &transform.sql, columns),
+            Rows::OverAll => transform::meaning_over_all_rows(source, &transform.sql, columns),
+        }
     }
 
     /// The columns of a source's files. `None`: it has no files, or none yet.
@@ -137,6 +162,15 @@ impl Store {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// How a query is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// Row by row where it is row-wise.
+    AsTheyAre,
+    /// Over all rows, whatever it says.
+    OverAll,
 }
 
 /// Why a query has no meaning.

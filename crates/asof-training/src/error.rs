@@ -44,6 +44,18 @@ pub enum TrainingError {
         /// The first label time, microseconds.
         label: i64,
     },
+    /// An output would replace something else than a training set.
+    #[error("`{}` is there already, and is no training set of ours", path.display())]
+    FolderTaken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Columns have more distinct values than there may be folders.
+    #[error("the training set would have more than {max} folders")]
+    TooManyFolders {
+        /// How many there may be.
+        max: usize,
+    },
     /// Nobody wants the work any more.
     #[error("stopped")]
     Stopped,
@@ -60,7 +72,10 @@ impl Explain for TrainingError {
     fn kind(&self) -> Kind {
         match self {
             Self::Engine(error) => error.kind(),
-            Self::TooManyLabels { .. } | Self::HistoryCut { .. } => Kind::Invalid,
+            Self::TooManyLabels { .. }
+            | Self::HistoryCut { .. }
+            | Self::FolderTaken { .. }
+            | Self::TooManyFolders { .. } => Kind::Invalid,
             Self::Scratch { .. } | Self::LabelsChanged | Self::Stopped => Kind::Unavailable,
             Self::NeedsWholeRows | Self::Arrow(_) => Kind::Corrupt,
         }
@@ -70,6 +85,10 @@ impl Explain for TrainingError {
         match self {
             Self::Engine(error) => error.hint(),
             Self::TooManyLabels { .. } => Some("cut it into several".to_owned()),
+            Self::FolderTaken { .. } => Some("name another folder, or remove it".to_owned()),
+            Self::TooManyFolders { .. } => {
+                Some("partition by columns with fewer values, such as a date or a country".to_owned())
+            }
             Self::Scratch { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("the disk is full: free some room, or give more memory with `--memory`".to_owned())
             }

@@ -76,6 +76,14 @@ impl Scratch {
         Ok(ScratchFile { scratch: self, path, file, end: AtomicU64::new(0) })
     }
 
+    /// The path of a new folder in it, which is not made yet.
+    ///
+    /// # Errors
+    /// [`TrainingError::Scratch`].
+    pub(crate) fn sub_folder(&self) -> Result<PathBuf, TrainingError> {
+        Ok(self.folder()?.join(format!("folder-{}", self.files.fetch_add(1, Ordering::Relaxed))))
+    }
+
     /// Bytes that were written so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)

@@ -45,18 +45,35 @@ pub fn list(
     Ok(files)
 }
 
-/// Whether a file of this machine would be among those that `at` means, or become one of them; `path` is absolute, and
-/// without symbolic links.
-pub fn holds(at: &Location, path: &Path) -> bool {
-    let Location::Local(place) = at else { return false };
-    if let Ok(place) = place.canonicalize() {
-        return path.starts_with(place);
+/// Whether a file or folder would be among those that `at` means, or become one of them. A path of this machine is
+/// absolute, and without symbolic links.
+pub fn holds(at: &Location, one: &Location) -> bool {
+    let matches = |pattern: &str, below: &Path| {
+        Pattern::new(pattern).is_ok_and(|pattern| pattern.of(below) != Match::Not)
+    };
+    match (at, one) {
+        (Location::Local(place), Location::Local(path)) => {
+            if let Ok(place) = place.canonicalize() {
+                return path.starts_with(place);
+            }
+            let Some((Location::Local(folder), pattern)) = at.pattern() else { return false };
+            let below = folder
+                .canonicalize()
+                .ok()
+                .and_then(|folder| Some(path.strip_prefix(folder).ok()?.to_owned()));
+            below.is_some_and(|below| matches(&pattern, &below))
+        }
+        (Location::Object(place), Location::Object(object)) if place.bucket() == object.bucket() => {
+            let key = Path::new(&object.key);
+            match at.pattern() {
+                Some((Location::Object(folder), pattern)) => {
+                    key.strip_prefix(&folder.key).is_ok_and(|below| matches(&pattern, below))
+                }
+                _ => key.starts_with(&place.key),
+            }
+        }
+        _ => false,
     }
-    let Some((Location::Local(folder), pattern)) = at.pattern() else { return false };
-    let below =
-        folder.canonicalize().ok().and_then(|folder| path.strip_prefix(folder).ok().map(Path::to_owned));
-    let pattern = Pattern::new(&pattern).ok();
-    below.zip(pattern).is_some_and(|(below, pattern)| pattern.of(&below) != Match::Not)
 }
 
 /// A location as messages show it.

@@ -62,6 +62,20 @@ pub fn meaning<E: From<TransformError>>(
     Ok(row_wise.meaning(&source.name, text))
 }
 
+/// As [`meaning`], of a query that runs over all rows whatever it says: its columns have types of their own, and its rows
+/// an order that depends on them alone.
+///
+/// # Errors
+/// As [`meaning`].
+pub fn meaning_over_all_rows<E: From<TransformError>>(
+    source: &Source,
+    sql: &str,
+    columns: impl FnMut(&str) -> Result<SourceColumns, E>,
+) -> Result<Meaning, E> {
+    let text = canonical_text(sql)?;
+    query::meaning(source, sql, &syntax::parse(sql)?, text, columns)
+}
+
 /// The row-wise query of a source, as it was recorded. `None`: the source has no query.
 ///
 /// # Errors

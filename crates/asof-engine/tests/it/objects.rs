@@ -137,7 +137,7 @@ fn a_store_that_is_not_there() {
     let objects = Objects::new(variables.map(|(name, value)| (name.to_owned(), value)));
     let error = list(&objects, "s3://lake/rows/a.csv").unwrap_err();
     let text = format!("{error} {error:?}");
-    assert!(error.to_string().starts_with("`s3://lake/rows/a.csv` cannot be read:"), "{error}");
+    assert!(error.to_string().starts_with("a request to `s3://lake/rows/a.csv` failed:"), "{error}");
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(!text.contains("a-secret") && !text.contains("the-id-of-a-key"), "{text}");
 }

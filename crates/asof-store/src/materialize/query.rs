@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use asof_engine::EngineError;
 use asof_engine::source::{self, Fingerprint, RawBatches, SourceFile, WantedColumn};
-use asof_engine::transform::query::{EventRange, QueryRun, SourceRows};
+use asof_engine::transform::query::{EventRange, QueryRun, SourceRows, WholeRows};
 use asof_model::Instant;
 use asof_model::plan::Catalog;
 use asof_model::spec::Source;
@@ -32,7 +32,8 @@ impl Store {
         let Some(meaning) = source.meaning().filter(|meaning| !meaning.row_wise) else { return Ok(None) };
         let mut sources = BTreeMap::new();
         for name in meaning.inputs.keys() {
-            let Some(read) = catalog.definitions.sources.get(name) else {
+            let own = Some(source).filter(|own| own.name == *name);
+            let Some(read) = own.or_else(|| catalog.definitions.sources.get(name)) else {
                 return Err(StoreError::Corrupt(format!(
                     "the registry has no source `{name}`, which a query reads"
                 )));
@@ -91,6 +92,15 @@ impl QueryInput {
     /// The rows of the query with an event in the range, and others: with a lookback, what lies so far before the range is
     /// read too, and its rows can come out.
     pub fn open(&self, columns: &[WantedColumn], range: Interval) -> Result<RawBatches, EngineError> {
+        self.run(range).open(columns)
+    }
+
+    /// All rows with all columns.
+    pub fn whole_rows(&self) -> Result<WholeRows, EngineError> {
+        self.run(Interval { from: i64::MIN, until: i64::MAX }).whole_rows()
+    }
+
+    fn run(&self, range: Interval) -> QueryRun<'_> {
         let lookback = self.source.transform.as_ref().and_then(|transform| transform.lookback);
         let rows = self.sources.iter().map(|(name, (read, files))| {
             let range = lookback.map(|lookback| EventRange {
@@ -103,6 +113,6 @@ impl QueryInput {
         });
         // No two loads share one, and one that a killed load left behind is nobody's.
         let scratch = self.scratch.join(format!("{}-{:p}", std::process::id(), self));
-        QueryRun { source: &self.source, rows: rows.collect(), scratch }.open(columns)
+        QueryRun { source: &self.source, rows: rows.collect(), scratch }
     }
 }

@@ -1,24 +1,24 @@
 //! `train`: a label table becomes a training set.
 //!
-//! [`histories`] says what is read of each view, and how it is joined; the work itself is that of `asof-training`.
+//! `labels` says where label rows come from, [`histories`] what is read of each view and how it is joined, `output` where
+//! rows go; the work itself is that of `asof-training`.
 
 pub(crate) mod histories;
+mod labels;
+mod output;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 
 use asof_engine::Progress;
-use asof_engine::source;
 use asof_model::entry::Reading;
-use asof_model::plan::Catalog;
-use asof_model::spec::FileFormat;
-use asof_model::{Instant, KnownAt, Location};
+use asof_model::{Instant, KnownAt};
 pub use asof_training::explain::Explained;
 use asof_training::join::{Resources, join};
-use asof_training::labels::{self, Labels};
+use asof_training::labels::Labels;
 use asof_training::memory::Memory;
-use asof_training::output::{self, OutputColumn, OutputFormat, OutputSpec, What};
+use asof_training::output::{OutputSpec, Writing, check_names, write};
 use asof_training::{Scratch, TrainingError};
 
 use crate::project::writing;
@@ -27,18 +27,21 @@ use crate::{InPlaceWant, Store, StoreError};
 use histories::{Asked, Histories};
 
 pub use asof_training::output::Compression;
+pub use asof_training::output::folder::WrittenFile;
 pub use asof_training::output::spec::{ParquetOptions, ROW_GROUP_ROWS};
 pub use asof_training::output::statistics::{ColumnStatistics, Told};
+pub use labels::LabelRows;
+pub use output::{FolderRequest, SplitRequest};
 pub use report::{JoinReport, TrainReport};
 
 /// A training set to make.
 #[derive(Debug, Clone)]
 pub struct TrainRequest {
-    /// The label table: Parquet or CSV, one file, a folder, a pattern, or a URL.
-    pub labels: PathBuf,
+    /// The label table.
+    pub labels: LabelRows,
     /// What is asked for.
     pub wanted: Wanted,
-    /// Where it goes: `.parquet` or `.csv`.
+    /// Where it goes: a file, `.parquet` or `.csv`, or a folder of Parquet files; a path or a URL.
     pub output: PathBuf,
     /// The label column with the instants.
     pub timestamp: String,
@@ -67,6 +70,8 @@ pub struct TrainOptions {
     pub threads: Option<usize>,
     /// How a Parquet file is laid out.
     pub parquet: ParquetOptions,
+    /// Which rows stand in which file of a folder.
+    pub folder: FolderRequest,
     /// Whether it is told what each column holds.
     pub statistics: bool,
     /// Whether it is told how the work was done.
@@ -80,6 +85,7 @@ impl Default for TrainOptions {
             memory: None,
             threads: None,
             parquet: ParquetOptions::default(),
+            folder: FolderRequest::default(),
             statistics: true,
             explain: false,
         }
@@ -108,8 +114,8 @@ impl Store {
         if let Some(join) = plan.joins.iter().find(unloaded) {
             return Err(StoreError::NotLoaded { view: join.view.id.clone() });
         }
-        let format = output::format_of(&request.output)?;
-        self.refuse_input_as_output(&catalog, request)?;
+        let spec = output::spec(request, &plan)?;
+        self.refuse_input_as_output(&catalog, request, &spec)?;
         let asked = Asked {
             known_at: request.known_at,
             include_expired: request.include_expired,
@@ -119,22 +125,14 @@ impl Store {
             known: request.options.known_at_column.clone(),
             resources: self.resources(&request.options),
         };
-        let at = self.labels_location(request)?;
-        let typed = format == FileFormat::Parquet;
-        let labels = labels::open(&at, self.objects(), &request.reading, &request.timestamp, typed)?;
-        let spec = OutputSpec {
-            path: request.output.clone(),
-            format: match format {
-                FileFormat::Parquet => OutputFormat::Parquet(request.options.parquet),
-                _ => OutputFormat::Csv,
-            },
-            columns: output_columns(&plan, request.statuses),
-            statistics: request.options.statistics,
-        };
+        let scratch = Scratch::new(&asked.resources.scratch);
+        let labels = blocking(|| self.open_labels(&catalog, request, &spec, &scratch, progress))?;
         let origins = spec.columns.iter().map(|column| (column.name.as_str(), column.origin.as_str()));
-        output::check_names(&labels.schema(), origins)?;
+        check_names(&labels.schema(), origins)?;
         let histories = self.histories(&catalog, &plan, asked).await?;
-        blocking(|| self.make(request, &plan, &histories, labels.as_ref(), &spec, started, progress))
+        blocking(|| {
+            self.make(request, &plan, &histories, labels.as_ref(), &spec, &scratch, started, progress)
+        })
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one request, each made by another room")]
@@ -145,19 +143,19 @@ impl Store {
         histories: &Histories,
         labels: &dyn Labels,
         output: &OutputSpec,
+        scratch: &Scratch,
         started: std::time::Instant,
         progress: &dyn Progress,
     ) -> Result<TrainReport, StoreError> {
         let spec = &histories.spec;
-        let scratch = Scratch::new(&spec.resources.scratch);
         let held = AtomicU64::new(0);
         let explained = |error| histories.explain(error);
-        let joined = join(spec, labels, &scratch, &held, progress).map_err(explained)?;
+        let joined = join(spec, labels, scratch, &held, progress).map_err(explained)?;
         let views = || histories.reports(plan, &joined);
         let notes = || vec![("asof.report".to_owned(), report::in_file(&views()))];
         let threads = spec.resources.threads;
-        let written = output::write(&joined, labels, output, &scratch, threads, progress, &notes);
-        let written = written.map_err(explained)?;
+        let with = Writing { scratch, objects: self.objects(), threads, progress };
+        let written = write(&joined, labels, output, with, &notes).map_err(explained)?;
         let mut told: Option<Explained> = request.options.explain.then(|| joined.explained.clone());
         if let Some(told) = &mut told {
             told.finish(scratch.written(), started.elapsed());
@@ -167,6 +165,7 @@ impl Store {
             rows: joined.labels(),
             columns: written.columns,
             bytes: written.bytes,
+            files: written.files,
             known_at: request.known_at,
             views: views(),
             statistics: written.statistics,
@@ -175,7 +174,7 @@ impl Store {
             seconds: started.elapsed().as_secs_f64(),
         };
         if let Some(statistics) = &report.statistics {
-            report::write_statistics(&request.output, statistics)?;
+            self.write_statistics(&output.at, statistics)?;
         }
         report.record = self.record_training(&report)?;
         Ok(report)
@@ -189,39 +188,6 @@ impl Store {
             threads: options.threads.unwrap_or_else(cores),
             scratch: self.project().scratch_path(),
         }
-    }
-
-    /// Refuses an output that would replace the labels or a source, or be read as one later.
-    fn refuse_input_as_output(&self, catalog: &Catalog, request: &TrainRequest) -> Result<(), StoreError> {
-        let folder = request.output.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(std::path::Path::new(".")).canonicalize();
-        // A folder that is not there holds no input; writing will say so.
-        let (Ok(folder), Some(name)) = (folder, request.output.file_name()) else { return Ok(()) };
-        let output = folder.join(name).canonicalize().unwrap_or(folder.join(name));
-        let mut inputs = vec![("the label table".to_owned(), self.labels_location(request)?)];
-        for source in catalog.definitions.sources.values().filter(|source| !source.path.is_empty()) {
-            inputs.push((format!("source `{}`", source.name), self.project().location(source)?));
-        }
-        for (what, at) in inputs {
-            if source::holds(&at, &output) {
-                let message = format!(
-                    "the output `{}` would stand among the files of {what}",
-                    request.output.display()
-                );
-                let hint = Some("write the training set somewhere else".to_owned());
-                return Err(StoreError::Request { message, hint });
-            }
-        }
-        Ok(())
-    }
-
-    /// The label table: a path of the current folder, or a URL.
-    fn labels_location(&self, request: &TrainRequest) -> Result<Location, StoreError> {
-        let Some(text) = request.labels.to_str() else { return Ok(Location::Local(request.labels.clone())) };
-        Location::parse(text, Path::new("")).map_err(|error| StoreError::Request {
-            message: format!("labels: {error}"),
-            hint: Some(error.hint()),
-        })
     }
 
     /// Keeps what is known of a training set.
@@ -261,28 +227,6 @@ fn check_known_at_column(request: &TrainRequest) -> Result<(), StoreError> {
         }),
         _ => Ok(()),
     }
-}
-
-/// The columns beside the labels'.
-fn output_columns(plan: &RequestPlan, statuses: bool) -> Vec<OutputColumn> {
-    let mut columns = Vec::new();
-    for column in &plan.columns {
-        let origin = plan.origin(column);
-        let of = |name: String, origin: String, what: What| OutputColumn {
-            name,
-            origin,
-            view: column.join,
-            feature: column.feature,
-            value_type: plan.feature(column).value_type,
-            what,
-        };
-        columns.push(of(column.name.clone(), origin.clone(), What::Values));
-        if statuses {
-            let name = format!("{}__status", column.name);
-            columns.push(of(name, format!("the status of {origin}"), What::Statuses));
-        }
-    }
-    columns
 }
 
 impl From<TrainingError> for StoreError {

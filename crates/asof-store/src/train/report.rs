@@ -1,16 +1,22 @@
 //! What came of a training set, in words and numbers.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use asof_model::KnownAt;
+use asof_engine::EngineError;
+use asof_model::{KnownAt, Location};
 use asof_training::explain::Explained;
 use asof_training::join::ViewReport;
+use asof_training::output::folder::WrittenFile;
 use asof_training::output::statistics::ColumnStatistics;
 use serde::Serialize;
 
-use crate::StoreError;
 use crate::in_place::SourceRead;
 use crate::project::writing;
+use crate::{Store, StoreError};
+
+/// What the name of the file beside an output ends in.
+const STATISTICS: &str = ".statistics.json";
 
 /// What came of it.
 #[derive(Debug, Clone, Serialize)]
@@ -21,8 +27,11 @@ pub struct TrainReport {
     pub rows: u64,
     /// Columns, the labels' own included.
     pub columns: u64,
-    /// Bytes of the file.
+    /// Bytes of all files.
     pub bytes: u64,
+    /// The files of a folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<WrittenFile>,
     /// What may hide a row.
     pub known_at: KnownAt,
     /// For each joined view how it came out.
@@ -80,17 +89,32 @@ pub(super) fn in_file(views: &[JoinReport]) -> String {
     told.to_string()
 }
 
-/// Writes what each column holds beside an output.
-///
-/// # Errors
-/// [`StoreError::Io`].
-pub(super) fn write_statistics(
-    output: &Path,
-    statistics: &[ColumnStatistics],
-) -> Result<PathBuf, StoreError> {
-    let name = output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let path = output.with_file_name(format!("{name}.statistics.json"));
-    let text = serde_json::to_vec_pretty(statistics).unwrap_or_default();
-    std::fs::write(&path, text).map_err(|error| writing(&path, error))?;
-    Ok(path)
+impl Store {
+    /// Writes what each column holds beside an output.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; those of an object store.
+    pub(super) fn write_statistics(
+        &self,
+        output: &Location,
+        statistics: &[ColumnStatistics],
+    ) -> Result<(), StoreError> {
+        let text = serde_json::to_vec_pretty(statistics).unwrap_or_default();
+        match output {
+            Location::Local(path) => {
+                let name =
+                    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+                let path = path.with_file_name(format!("{name}{STATISTICS}"));
+                std::fs::write(&path, text).map_err(|error| writing(&path, error))
+            }
+            Location::Object(url) => {
+                let url = url.with_key(&format!("{}{STATISTICS}", url.key));
+                let mut writer = self.objects().writer(&url).map_err(EngineError::from)?;
+                let written = writer.write_all(&text);
+                written.map_err(|error| EngineError::writing(Path::new(&url.to_string()), error))?;
+                writer.complete().map_err(EngineError::from)?;
+                Ok(())
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use asof_model::{Duration, KnownAt};
 use asof_store::NoProgress;
-use asof_store::train::TrainRequest;
+use asof_store::train::{LabelRows, TrainRequest};
 use asof_store::verify::VerifyRequest;
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ fn training(project: &mut Project, known_at: KnownAt) -> (RecordBatch, Vec<Value
     Carrier::Typed.write(&project.root.join("labels.parquet"), &labels);
     let output = project.root.join("training.parquet");
     let request = TrainRequest {
-        labels: project.root.join("labels.parquet"),
+        labels: LabelRows::of_files(project.root.join("labels.parquet")),
         wanted: features(&["v:n", "v:s"]),
         output: output.clone(),
         timestamp: "t".to_owned(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use asof_engine::EngineError;
 use asof_model::KnownAt;
-use asof_store::train::TrainRequest;
+use asof_store::train::{LabelRows, TrainRequest};
 use asof_store::{Progress, StoreError};
 
 use crate::project::{Project, features};
@@ -40,7 +40,7 @@ feature_views: { v: { entities: id, source: rows, in_place: true, features: { n:
     project.write("data/rows.csv", "id,at,n\n1,2024-01-01T00:00:00Z,5\n");
     project.write("labels.csv", "id,t\n1,2024-01-02T00:00:00Z\n");
     let request = TrainRequest {
-        labels: project.root.join("labels.csv"),
+        labels: LabelRows::of_files(project.root.join("labels.csv")),
         wanted: features(&["v:n"]),
         output: project.root.join("training.csv"),
         timestamp: "t".to_owned(),

@@ -74,12 +74,12 @@ fn never_loaded() {
 /// Goal: an output never replaces the labels, nor a file of a source.
 #[test]
 fn inputs_are_not_replaced() {
-    use asof_store::train::TrainRequest;
+    use asof_store::train::{LabelRows, TrainRequest};
     let mut project = loaded();
     project.write("labels.csv", "id,t\n1,2024-01-02T00:00:00Z\n");
     for output in ["labels.csv", "data/rows.csv"] {
         let request = TrainRequest {
-            labels: project.root.join("labels.csv"),
+            labels: LabelRows::of_files(project.root.join("labels.csv")),
             wanted: features(&["v:n"]),
             output: project.root.join(output),
             timestamp: "t".to_owned(),

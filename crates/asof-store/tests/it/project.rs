@@ -16,7 +16,7 @@ use asof_store::get::{Answer, GetRequest, OnlinePlan};
 use asof_store::journal::ViewJournal;
 use asof_store::materialize::{MaterializeReport, MaterializeRequest, ViewLoad};
 use asof_store::request::{Naming, Wanted};
-use asof_store::train::TrainRequest;
+use asof_store::train::{LabelRows, TrainRequest};
 use asof_store::vacuum::{VacuumReport, VacuumRequest};
 use asof_store::{NoProgress, Project as Folder, Store, StoreError};
 use asof_testkit::clock::SteppedClock;
@@ -240,7 +240,7 @@ impl Project {
         ask.labels.write(&path, labels);
         let output = self.root.join("training.parquet");
         let request = TrainRequest {
-            labels: path,
+            labels: LabelRows::of_files(path),
             wanted: ask.wanted.clone(),
             output: output.clone(),
             timestamp: "t".to_owned(),

@@ -28,40 +28,50 @@ pub(super) struct LabelFiles {
     pub time: String,
 }
 
-/// Opens the label table at a location. Times are read as `reading` says; `time` names the column that holds them.
-/// `typed`: whether columns of text are given types, as for an output that has some.
-///
-/// # Errors
-/// Those of listing files and reading footers; [`EngineError::UnknownFormat`] for other formats than Parquet and CSV.
-pub fn open(
-    at: &Location,
-    objects: &Objects,
-    reading: &Reading,
-    time: &str,
-    typed: bool,
-) -> Result<Box<dyn Labels>, TrainingError> {
-    let listed = source::list("labels", at, None, objects)?;
-    let text = listed.first().is_some_and(|file| file.format == FileFormat::Csv);
-    let mut files = Vec::with_capacity(listed.len());
-    for file in listed {
-        let same = match file.format {
-            FileFormat::Csv => text,
-            FileFormat::Parquet => !text,
-            FileFormat::Json | FileFormat::Delta => false,
-        };
-        if !same {
-            let (what, path) = ("labels".to_owned(), file.path.to_path_buf());
-            return Err(EngineError::UnknownFormat { what, path }.into());
+/// A label table to open.
+#[derive(Debug, Clone, Copy)]
+pub struct LabelTable<'l> {
+    /// Where it is.
+    pub at: &'l Location,
+    /// What it is called in messages.
+    pub shown: &'l Path,
+    /// How times without offset, and integers, are read.
+    pub reading: &'l Reading,
+    /// The column that holds the times.
+    pub time: &'l str,
+    /// Whether columns of text are given types, as for an output that has some.
+    pub typed: bool,
+}
+
+impl LabelTable<'_> {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Those of listing files and reading footers; [`EngineError::UnknownFormat`] for other formats than Parquet and CSV.
+    pub fn open(&self, objects: &Objects) -> Result<Box<dyn Labels>, TrainingError> {
+        let listed = source::list("labels", self.at, None, objects)?;
+        let text = listed.first().is_some_and(|file| file.format == FileFormat::Csv);
+        let mut files = Vec::with_capacity(listed.len());
+        for file in listed {
+            let same = match file.format {
+                FileFormat::Csv => text,
+                FileFormat::Parquet => !text,
+                FileFormat::Json | FileFormat::Delta => false,
+            };
+            if !same {
+                let (what, path) = ("labels".to_owned(), file.path.to_path_buf());
+                return Err(EngineError::UnknownFormat { what, path }.into());
+            }
+            let stamp = file.stamp()?;
+            files.push((file, stamp));
         }
-        let stamp = file.stamp()?;
-        files.push((file, stamp));
+        let (shown, time) = (self.shown.into(), self.time.to_owned());
+        let files = LabelFiles { files, shown, reading: self.reading.clone(), time };
+        Ok(match text {
+            true => Box::new(TextLabels::open(files, self.typed)?),
+            false => Box::new(ParquetLabels::open(files)?),
+        })
     }
-    let shown = Path::new(&at.to_string()).into();
-    let files = LabelFiles { files, shown, reading: reading.clone(), time: time.to_owned() };
-    Ok(match text {
-        true => Box::new(TextLabels::open(files, typed)?),
-        false => Box::new(ParquetLabels::open(files)?),
-    })
 }
 
 impl LabelFiles {

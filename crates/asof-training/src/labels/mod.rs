@@ -8,13 +8,14 @@ use asof_model::ValueType;
 
 use crate::TrainingError;
 
+mod aside;
 mod files;
-
 mod memory;
 mod parquet;
 mod text;
 
-pub use files::open;
+pub use aside::put_aside;
+pub use files::LabelTable;
 pub use memory::MemoryLabels;
 
 /// The most label rows of one training set: they are numbered in 32 bits.

@@ -1,8 +1,8 @@
-//! One Parquet file, on all threads: each encodes a column of a row group, and whoever completes a row group that is next
+//! Parquet files, each on all threads: each encodes a column of a row group, and whoever completes a row group that is next
 //! writes it. Where features were put aside, each encodes a whole row group, range by range.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,89 +15,134 @@ use parquet::arrow::arrow_writer::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::encoding::properties;
 use super::ordered::Ordered;
-use super::place::Place;
 use super::rows::{Range, Rows};
 use super::spec::ParquetOptions;
-use super::statistics::{ColumnCounter, ColumnStatistics};
+use super::statistics::ColumnCounter;
 use crate::join::RANGE_ROWS;
 use crate::{TrainingError, pool};
 
-/// Writes all rows. `notes` are made once all were looked at.
-///
-/// # Errors
-/// [`EngineError::Io`]; those of labels and of scratch.
-pub(crate) fn write(
-    rows: &Rows<'_, '_>,
-    options: &ParquetOptions,
-    place: &Place,
-    threads: usize,
-    notes: &dyn Fn() -> Vec<(String, String)>,
-) -> Result<Vec<ColumnStatistics>, TrainingError> {
-    // A row group is made of whole ranges.
-    let ranges_each = (options.row_group_rows / RANGE_ROWS as usize).max(1);
-    let groups = rows.joined.ranges().div_ceil(ranges_each);
-    // Of a range that costs nothing to look at again, the first shows what its columns are like.
-    let first = match groups {
-        0 => None,
-        _ => Some(rows.range(0)?),
-    };
-    let sample = match &first {
-        Some(first) => {
-            (0..rows.columns()).map(|column| rows.column(first, column)).collect::<Result<Vec<_>, _>>()?
-        }
-        None => Vec::new(),
-    };
-    let names = rows.schema.fields().iter().map(|field| field.name().as_str());
-    let sample: Vec<(&str, ArrayRef)> = names.zip(sample).collect();
-    let failed = |error: ParquetError| failed(place, error);
-    let properties = properties(options, &sample).map_err(failed)?;
-    let writer =
-        ArrowWriter::try_new(place.create()?, rows.schema.clone(), Some(properties)).map_err(failed)?;
-    let (file, factory) = writer.into_serialized_writer().map_err(failed)?;
-    let job = Job {
-        rows,
-        place,
-        ranges_each,
-        factory,
-        first: Mutex::new(first),
-        groups: Mutex::new(HashMap::new()),
-        file: Ordered::new(file),
-        counters: Mutex::new((0..groups).map(|_| None).collect()),
-    };
-    match rows.joined.is_in_memory() {
-        true => job.by_column(groups, threads)?,
-        false => pool::each(threads, groups, |group| job.whole(group))?,
-    }
-    let mut counters = job.counters.into_inner().into_iter().flatten();
-    let mut all = counters.next().unwrap_or_else(|| rows.counters());
-    for group in counters {
-        all.iter_mut().zip(group).for_each(|(all, group)| all.merge(group));
-    }
-    let mut file = job.file.into_sink();
-    for (key, value) in notes() {
-        file.append_key_value_metadata(KeyValue::new(key, value));
-    }
-    let file = file.into_inner().map_err(failed)?;
-    file.sync_all().map_err(|error| place.failed(error))?;
-    Ok(all.into_iter().zip(rows.schema.fields()).map(|(counter, field)| counter.told(field)).collect())
-}
+/// What a file is written to, and what is said where that fails.
+pub(crate) type Failed<'f> = dyn Fn(io::Error) -> EngineError + Sync + 'f;
 
-struct Job<'s, 'r, 'a> {
+/// What the columns of some rows hold, in the order of columns.
+pub(crate) type Counters = Vec<ColumnCounter>;
+
+/// Files of the rows of one output, which are all laid out alike.
+pub(crate) struct ParquetFiles<'s, 'r, 'a> {
     rows: &'s Rows<'r, 'a>,
-    place: &'s Place,
-    ranges_each: usize,
-    factory: ArrowRowGroupWriterFactory,
+    options: &'s ParquetOptions,
+    properties: WriterProperties,
     /// The first range, which was looked at before.
     first: Mutex<Option<Range>>,
+    failed: &'s Failed<'s>,
+}
+
+impl<'s, 'r, 'a> ParquetFiles<'s, 'r, 'a> {
+    /// Looks at the first rows, which show what columns are like.
+    ///
+    /// # Errors
+    /// Those of labels and of scratch; a level that a codec does not have.
+    pub fn new(
+        rows: &'s Rows<'r, 'a>,
+        options: &'s ParquetOptions,
+        failed: &'s Failed<'s>,
+    ) -> Result<Self, TrainingError> {
+        let first = match rows.joined.ranges() {
+            0 => None,
+            _ => Some(rows.range(0)?),
+        };
+        let sample = match &first {
+            Some(first) => {
+                (0..rows.columns()).map(|column| rows.column(first, column)).collect::<Result<Vec<_>, _>>()?
+            }
+            None => Vec::new(),
+        };
+        let names = rows.schema.fields().iter().map(|field| field.name().as_str());
+        let sample: Vec<(&str, ArrayRef)> = names.zip(sample).collect();
+        let properties = properties(options, &sample).map_err(|error| refused(failed, error))?;
+        Ok(Self { rows, options, properties, first: Mutex::new(first), failed })
+    }
+
+    /// How rows are laid out.
+    pub fn properties(&self) -> &WriterProperties {
+        &self.properties
+    }
+
+    /// A range of labels, each once.
+    ///
+    /// # Errors
+    /// Those of labels and of scratch.
+    pub fn range(&self, range: usize) -> Result<Range, TrainingError> {
+        match self.first.lock().take_if(|_| range == 0) {
+            Some(first) => Ok(first),
+            None => self.rows.range(range),
+        }
+    }
+
+    /// How many ranges a row group is made of.
+    pub fn ranges_each(&self) -> usize {
+        (self.options.row_group_rows / RANGE_ROWS as usize).max(1)
+    }
+
+    /// Writes the rows of some ranges. `notes` are made once all were looked at.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`]; those of labels and of scratch.
+    pub fn write<W: Write + Send>(
+        &self,
+        ranges: std::ops::Range<usize>,
+        sink: W,
+        threads: usize,
+        notes: &dyn Fn() -> Vec<(String, String)>,
+    ) -> Result<(W, Counters), TrainingError> {
+        let groups = ranges.len().div_ceil(self.ranges_each());
+        let failed = |error: ParquetError| refused(self.failed, error);
+        let writer = ArrowWriter::try_new(sink, self.rows.schema.clone(), Some(self.properties.clone()));
+        let (file, factory) = writer.and_then(ArrowWriter::into_serialized_writer).map_err(failed)?;
+        let job = Job {
+            files: self,
+            ranges,
+            factory,
+            groups: Mutex::new(HashMap::new()),
+            file: Ordered::new(file),
+            counters: Mutex::new((0..groups).map(|_| None).collect()),
+        };
+        match self.rows.joined.is_in_memory() {
+            true => job.by_column(groups, threads)?,
+            false => pool::each(threads, groups, |group| job.whole(group))?,
+        }
+        let mut all = self.rows.counters();
+        for group in job.counters.into_inner().into_iter().flatten() {
+            merge(&mut all, group);
+        }
+        let mut file = job.file.into_sink();
+        for (key, value) in notes() {
+            file.append_key_value_metadata(KeyValue::new(key, value));
+        }
+        Ok((file.into_inner().map_err(failed)?, all))
+    }
+}
+
+/// Adds what other rows hold.
+pub(crate) fn merge(all: &mut Counters, others: Counters) {
+    all.iter_mut().zip(others).for_each(|(all, other)| all.merge(other));
+}
+
+/// One file.
+struct Job<'s, 'r, 'a, W: Write + Send> {
+    files: &'s ParquetFiles<'s, 'r, 'a>,
+    ranges: std::ops::Range<usize>,
+    factory: ArrowRowGroupWriterFactory,
     /// Row groups under way.
     groups: Mutex<HashMap<usize, Arc<Group>>>,
-    file: Ordered<Vec<ArrowColumnChunk>, SerializedFileWriter<File>>,
+    file: Ordered<Vec<ArrowColumnChunk>, SerializedFileWriter<W>>,
     /// What each row group's columns hold.
-    counters: Mutex<Vec<Option<Vec<ColumnCounter>>>>,
+    counters: Mutex<Vec<Option<Counters>>>,
 }
 
 /// A row group under way.
@@ -115,27 +160,25 @@ enum Column {
     Gone,
 }
 
-impl Job<'_, '_, '_> {
+impl<W: Write + Send> Job<'_, '_, '_, W> {
     /// The ranges of a row group.
     fn ranges(&self, group: usize) -> std::ops::Range<usize> {
-        let start = group * self.ranges_each;
-        start..self.rows.joined.ranges().min(start + self.ranges_each)
+        let each = self.files.ranges_each();
+        let start = self.ranges.start + group * each;
+        start..self.ranges.end.min(start + each)
     }
 
-    fn range(&self, range: usize) -> Result<Range, TrainingError> {
-        match self.first.lock().take_if(|_| range == 0) {
-            Some(first) => Ok(first),
-            None => self.rows.range(range),
-        }
+    fn failed(&self, error: ParquetError) -> TrainingError {
+        refused(self.files.failed, error)
     }
 
     /// The writers of each column of a row group.
     fn writers(&self, group: usize) -> Result<Vec<Column>, TrainingError> {
         let writers = self.factory.create_column_writers(group);
-        let mut writers = writers.map_err(|error| failed(self.place, error))?.into_iter();
-        let counters = self.rows.counters();
-        let mut columns = Vec::with_capacity(self.rows.columns());
-        for (field, counter) in self.rows.schema.fields().iter().zip(counters) {
+        let mut writers = writers.map_err(|error| self.failed(error))?.into_iter();
+        let counters = self.files.rows.counters();
+        let mut columns = Vec::with_capacity(self.files.rows.columns());
+        for (field, counter) in self.files.rows.schema.fields().iter().zip(counters) {
             let leaves = leaves_of(field.data_type());
             columns.push(Column::Open(writers.by_ref().take(leaves).collect(), Box::new(counter)));
         }
@@ -144,9 +187,9 @@ impl Job<'_, '_, '_> {
 
     /// Each task is a column of a row group.
     fn by_column(&self, groups: usize, threads: usize) -> Result<(), TrainingError> {
-        let columns = self.rows.columns();
+        let columns = self.files.rows.columns();
         pool::each(threads, groups * columns, |task| {
-            self.rows.check()?;
+            self.files.rows.check()?;
             let (number, column) = (task / columns, task % columns);
             let group = self.group(number)?;
             {
@@ -183,7 +226,7 @@ impl Job<'_, '_, '_> {
         if let Some(group) = groups.get(&number) {
             return Ok(group.clone());
         }
-        let ranges = self.ranges(number).map(|range| self.range(range)).collect::<Result<_, _>>()?;
+        let ranges = self.ranges(number).map(|range| self.files.range(range)).collect::<Result<_, _>>()?;
         let columns: Vec<Mutex<Column>> = self.writers(number)?.into_iter().map(Mutex::new).collect();
         let group = Arc::new(Group { ranges, left: AtomicUsize::new(columns.len()), columns });
         groups.insert(number, group.clone());
@@ -195,8 +238,8 @@ impl Job<'_, '_, '_> {
         let mut columns = self.writers(number)?;
         let mut rows = 0;
         for range in self.ranges(number) {
-            self.rows.check()?;
-            let range = self.range(range)?;
+            self.files.rows.check()?;
+            let range = self.files.range(range)?;
             rows += range.labels.num_rows();
             for (place, column) in columns.iter_mut().enumerate() {
                 if let Column::Open(writers, counter) = column {
@@ -221,20 +264,20 @@ impl Job<'_, '_, '_> {
         writers: &mut [ArrowColumnWriter],
         counter: &mut ColumnCounter,
     ) -> Result<(), TrainingError> {
-        let values = self.rows.column(range, column)?;
-        if self.rows.spec.statistics {
+        let values = self.files.rows.column(range, column)?;
+        if self.files.rows.spec.statistics {
             counter.add(&values, &range.sampled);
         }
-        let leaves = compute_leaves(self.rows.schema.field(column), &values);
-        let leaves = leaves.map_err(|error| failed(self.place, error))?;
+        let leaves = compute_leaves(self.files.rows.schema.field(column), &values);
+        let leaves = leaves.map_err(|error| self.failed(error))?;
         for (leaf, writer) in leaves.iter().zip(writers) {
-            writer.write(leaf).map_err(|error| failed(self.place, error))?;
+            writer.write(leaf).map_err(|error| self.failed(error))?;
         }
         Ok(())
     }
 
     fn close(&self, writers: Vec<ArrowColumnWriter>) -> Result<Vec<ArrowColumnChunk>, TrainingError> {
-        let close = |writer: ArrowColumnWriter| writer.close().map_err(|error| failed(self.place, error));
+        let close = |writer: ArrowColumnWriter| writer.close().map_err(|error| self.failed(error));
         writers.into_iter().map(close).collect()
     }
 
@@ -243,7 +286,7 @@ impl Job<'_, '_, '_> {
         &self,
         number: usize,
         chunks: Vec<ArrowColumnChunk>,
-        counters: Vec<ColumnCounter>,
+        counters: Counters,
         rows: usize,
     ) -> Result<(), TrainingError> {
         if let Some(place) = self.counters.lock().get_mut(number) {
@@ -255,10 +298,10 @@ impl Job<'_, '_, '_> {
                 chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
                 group.close()
             };
-            write().map_err(|error| failed(self.place, error))?;
+            write().map_err(|error| self.failed(error))?;
             Ok(())
         })?;
-        self.rows.done(rows);
+        self.files.rows.done(rows);
         Ok(())
     }
 }
@@ -279,14 +322,13 @@ fn leaves_of(data_type: &arrow::datatypes::DataType) -> usize {
 }
 
 /// The error for a file that can't be written.
-fn failed(place: &Place, error: ParquetError) -> TrainingError {
+pub(crate) fn refused(failed: &Failed<'_>, error: ParquetError) -> TrainingError {
     let source = match error {
-        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(io) => *io,
-            Err(other) => std::io::Error::other(other),
+            Err(other) => io::Error::other(other),
         },
-        other => std::io::Error::other(other),
+        other => io::Error::other(other),
     };
-    let failed: EngineError = place.failed(source);
-    failed.into()
+    failed(source).into()
 }

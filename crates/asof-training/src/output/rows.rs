@@ -90,6 +90,16 @@ impl<'r, 'a> Rows<'r, 'a> {
         self.schema.fields().iter().map(|field| ColumnCounter::new(field.data_type())).collect()
     }
 
+    /// What the columns of a range hold; nothing where nobody asks.
+    pub fn counted(&self, range: &Range, columns: &[ArrayRef]) -> Vec<ColumnCounter> {
+        let mut counters = self.counters();
+        if self.spec.statistics {
+            let each = counters.iter_mut().zip(columns);
+            each.for_each(|(counter, values)| counter.add(values, &range.sampled));
+        }
+        counters
+    }
+
     /// How many rows a range has.
     pub fn rows_of(&self, range: usize) -> usize {
         let start = range as u64 * RANGE_ROWS;

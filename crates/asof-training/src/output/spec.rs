@@ -1,36 +1,72 @@
 //! What is asked of an output.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use arrow::datatypes::Schema;
 use asof_engine::EngineError;
-use asof_engine::source::files;
-use asof_model::ValueType;
-use asof_model::spec::FileFormat;
+use asof_model::entry::Reading;
+use asof_model::{Location, ValueType};
 
 /// Rows of a row group, unless it is said: a multiple of what is put together at a time.
 pub const ROW_GROUP_ROWS: usize = 131_072;
 
 /// An output.
 pub struct OutputSpec {
-    /// The file.
-    pub path: PathBuf,
-    /// Its format.
-    pub format: OutputFormat,
+    /// The file or folder.
+    pub at: Location,
+    /// What stands there.
+    pub layout: Layout,
     /// The columns beside the labels', in order.
     pub columns: Vec<OutputColumn>,
     /// Whether it is told what each column holds.
     pub statistics: bool,
 }
 
-/// A format with its options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutputFormat {
-    /// Parquet.
+/// How an output is laid out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Layout {
+    /// One Parquet file.
     Parquet(ParquetOptions),
-    /// CSV with a header.
+    /// One CSV file with a header.
     Csv,
+    /// A folder of Parquet files.
+    Folder(FolderOptions),
+}
+
+/// Which rows stand in which file of a folder. In each they are in the order of the labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FolderOptions {
+    /// How each file is laid out.
+    pub parquet: ParquetOptions,
+    /// Rows of a file, about: as many whole row groups as fit, one at least. `None`: no more files than there have to be.
+    pub file_rows: Option<u64>,
+    /// Columns whose values name folders, `column=value`, and stand in no file.
+    pub partition_by: Vec<String>,
+    /// What is set apart for validation.
+    pub split: Option<Split>,
+}
+
+/// Which rows train, and which validate: folders `train` and `validation`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Split {
+    /// Labels from an instant on validate.
+    Time {
+        /// The label column with the times.
+        column: String,
+        /// How they are read.
+        reading: Reading,
+        /// Microseconds since 1970.
+        from: i64,
+    },
+    /// Keys with a hash in the upper part validate, with all of their labels.
+    Keys {
+        /// The label columns that make the key, and the types of their values.
+        columns: Vec<(String, ValueType)>,
+        /// How they are read.
+        reading: Reading,
+        /// The part of all keys that validates, from 0 to 1.
+        share: f64,
+    },
 }
 
 /// How a Parquet file is laid out.
@@ -130,14 +166,4 @@ pub fn check_names<'a>(
         }
     }
     Ok(())
-}
-
-/// The format in which a path is written: by its suffix.
-///
-/// # Errors
-/// [`EngineError::UnknownFormat`].
-pub fn format_of(path: &Path) -> Result<FileFormat, EngineError> {
-    files::format_of(path)
-        .filter(|format| matches!(format, FileFormat::Parquet | FileFormat::Csv))
-        .ok_or_else(|| EngineError::UnknownFormat { what: "output".to_owned(), path: path.to_owned() })
 }

@@ -3,6 +3,7 @@
 // Helpers outside of test functions may panic too: it is how a test fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod folders;
 mod join;
 mod outputs;
 mod worlds;

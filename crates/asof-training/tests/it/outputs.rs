@@ -15,7 +15,7 @@ use asof_engine::columns::ColumnBuilder;
 use asof_engine::source::admission::error_type;
 use asof_engine::{EngineError, NoProgress};
 use asof_model::entry::Reading;
-use asof_model::spec::{About, Feature, FileFormat};
+use asof_model::spec::{About, Feature};
 use asof_model::{Explain, Instant, Location, Rule, Value, ValueType, Zone};
 use asof_objects::Objects;
 use asof_training::explain::Skipped;
@@ -24,22 +24,22 @@ use asof_training::history::{
     WantedKeys,
 };
 use asof_training::join::{JoinSpec, Resources, UnitFacts, Units, ViewSpec, join};
-use asof_training::labels::{self, Labels, ValueColumn};
+use asof_training::labels::{LabelTable, Labels, ValueColumn};
 use asof_training::output::spec::ParquetOptions;
-use asof_training::output::{self, OutputColumn, OutputFormat, OutputSpec, What};
+use asof_training::output::{self, Layout, OutputColumn, OutputSpec, What, Writing, Written};
 use asof_training::{Memory, Scratch, TrainingError};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 
 /// A feature with a value for each label.
-struct Given {
-    name: &'static str,
-    value_type: ValueType,
-    values: ArrayRef,
+pub(crate) struct Given {
+    pub name: &'static str,
+    pub value_type: ValueType,
+    pub values: ArrayRef,
 }
 
-fn given(name: &'static str, value_type: ValueType, values: &[Option<Value>]) -> Given {
+pub(crate) fn given(name: &'static str, value_type: ValueType, values: &[Option<Value>]) -> Given {
     let mut builder = ColumnBuilder::new(value_type, values.len());
     values.iter().for_each(|value| builder.append(value.as_ref()));
     Given { name, value_type, values: builder.finish() }
@@ -123,9 +123,15 @@ impl History for &GivenHistory {
     }
 }
 
-fn open(path: &Path, zone: &Zone, time: &str, typed: bool) -> Result<Box<dyn Labels>, TrainingError> {
+pub(crate) fn open(
+    path: &Path,
+    zone: &Zone,
+    time: &str,
+    typed: bool,
+) -> Result<Box<dyn Labels>, TrainingError> {
     let reading = Reading { zone: zone.clone(), unit: None };
-    labels::open(&Location::Local(path.to_owned()), &Objects::new([]), &reading, time, typed)
+    let at = Location::Local(path.to_owned());
+    LabelTable { at: &at, shown: path, reading: &reading, time, typed }.open(&Objects::new([]))
 }
 
 /// All values of a column as a type.
@@ -174,8 +180,23 @@ fn make_on(
     notes: &[(&str, &str)],
     threads: usize,
 ) -> Result<u64, TrainingError> {
-    let typed = output::format_of(out)? == FileFormat::Parquet;
-    let labels = open(path, &Zone::utc(), time, typed)?;
+    let typed = out.extension().is_some_and(|suffix| suffix == "parquet");
+    let layout = if typed { Layout::Parquet(ParquetOptions::default()) } else { Layout::Csv };
+    let written = make_laid_out(path, time, given, out, layout, notes, (threads, 1 << 30))?;
+    Ok(written.bytes)
+}
+
+/// Makes a training set of any layout on so many threads within so many bytes of memory.
+pub(crate) fn make_laid_out(
+    path: &Path,
+    time: &str,
+    given: &[Given],
+    out: &Path,
+    layout: Layout,
+    notes: &[(&str, &str)],
+    (threads, memory): (usize, u64),
+) -> Result<Written, TrainingError> {
+    let labels = open(path, &Zone::utc(), time, layout != Layout::Csv)?;
     let keys = values(labels.as_ref(), time, ValueType::Timestamp, false)?;
     let feature = |given: &Given| Feature {
         name: given.name.to_owned(),
@@ -210,7 +231,7 @@ fn make_on(
         known: None,
         statuses: false,
         events: false,
-        resources: Resources { memory: Memory::new(1 << 30), threads, scratch: folder.path().to_owned() },
+        resources: Resources { memory: Memory::new(memory), threads, scratch: folder.path().to_owned() },
     };
     let column = |(place, given): (usize, &Given)| OutputColumn {
         name: given.name.to_owned(),
@@ -221,8 +242,8 @@ fn make_on(
         what: What::Values,
     };
     let output = OutputSpec {
-        path: out.to_owned(),
-        format: if typed { OutputFormat::Parquet(ParquetOptions::default()) } else { OutputFormat::Csv },
+        at: Location::Local(out.to_owned()),
+        layout,
         columns: given.iter().enumerate().map(column).collect(),
         statistics: true,
     };
@@ -230,12 +251,14 @@ fn make_on(
     let held = AtomicU64::new(0);
     let joined = join(&spec, labels.as_ref(), &scratch, &held, &NoProgress)?;
     let notes = || notes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let written = output::write(&joined, labels.as_ref(), &output, &scratch, threads, &NoProgress, &notes)?;
-    assert_eq!(written.statistics.unwrap().len() as u64, written.columns);
-    Ok(written.bytes)
+    let objects = Objects::new([]);
+    let writing = Writing { scratch: &scratch, objects: &objects, threads, progress: &NoProgress };
+    let written = output::write(&joined, labels.as_ref(), &output, writing, &notes)?;
+    assert_eq!(written.statistics.as_ref().unwrap().len() as u64, written.columns);
+    Ok(written)
 }
 
-fn write_parquet(path: &Path, rows: &RecordBatch) {
+pub(crate) fn write_parquet(path: &Path, rows: &RecordBatch) {
     let file = std::fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, rows.schema(), None).unwrap();
     writer.write(rows).unwrap();
@@ -243,7 +266,7 @@ fn write_parquet(path: &Path, rows: &RecordBatch) {
 }
 
 /// The rows of a Parquet file, and the metadata of its schema.
-fn read_parquet(path: &Path) -> (RecordBatch, HashMap<String, String>) {
+pub(crate) fn read_parquet(path: &Path) -> (RecordBatch, HashMap<String, String>) {
     let builder = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
     let (schema, metadata) = (builder.schema().clone(), builder.schema().metadata().clone());
     let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
@@ -563,7 +586,7 @@ fn names_that_appear_twice() {
 }
 
 /// The names in a folder, sorted.
-fn names_in(folder: &Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
@@ -612,10 +635,6 @@ fn outputs_that_cannot_be_written() {
     let TrainingError::Engine(error) = error else { panic!("{error}") };
     assert!(matches!(&error, EngineError::Io { doing: "write", path, .. } if *path == taken), "{error}");
     assert_eq!(names_in(folder.path()).len(), before.len() + 1);
-    for name in ["out.txt", "out"] {
-        let error = make(&csv, "at", &[], &folder.path().join(name), &[]).unwrap_err();
-        assert!(matches!(error, TrainingError::Engine(EngineError::UnknownFormat { .. })), "{error}");
-    }
 }
 
 /// Goal: label tables of several row groups and ranges keep every row in order, and give the same bytes on any number of

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use asof_model::entry::Reading;
-use asof_model::{KnownAt, TimeUnit, Zone};
+use asof_model::{Instant, KnownAt, TimeUnit, Zone};
 use asof_store::in_place::SourceRead;
 use asof_store::request::Naming;
 use asof_store::train::{
-    ColumnStatistics, Compression, JoinReport, ParquetOptions, ROW_GROUP_ROWS, Told, TrainOptions,
-    TrainReport, TrainRequest,
+    ColumnStatistics, Compression, FolderRequest, JoinReport, LabelRows, ParquetOptions, ROW_GROUP_ROWS,
+    SplitRequest, Told, TrainOptions, TrainReport, TrainRequest,
 };
 use clap::builder::PossibleValuesParser;
 use clap::{Args, builder::TypedValueParser};
 
-use crate::arguments::{Format, FormatOption, WantedOptions, pair, size, unit, zone};
+use crate::arguments::{Format, FormatOption, WantedOptions, instant, pair, size, unit, zone};
 use crate::command::explain;
 use crate::failure::Failure;
 use crate::output::{Table, count, counted};
@@ -24,11 +24,15 @@ use crate::{Everywhere, Outcome, output};
 #[derive(Debug, Args)]
 pub(crate) struct Train {
     /// The label table, Parquet or CSV: a file, folder or URL
-    #[arg(long, value_name = "FILE")]
-    labels: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "labels_sql")]
+    labels: Option<PathBuf>,
+    /// A query that makes the label table, or `@FILE` with it: its `source` is what `--labels` names, and it finds the
+    /// sources of the project by their names
+    #[arg(long, value_name = "SQL")]
+    labels_sql: Option<String>,
     #[command(flatten)]
     wanted: WantedOptions,
-    /// Where the training set goes, `.parquet` or `.csv`
+    /// Where the training set goes: a file, `.parquet` or `.csv`, or a folder of Parquet files; a path or a URL
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     /// The label column with the instants
@@ -71,6 +75,21 @@ pub(crate) struct Train {
     /// Rows of a row group of a Parquet file
     #[arg(long, value_name = "ROWS", default_value_t = ROW_GROUP_ROWS as u32, value_parser = clap::value_parser!(u32).range(1..))]
     row_group_rows: u32,
+    /// Cut a folder into files of about so many rows
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    file_rows: Option<u64>,
+    /// Put rows into folders `column=value` by the values of columns; these columns stand in no file
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    partition_by: Vec<String>,
+    /// Put labels from this instant on into a folder `validation`, others into `train`
+    #[arg(long, value_name = "T", value_parser = instant, conflicts_with = "split_share")]
+    split_since: Option<Instant>,
+    /// Put this share of all keys, chosen by their hash, into a folder `validation`, others into `train`
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    split_share: Option<f64>,
+    /// The join key by which a share is chosen. By default all that are asked for, together
+    #[arg(long, value_name = "JOIN_KEY", requires = "split_share", value_delimiter = ',')]
+    split_key: Vec<String>,
     /// Leave out what each column holds: counts, bounds, moments, distinct values, quantiles
     #[arg(long)]
     no_statistics: bool,
@@ -92,7 +111,7 @@ impl Train {
             }
         }
         let request = TrainRequest {
-            labels: self.labels.clone(),
+            labels: LabelRows { files: self.labels.clone(), sql: self.sql()? },
             wanted: self.wanted.wanted(),
             output: self.output.clone(),
             timestamp: self.timestamp.clone(),
@@ -108,6 +127,11 @@ impl Train {
                 parquet: ParquetOptions {
                     compression: self.compression,
                     row_group_rows: self.row_group_rows as usize,
+                },
+                folder: FolderRequest {
+                    file_rows: self.file_rows,
+                    partition_by: self.partition_by.clone(),
+                    split: self.split(),
                 },
                 statistics: !self.no_statistics,
                 explain: self.explain,
@@ -129,6 +153,30 @@ impl Train {
         output::remark(all, everywhere);
         Ok(Outcome::Done)
     }
+
+    /// The query of the labels, out of its file where it stands in one.
+    fn sql(&self) -> Result<Option<String>, Failure> {
+        match self.labels_sql.as_deref().map(|sql| (sql, sql.strip_prefix('@'))) {
+            Some((_, Some(path))) => {
+                let read = std::fs::read_to_string(path);
+                read.map(Some).map_err(|error| Failure::new(format!("cannot read `{path}`: {error}")))
+            }
+            Some((sql, None)) => Ok(Some(sql.to_owned())),
+            None => Ok(None),
+        }
+    }
+
+    fn split(&self) -> Option<SplitRequest> {
+        let keys = || self.split_key.clone();
+        let since = self.split_since.map(SplitRequest::Since);
+        since.or(self.split_share.map(|share| SplitRequest::Keys { share, keys: keys() }))
+    }
+}
+
+/// A part of a whole.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "not a number from 0 to 1".to_owned())
 }
 
 fn known_at() -> impl TypedValueParser<Value = KnownAt> {
@@ -160,8 +208,12 @@ fn text(report: &TrainReport, explain: bool) -> String {
     let statistics = statistics.map(|columns| format!("\n{}", columns_table(columns))).unwrap_or_default();
     let explained = report.explained.as_ref().filter(|_| explain);
     let explained = explained.map(|explained| format!("\n{}", explain::text(explained))).unwrap_or_default();
+    let files = match report.files.len() {
+        0 => String::new(),
+        files => format!(", {}{}", counted(files as u64, "file"), split_rows(report)),
+    };
     format!(
-        "{table}{statistics}{explained}\n`{}`: {}, {}, {} in {} (known at: {}), recorded in `{}`\n",
+        "{table}{statistics}{explained}\n`{}`: {}, {}{files}, {} in {} (known at: {}), recorded in `{}`\n",
         report.output.display(),
         counted(report.rows, "row"),
         counted(report.columns, "column"),
@@ -170,6 +222,19 @@ fn text(report: &TrainReport, explain: bool) -> String {
         report.known_at,
         report.record.display()
     )
+}
+
+/// How many rows train, and how many validate, where they stand apart.
+fn split_rows(report: &TrainReport) -> String {
+    let of = |folder: &str| {
+        let files = report.files.iter().filter(|file| file.path.starts_with(folder));
+        files.map(|file| file.rows).sum::<u64>()
+    };
+    let (train, validation) = (of("train/"), of("validation/"));
+    if train + validation < report.rows || report.rows == 0 {
+        return String::new();
+    }
+    format!(" ({} to train, {} to validate)", count(train), count(validation))
 }
 
 /// What each column holds.

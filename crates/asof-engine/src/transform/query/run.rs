@@ -22,7 +22,7 @@ use futures::StreamExt;
 use sqlparser::ast::Ident;
 
 use super::plan::{Planner, Tables, built};
-use super::relation::{flag_name, mark_name, value_name};
+use super::relation::{Relation, flag_name, mark_name, value_name};
 use super::scan::{BrokenRows, SourceRows};
 use crate::EngineError;
 use crate::source::raw::{Form, Places, RawColumn, normalise};
@@ -60,26 +60,43 @@ pub struct QueryRun<'a> {
 }
 
 impl QueryRun<'_> {
+    /// The columns that the query gives, in its order.
+    ///
+    /// # Errors
+    /// [`EngineError::Transform`].
+    pub fn columns(&self) -> Result<Vec<(String, ValueType)>, EngineError> {
+        let (_, relation) = self.planned(1, &BrokenRows::default())?;
+        let shown = relation.columns.into_iter().filter(|column| !column.hidden);
+        Ok(shown.map(|column| (column.name, column.value_type)).collect())
+    }
+
+    fn failed(&self, reason: String) -> EngineError {
+        EngineError::Transform { source_name: self.source.name.clone(), reason }
+    }
+
+    fn planned(&self, threads: usize, broken: &BrokenRows) -> Result<(LogicalPlan, Relation), EngineError> {
+        let Some((sql, meaning)) =
+            self.source.transform.as_ref().and_then(|each| Some((&each.sql, each.meaning.as_ref()?)))
+        else {
+            return Err(self.failed("it was never applied".to_owned()));
+        };
+        let query = syntax::parse(sql).map_err(|error| self.failed(error.to_string()))?;
+        let mut tables = Files { run: self, meaning, threads, broken: broken.clone() };
+        let mut planner = Planner::new(sql, &self.source.name, &mut tables);
+        planner.finished(&query).map_err(|error| self.failed(error.to_string()))
+    }
+
     /// The rows, in an order that depends on them alone: the wanted columns, each of which is one that the query gives,
     /// the marks of one, or the reasons why rows are bad. Rows of files that could not be split come last.
     ///
     /// # Errors
     /// [`EngineError::Transform`]; the iterator ends after its first error.
     pub fn open(self, wanted: &[WantedColumn]) -> Result<RawBatches, EngineError> {
-        let failed =
-            |reason: String| EngineError::Transform { source_name: self.source.name.clone(), reason };
-        let Some((sql, meaning)) =
-            self.source.transform.as_ref().and_then(|each| Some((&each.sql, each.meaning.as_ref()?)))
-        else {
-            return Err(failed("it was never applied".to_owned()));
-        };
-        let query = syntax::parse(sql).map_err(|error| failed(error.to_string()))?;
         let threads =
             std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(QUERY_THREADS_MAX);
         let broken = BrokenRows::default();
-        let mut tables = Files { run: &self, meaning, threads, broken: broken.clone() };
-        let mut planner = Planner::new(sql, &self.source.name, &mut tables);
-        let (plan, relation) = planner.finished(&query).map_err(|error| failed(error.to_string()))?;
+        let (plan, relation) = self.planned(threads, &broken)?;
+        let failed = |reason: String| self.failed(reason);
         let mut exprs: Vec<Expr> = Vec::new();
         for column in wanted {
             let name = column.name.strip_prefix(MARKS_OF).unwrap_or(&column.name);
