@@ -54,28 +54,40 @@ impl S3Server {
     /// # Panics
     /// Where the server does not take it.
     pub fn put(&self, path: &str, bytes: &[u8]) {
-        let put = || -> std::io::Result<String> {
+        self.ask("PUT", path, bytes);
+    }
+
+    /// The bytes of the object at `bucket/key`.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn get(&self, path: &str) -> Vec<u8> {
+        self.ask("GET", path, b"")
+    }
+
+    fn ask(&self, verb: &str, path: &str, bytes: &[u8]) -> Vec<u8> {
+        let ask = || -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect(&self.address)?;
             let length = bytes.len();
             // The server looks at who asks, and not whether the signature is right.
             let who = "AWS4-HMAC-SHA256 Credential=testing-id/20260101/us-east-1/s3/aws4_request, \
                        SignedHeaders=host, Signature=none";
             let head = format!(
-                "PUT /{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {who}\r\nContent-Length: {length}\r\n\
+                "{verb} /{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {who}\r\nContent-Length: {length}\r\n\
                  Connection: close\r\n\r\n",
                 self.address
             );
             stream.write_all(head.as_bytes())?;
             stream.write_all(bytes)?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer)?;
             Ok(answer)
         };
-        match put() {
-            Ok(answer) if answer.starts_with("HTTP/1.1 200") => {}
-            Ok(answer) => panic!("the server did not take `{path}`: {answer}"),
-            Err(error) => panic!("the server did not take `{path}`: {error}"),
-        }
+        let answer = ask().unwrap_or_else(|error| panic!("the server did not take `{verb} {path}`: {error}"));
+        let head = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
+        let text = String::from_utf8_lossy(&answer[..head]);
+        assert!(text.starts_with("HTTP/1.1 200"), "the server did not take `{verb} {path}`: {text}");
+        answer.get(head + 4..).unwrap_or_default().to_vec()
     }
 }
 

@@ -71,6 +71,18 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     asof_model::settings::parse_size(text).ok_or_else(|| "not a size, such as `4GB` or `512MB`".to_owned())
 }
 
+/// Reads a count: `250000`, `250k`, `25M`, `1B`.
+pub(crate) fn quantity(text: &str) -> Result<u64, String> {
+    let units = [("k", 1_000), ("M", 1_000_000), ("B", 1_000_000_000), ("", 1)];
+    let read = |(unit, each): (&str, u64)| {
+        text.trim().strip_suffix(unit)?.replace('_', "").parse::<u64>().ok()?.checked_mul(each)
+    };
+    units
+        .into_iter()
+        .find_map(read)
+        .ok_or_else(|| "not a count, such as `250000`, `250k`, `25M` or `1B`".to_owned())
+}
+
 /// Reads `name=value`. The value may be empty, and may hold further `=`.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -82,6 +94,19 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: counts may be written short.
+    #[test]
+    fn quantities() {
+        for (text, right) in
+            [("7", 7), ("1_000", 1_000), ("25M", 25_000_000), ("250k", 250_000), ("1B", 1_000_000_000)]
+        {
+            assert_eq!(quantity(text), Ok(right));
+        }
+        for wrong in ["", "M", "1.5M", "-1", "99999999999B"] {
+            assert!(quantity(wrong).is_err(), "{wrong}");
+        }
+    }
 
     /// Goal: a value may hold anything, a name something.
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use asof_bench::BenchError;
 use asof_model::Kind;
 use asof_server::ServerError;
 use asof_server::beside::client::ClientError;
@@ -72,6 +73,12 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self { parts: Told::all(&error) }
+    }
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
+        Self { parts: vec![Told::of(&error)] }
     }
 }
 

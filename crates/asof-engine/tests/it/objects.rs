@@ -141,3 +141,32 @@ fn a_store_that_is_not_there() {
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(!text.contains("a-secret") && !text.contains("the-id-of-a-key"), "{text}");
 }
+
+/// Goal: an object of several parts holds all bytes in order and is there once it is complete; one that is not completed
+/// leaves nothing, and a bucket that is not there is named.
+#[test]
+fn objects_are_written() {
+    let server = S3Server::start();
+    let objects = Objects::new(server.variables());
+    server.make_bucket("lake");
+    let Location::Object(url) = at("s3://lake/out/a b.bin") else { panic!("a URL") };
+    let bytes: Vec<u8> = (0..40 << 20).map(|n: u32| (n / 7) as u8).collect();
+    for size in [0, 1, 16 << 20, bytes.len()] {
+        let mut writer = objects.writer(&url).unwrap();
+        bytes[..size].chunks(1_000_003).for_each(|some| writer.write_all(some).unwrap());
+        assert_eq!(writer.complete().unwrap(), size as u64);
+        let found = objects.find(&url).unwrap().unwrap();
+        assert_eq!(found.size, size as u64);
+        assert!(found.read(0..size as u64).unwrap() == bytes[..size], "{size} bytes");
+    }
+    let Location::Object(other) = at("s3://lake/out/never") else { panic!("a URL") };
+    let mut writer = objects.writer(&other).unwrap();
+    writer.write_all(&bytes).unwrap();
+    drop(writer);
+    assert_eq!(objects.find(&other).unwrap(), None);
+    let Location::Object(nowhere) = at("s3://nowhere/out") else { panic!("a URL") };
+    let mut writer = objects.writer(&nowhere).unwrap();
+    writer.write_all(b"some").unwrap();
+    let error = writer.complete().unwrap_err();
+    assert!(matches!(&error, ObjectsError::NotFound { url } if url == "s3://nowhere/out"), "{error}");
+}

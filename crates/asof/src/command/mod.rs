@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod apply;
+mod bench;
 mod compact;
 mod completions;
 pub(crate) mod explain;
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Vacuum(vacuum::Vacuum),
     /// Forget an entity key: history, online store and records, for good
     Forget(forget::Forget),
+    /// Make data to measure with
+    Bench(bench::Bench),
     /// Print the JSON Schema of definition files, for editors
     Schema(schema::Schema),
     /// Print the completions of a shell
@@ -82,6 +85,7 @@ impl Command {
             Self::Compact(command) => Box::pin(command.run(everywhere)).await,
             Self::Vacuum(command) => Box::pin(command.run(everywhere)).await,
             Self::Forget(command) => Box::pin(command.run(everywhere)).await,
+            Self::Bench(command) => command.run(everywhere),
             Self::Schema(command) => command.run(),
             Self::Completions(command) => command.run(),
         }

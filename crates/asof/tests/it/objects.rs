@@ -50,3 +50,32 @@ fn a_bucket_that_is_not_configured() {
     scene.edit("features.yaml", "path: s3://lake/trips", "path: s3://id:word@lake/trips");
     insta::assert_snapshot!(scene.run("apply"));
 }
+
+/// Goal: a training set goes to a bucket as one object or as a folder, with its statistics beside it, and one that is there
+/// is not mixed with the next.
+#[test]
+fn a_bucket_as_output() {
+    let server = S3Server::start();
+    let scene = Scene::loaded();
+    server.make_bucket("lake");
+    let train = "train --labels labels.csv --service ranking";
+    for out in ["out.csv", "out.parquet"] {
+        assert!(run(&scene, &server, &format!("{train} -o s3://lake/sets/{out}")).starts_with("exit 0"));
+        scene.does(&format!("{train} -o {out}"));
+        assert_eq!(
+            server.get(&format!("lake/sets/{out}")),
+            std::fs::read(scene.path().join(out)).unwrap(),
+            "{out}"
+        );
+    }
+    assert!(!server.get("lake/sets/out.csv.statistics.json").is_empty());
+    let folder = format!("{train} -o s3://lake/sets/parts/ --split-since 2026-01-02");
+    assert!(run(&scene, &server, &folder).starts_with("exit 0"));
+    assert!(!server.get("lake/sets/parts/_training_set.json").is_empty());
+    let again = "train --labels s3://lake/sets/parts/train --service ranking --full-names -o again.csv";
+    assert!(run(&scene, &server, again).starts_with("exit 0"));
+    assert_eq!(scene.read("again.csv").lines().count(), 3);
+    insta::assert_snapshot!(run(&scene, &server, &folder));
+    insta::assert_snapshot!(run(&scene, &server, &format!("{train} -o s3://nowhere/out.parquet")));
+    insta::assert_snapshot!(run(&scene, &server, &format!("{train} -o s3://lake")));
+}

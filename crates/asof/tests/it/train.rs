@@ -258,3 +258,71 @@ fn bad_outputs() {
     ");
     assert!(!scene.path().join("nowhere").exists());
 }
+
+/// Goal: label rows come out of a query over label files, or over sources of the project, in an order that depends on them
+/// alone.
+#[test]
+fn labels_by_sql() {
+    let scene = Scene::loaded();
+    scene.write(
+        "seven.sql",
+        "select driver_id, event_timestamp, tipped = 'true' as y from source where driver_id = 7",
+    );
+    scene.does("train --labels labels.csv --labels-sql @seven.sql --service ranking -o out.csv");
+    assert_snapshot!(scene.read("out.csv"), @"");
+    scene.write(
+        "days.sql",
+        "select driver_id, max(event_timestamp) as at, count(*) as trips from trips group by driver_id",
+    );
+    scene.does("train --labels-sql @days.sql --timestamp at --service ranking -o out.csv");
+    assert_snapshot!(scene.read("out.csv"), @"");
+    let json =
+        scene.json("train --labels-sql @days.sql --timestamp at --service ranking -o set --format json");
+    assert_eq!(json["files"][0]["rows"], json["rows"]);
+    for (sql, options) in [
+        ("select driver_id, event_timestmp from source", "--labels labels.csv"),
+        ("select driver_id from source", "--labels labels.csv"),
+        ("select driver_id, event_timestamp from trip", ""),
+        ("select driver_id, event_timestamp from source", ""),
+        ("select driver_id, event_timestamp, 1 / (driver_id - 7) as y from source", "--labels labels.csv"),
+        ("delete from trips", ""),
+    ] {
+        scene.write("wrong.sql", sql);
+        let line = format!("train {options} --labels-sql @wrong.sql --service ranking -o out.csv");
+        assert_snapshot!(scene.run(&line));
+    }
+    assert_snapshot!(scene.run("train --labels-sql @gone.sql --service ranking -o out.csv"), @"");
+    assert_snapshot!(scene.run("train --service ranking -o out.csv"), @"");
+}
+
+/// Goal: a folder holds training and validation apart, by time or by key, and what a file can't have is refused with the
+/// way out.
+#[test]
+fn folders() {
+    let scene = Scene::loaded();
+    let rows = |line: &str| {
+        let report = scene.json(&format!("train --labels labels.csv --service ranking --format json {line}"));
+        let files = report["files"].as_array().unwrap().iter();
+        files.map(|file| format!("{} {}", file["path"].as_str().unwrap(), file["rows"])).collect::<Vec<_>>()
+    };
+    let by_time = rows("-o set --split-since 2026-01-02");
+    assert_eq!(by_time, ["train/part-00000.parquet 2", "validation/part-00000.parquet 2"]);
+    let by_value = rows("-o set/ --partition-by tipped --file-rows 1");
+    assert_eq!(by_value.len(), 4, "{by_value:?}");
+    assert!(by_value[0].starts_with("tipped=false/part-00000.parquet"), "{by_value:?}");
+    assert_eq!(rows("-o set --split-share 1 --split-key driver_id"), ["validation/part-00000.parquet 4"]);
+    assert!(scene.path().join("set.statistics.json").is_file());
+    assert!(!scene.path().join("set/train").exists(), "an earlier training set is gone");
+    assert_snapshot!(scene.masked("train --labels labels.csv --service ranking --no-statistics -o set --split-since 2026-01-02"), @"");
+    for line in [
+        "-o out.parquet --split-share 0.2",
+        "-o out.txt",
+        "-o set --split-share 0.2 --split-key driver",
+        "-o set --split-share 2",
+        "-o set --partition-by tip",
+        "-o data",
+        "-o .",
+    ] {
+        assert_snapshot!(scene.run(&format!("train --labels labels.csv --service ranking {line}")));
+    }
+}
