@@ -264,18 +264,25 @@ fn bad_outputs() {
 #[test]
 fn labels_by_sql() {
     let scene = Scene::loaded();
-    scene.write(
-        "seven.sql",
-        "select driver_id, event_timestamp, tipped = 'true' as y from source where driver_id = 7",
-    );
+    scene
+        .write("seven.sql", "select driver_id, event_timestamp, tipped as y from source where driver_id = 7");
     scene.does("train --labels labels.csv --labels-sql @seven.sql --service ranking -o out.csv");
-    assert_snapshot!(scene.read("out.csv"), @"");
+    assert_snapshot!(scene.read("out.csv"), @"
+    driver_id,event_timestamp,y,trip_count,rating
+    7,2026-01-01T09:59:59Z,false,,
+    7,2026-01-01T10:00:00Z,true,3,4.5
+    7,2026-01-03T00:00:00Z,true,5,
+    ");
     scene.write(
         "days.sql",
-        "select driver_id, max(event_timestamp) as at, count(*) as trips from trips group by driver_id",
+        "select driver_id, max(event_timestamp) as at, count(*) as trips from trips_table group by driver_id",
     );
     scene.does("train --labels-sql @days.sql --timestamp at --service ranking -o out.csv");
-    assert_snapshot!(scene.read("out.csv"), @"");
+    assert_snapshot!(scene.read("out.csv"), @"
+    driver_id,at,trips,trip_count,rating
+    7,2026-01-02T10:00:00Z,2,5,
+    8,2026-01-01T10:00:00Z,1,1,2.25
+    ");
     let json =
         scene.json("train --labels-sql @days.sql --timestamp at --service ranking -o set --format json");
     assert_eq!(json["files"][0]["rows"], json["rows"]);
@@ -291,8 +298,23 @@ fn labels_by_sql() {
         let line = format!("train {options} --labels-sql @wrong.sql --service ranking -o out.csv");
         assert_snapshot!(scene.run(&line));
     }
-    assert_snapshot!(scene.run("train --labels-sql @gone.sql --service ranking -o out.csv"), @"");
-    assert_snapshot!(scene.run("train --service ranking -o out.csv"), @"");
+    assert_snapshot!(scene.run("train --labels-sql @gone.sql --service ranking -o out.csv"), @"
+    exit 1
+    --- stdout
+    --- stderr
+    error: cannot read `gone.sql`: No such file or directory (os error 2)
+    ");
+    assert_snapshot!(scene.run("train --service ranking -o out.csv"), @"
+    exit 2
+    --- stdout
+    --- stderr
+    error: the following required arguments were not provided:
+      --labels <FILE>
+
+    Usage: asof train --output <FILE> --labels <FILE> <--service <SERVICE>|--features <VIEW:FEATURE>>
+
+    For more information, try '--help'.
+    ");
 }
 
 /// Goal: a folder holds training and validation apart, by time or by key, and what a file can't have is refused with the
@@ -313,7 +335,16 @@ fn folders() {
     assert_eq!(rows("-o set --split-share 1 --split-key driver_id"), ["validation/part-00000.parquet 4"]);
     assert!(scene.path().join("set.statistics.json").is_file());
     assert!(!scene.path().join("set/train").exists(), "an earlier training set is gone");
-    assert_snapshot!(scene.masked("train --labels labels.csv --service ranking --no-statistics -o set --split-since 2026-01-02"), @"");
+    assert_snapshot!(scene.masked("train --labels labels.csv --service ranking --no-statistics -o set --split-since 2026-01-02"), @"
+    exit 0
+    --- stdout
+    view     labels  matched  expired  missing  differs from served  of these bulk
+    trips@1       4        2        0        2                    2              2
+
+    `set`: 4 rows, 5 columns, 2 files (2 to train, 2 to validate), [SIZE] in [SECONDS] (known at: event), recorded in `[DIR]/.asof/training/[NOW]-set.json`
+    --- stderr
+    `trips@1`: 2 of 4 rows differ from what serving could have answered at the label's time. Their rows came with the first load of old data: this store has them since [NOW], the last label is of 2026-01-03T00:00:00Z, so nobody could have been served them then. That is normal for a first (bulk) load; it is reported so that a real leak can't hide in it.
+    ");
     for line in [
         "-o out.parquet --split-share 0.2",
         "-o out.txt",

@@ -159,6 +159,7 @@ fn help() {
       compact      Bring the small files of history together
       vacuum       Remove files of history that no reader needs any more
       forget       Forget an entity key: history, online store and records, for good
+      bench        Make data to measure with
       schema       Print the JSON Schema of definition files, for editors
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)
@@ -178,14 +179,18 @@ fn help() {
     --- stdout
     Make a training set: features as of the time of each label
 
-    Usage: asof train [OPTIONS] --labels <FILE> --output <FILE> <--service <SERVICE>|--features <VIEW:FEATURE>>
+    Usage: asof train [OPTIONS] --output <FILE> <--service <SERVICE>|--features <VIEW:FEATURE>>
 
     Options:
           --labels <FILE>             The label table, Parquet or CSV: a file, folder or URL
+          --labels-sql <SQL>          A query that makes the label table, or `@FILE` with it: its
+                                      `source` is what `--labels` names, and it finds the sources of the
+                                      project by their names
           --service <SERVICE>         The features of this service
           --features <VIEW:FEATURE>   Features, as `view:feature`, `view@2:feature` or `view:*`, with
                                       commas between them
-      -o, --output <FILE>             Where the training set goes, `.parquet` or `.csv`
+      -o, --output <FILE>             Where the training set goes: a file, `.parquet` or `.csv`, or a
+                                      folder of Parquet files; a path or a URL
           --timestamp <COLUMN>        The label column with the instants [default: event_timestamp]
           --key <JOIN_KEY=COLUMN>     The label column that carries a join key, where it is not called
                                       like it
@@ -206,6 +211,15 @@ fn help() {
           --compression <CODEC>       How a Parquet file is packed: none, snappy, lz4, zstd, gzip or
                                       brotli, some with a level, as in `zstd:9` [default: snappy]
           --row-group-rows <ROWS>     Rows of a row group of a Parquet file [default: 131072]
+          --file-rows <ROWS>          Cut a folder into files of about so many rows
+          --partition-by <COLUMN>     Put rows into folders `column=value` by the values of columns;
+                                      these columns stand in no file
+          --split-since <T>           Put labels from this instant on into a folder `validation`, others
+                                      into `train`
+          --split-share <SHARE>       Put this share of all keys, chosen by their hash, into a folder
+                                      `validation`, others into `train`
+          --split-key <JOIN_KEY>      The join key by which a share is chosen. By default all that are
+                                      asked for, together
           --no-statistics             Leave out what each column holds: counts, bounds, moments,
                                       distinct values, quantiles
           --explain                   Tell how the work was done: what was read and left out, and why,

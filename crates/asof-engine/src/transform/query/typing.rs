@@ -8,7 +8,7 @@ use asof_model::ValueType;
 use asof_model::spec::Source;
 use asof_model::transform::{Meaning, Output};
 use datafusion::catalog::TableProvider;
-use datafusion::catalog::streaming::StreamingTable;
+use datafusion::datasource::MemTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use sqlparser::ast::Ident;
@@ -135,7 +135,8 @@ impl<E: From<TransformError>, F: FnMut(&str) -> std::result::Result<SourceColumn
         _: &[(String, ValueType)],
         schema: SchemaRef,
     ) -> Result<Arc<dyn TableProvider>> {
-        let table = StreamingTable::try_new(schema, Vec::new());
+        // One partition without rows: some plans have no place for none.
+        let table = MemTable::try_new(schema, vec![Vec::new()]);
         let table = table.map_err(|error| TransformError::at(Span::empty(), error.to_string(), None))?;
         Ok(Arc::new(table))
     }
