@@ -23,5 +23,6 @@ mod serve;
 mod story;
 mod support;
 mod train;
+mod train_large;
 mod usage;
 mod verify;
