@@ -11,7 +11,7 @@ use proptest::sample::{Index, select, subsequence};
 use crate::worlds::{Answers, Reading, run};
 
 /// A world and a reading of it.
-fn any_case(shape: Shape) -> impl Strategy<Value = (World, Reading)> {
+pub fn any_case(shape: Shape) -> impl Strategy<Value = (World, Reading)> {
     small_world(shape).prop_flat_map(|world| {
         let rows = world.rows.len();
         let again = proptest::collection::vec(any::<Index>(), 0..=4);
@@ -80,7 +80,7 @@ fn tells(world: &World, reading: &Reading) -> bool {
 }
 
 /// Checks values, statuses and events, label by label.
-fn check_answer(world: &World, reading: &Reading, answers: &Answers) -> Result<(), TestCaseError> {
+pub fn check_answer(world: &World, reading: &Reading, answers: &Answers) -> Result<(), TestCaseError> {
     prop_assert_eq!(answers.columns.len(), reading.asked.len());
     prop_assert_eq!(answers.events.len(), world.labels.len());
     for (row, label) in world.labels.iter().enumerate() {

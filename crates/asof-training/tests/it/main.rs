@@ -6,4 +6,5 @@
 mod folders;
 mod join;
 mod outputs;
+mod sources;
 mod worlds;

@@ -164,7 +164,7 @@ pub fn array<'a>(of: ValueType, values: impl Iterator<Item = Option<&'a Value>>)
 }
 
 /// Rows as a history batch, without the names of units.
-fn batch(world: &World, rows: &[usize]) -> RecordBatch {
+pub fn batch(world: &World, rows: &[usize]) -> RecordBatch {
     let rows: Vec<&WorldRow> = rows.iter().map(|row| &world.rows[*row]).collect();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for (index, key_type) in world.key_types.iter().enumerate() {
@@ -380,12 +380,24 @@ fn labels(world: &World, reading: &Reading) -> MemoryLabels {
     MemoryLabels::new(RecordBatch::try_from_iter_with_nullable(nullable).unwrap())
 }
 
-/// What the join answers.
+/// What the join answers over a world's own history.
 pub fn run(world: &World, reading: &Reading) -> Answers {
+    let history = Arc::new(WorldHistory::new(world, reading));
+    run_on(world, reading, history, units(world, &reading.bulk), true).unwrap()
+}
+
+/// What the join answers over rows of a world in any form. `compares`: with what was served.
+pub fn run_on(
+    world: &World,
+    reading: &Reading,
+    history: Arc<dyn HistorySource>,
+    units: Units,
+    compares: bool,
+) -> Result<Answers, TrainingError> {
     let key_columns = keys(world).into_iter().map(|key| (key.name, key.value_type)).collect();
     let folder = tempfile::tempdir().unwrap();
     let spec = JoinSpec {
-        histories: vec![Arc::new(WorldHistory::new(world, reading))],
+        histories: vec![history],
         keys: vec![key_columns],
         views: vec![ViewSpec {
             history: 0,
@@ -394,8 +406,8 @@ pub fn run(world: &World, reading: &Reading) -> Answers {
             rule: world.rule(reading.known_at, reading.include_expired),
             features: features(world),
             asked: reading.asked.clone(),
-            units: Arc::new(units(world, &reading.bulk)),
-            compares: true,
+            units: Arc::new(units),
+            compares,
         }],
         time: EVENT.to_owned(),
         known: (!reading.knows.is_empty()).then(|| "known".to_owned()),
@@ -410,13 +422,13 @@ pub fn run(world: &World, reading: &Reading) -> Answers {
     let scratch = Scratch::new(&spec.resources.scratch);
     let held = AtomicU64::new(0);
     let labels = labels(world, reading);
-    let joined = join(&spec, &labels, &scratch, &held, &NoProgress).unwrap();
+    let joined = join(&spec, &labels, &scratch, &held, &NoProgress)?;
     assert_eq!(joined.labels(), world.labels.len() as u64);
     let mut events = Vec::new();
     let mut parts: Vec<Vec<FeatureColumn>> = Vec::new();
     for range in 0..joined.ranges() {
-        joined.compare(0, range).unwrap();
-        let answer = joined.answer(0, range).unwrap();
+        joined.compare(0, range)?;
+        let answer = joined.answer(0, range)?;
         assert!(answer.len() as u64 <= RANGE_ROWS);
         events.extend((0..answer.len()).map(|label| answer.event(label)));
         let columns: Vec<FeatureColumn> =
@@ -439,10 +451,10 @@ pub fn run(world: &World, reading: &Reading) -> Answers {
             statuses: parts.iter().flat_map(|part| part[place].statuses.clone()).collect(),
         }
     };
-    Answers {
+    Ok(Answers {
         columns: places.map(column).collect(),
         events,
         report: joined.report(0),
         spilled_bytes: joined.explained.spilled_bytes,
-    }
+    })
 }
