@@ -8,6 +8,7 @@ use arrow::compute::{cast, max, min, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
 use asof_model::Instant;
 use asof_model::time::format_day;
+use asof_parquet::layout;
 use deltalake_core::kernel::Add;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -17,6 +18,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 
 use crate::columns::{CREATED_TIMESTAMP, EVENT_DATE, EVENT_TIMESTAMP, UNIT, describe, same_type};
@@ -230,23 +232,24 @@ fn into_files(day: i32, pieces: Vec<Piece>, batches: &[RecordBatch]) -> Vec<File
 
 /// The file's bytes, and its statistics in Delta's form.
 fn encode(job: &FileJob, batches: &[RecordBatch]) -> Result<(Vec<u8>, Value), ParquetError> {
-    let Some(first) = batches.first() else { return Err(ParquetError::General("no rows".to_owned())) };
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
-        // Lists are named as the format says, for other engines.
-        .set_coerce_types(true)
-        .build();
+    let rows_of = |piece: &Piece| -> Result<RecordBatch, ParquetError> {
+        Ok(match piece {
+            Piece::Whole { batch } => batches[*batch].clone(),
+            Piece::Rows { batch, rows } => take_record_batch(&batches[*batch], rows)?,
+        })
+    };
+    let first = match job.pieces.first() {
+        Some(first) => rows_of(first)?,
+        None => return Err(ParquetError::General("no rows".to_owned())),
+    };
     // Plain Parquet types say it all; Arrow's own copy of the schema would only add bytes to each file.
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let options =
+        ArrowWriterOptions::new().with_properties(properties(&first)?).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), first.schema(), options)?;
     let mut rows = 0;
     let mut ranges = [None; 2];
     for piece in &job.pieces {
-        let batch = match piece {
-            Piece::Whole { batch } => batches[*batch].clone(),
-            Piece::Rows { batch, rows } => take_record_batch(&batches[*batch], rows)?,
-        };
+        let batch = rows_of(piece)?;
         rows += batch.num_rows();
         for (range, name) in ranges.iter_mut().zip([EVENT_TIMESTAMP, CREATED_TIMESTAMP]) {
             *range = wider(*range, bounds(&batch, name));
@@ -254,6 +257,31 @@ fn encode(job: &FileJob, batches: &[RecordBatch]) -> Result<(Vec<u8>, Value), Pa
         writer.write(&batch)?;
     }
     Ok((writer.into_inner()?, statistics(rows, ranges)))
+}
+
+/// Rows that show what a column is like.
+const SAMPLE_ROWS: usize = 16_384;
+
+/// How a file is laid out whose first rows are these: it is read more often than written, so a column is packed, or has a
+/// dictionary, only where that saves enough.
+fn properties(first: &RecordBatch) -> Result<WriterProperties, ParquetError> {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
+        // Lists are named as the format says, for other engines.
+        .set_coerce_types(true);
+    let sample = first.slice(0, first.num_rows().min(SAMPLE_ROWS));
+    for (field, values) in sample.schema().fields().iter().zip(sample.columns()) {
+        if layout::repeats(values) {
+            continue;
+        }
+        let column = ColumnPath::from(field.name().clone());
+        if !layout::packs(values) {
+            properties = properties.set_column_compression(column.clone(), Compression::UNCOMPRESSED);
+        }
+        properties = properties.set_column_dictionary_enabled(column, false);
+    }
+    Ok(properties.build())
 }
 
 fn wider(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> Option<(i64, i64)> {

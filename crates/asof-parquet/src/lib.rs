@@ -19,6 +19,7 @@ mod column;
 mod error;
 pub mod file;
 mod hybrid;
+pub mod layout;
 mod levels;
 pub mod prune;
 pub mod rows;

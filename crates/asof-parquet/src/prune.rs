@@ -196,7 +196,9 @@ impl ParquetFile {
         // A writer may note where pages are and not what they hold; such an index can't be asked anything.
         let asked = matches!(
             column,
-            ColumnIndexMetaData::INT32(_) | ColumnIndexMetaData::INT64(_) | ColumnIndexMetaData::BYTE_ARRAY(_)
+            ColumnIndexMetaData::INT32(_)
+                | ColumnIndexMetaData::INT64(_)
+                | ColumnIndexMetaData::BYTE_ARRAY(_)
         );
         if !asked || pages.is_empty() || column.num_pages() != pages.len() as u64 {
             return None;

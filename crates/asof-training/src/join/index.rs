@@ -57,6 +57,13 @@ impl Index {
         self.shards.iter().for_each(|shard| shard.lock().as_ref().into_iter().for_each(&mut with));
     }
 
+    /// Calls `with` for a shard, if it is there.
+    pub fn with(&self, number: usize, with: impl FnOnce(&Shard)) {
+        if let Some(shard) = self.shards[number].lock().as_ref() {
+            with(shard);
+        }
+    }
+
     /// Offers rows of a piece to a shard, if it is there. Returns how many had a key that a label has, and how many ties
     /// that made. `taken` is told which rows may be the greatest for some label.
     pub fn offer(

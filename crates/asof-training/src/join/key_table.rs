@@ -103,6 +103,11 @@ impl KeyTable {
         self.taken().map(|entry| self.hash(entry))
     }
 
+    /// The number of each key, with its hash.
+    pub fn numbered(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.taken().map(|entry| (entry.number - 1, self.hash(entry)))
+    }
+
     /// The numbers that are keys, where keys are numbers.
     pub fn numbers(&self) -> impl Iterator<Item = i64> {
         self.taken().map(|entry| entry.key as i64)

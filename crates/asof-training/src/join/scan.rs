@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
-use super::filter::KeyFilter;
+use super::filter::{KeyFilter, ReachFilter};
 use super::index::Index;
 use super::kept::{Kept, RowStore};
 use super::label_pass::{Keyed, LabelPass};
@@ -24,7 +24,8 @@ use crate::{TrainingError, pool};
 pub(crate) struct HistoryScanned {
     /// Rows that were looked at, for each of its views.
     pub rows: Vec<u64>,
-    /// Rows whose key a label has, over all views and lookups.
+    /// Rows that may be the answer to a label, over all views and lookups: their key is one's, and their event near
+    /// enough.
     pub candidates: u64,
     /// Seconds that threads spent, added up.
     pub seconds: f64,
@@ -73,6 +74,8 @@ pub(super) struct Scanning<'r, 'a> {
     pub stores: Vec<Vec<RowStore<'r, 'a>>>,
     /// The keys of labels by choice of keys, where it pays to know them.
     pub filters: Vec<KeyFilter>,
+    /// For each lookup which rows may be near enough to a label, where it pays to know.
+    pub near: Vec<Option<Arc<ReachFilter>>>,
     pub counts: Vec<Counts>,
     /// Held to offer rows; held alone to rank what ties.
     pub ranking: RwLock<()>,
@@ -82,10 +85,14 @@ pub(super) struct Scanning<'r, 'a> {
 /// Counts of one history, while it is read.
 pub(super) struct Counts {
     rows: Vec<AtomicU64>,
-    /// Rows that were offered or left out, over all lookups.
-    pub offered: AtomicU64,
-    /// Of these, rows whose key a label has.
+    /// Rows that were offered, over all lookups; and of these, rows whose key a label has.
     pub candidates: AtomicU64,
+    /// Of rows of which it was found out whether a label has their key: how many, and how many have one.
+    pub keys_asked: AtomicU64,
+    pub keys_known: AtomicU64,
+    /// Rows of which it was asked whether they are near enough to a label, and how many were.
+    pub near_asked: AtomicU64,
+    pub near_passed: AtomicU64,
     nanoseconds: AtomicU64,
 }
 
@@ -153,7 +160,7 @@ fn filter(run: &Run<'_>, keyed: &Keyed<'_>, bytes_max: u64) -> Result<KeyFilter,
         keyed.records.read(number, |block| {
             let mut record = Record(block);
             while !record.is_empty() {
-                filter.insert(Shard::pass_label(&mut record, keyed.form, run.spec.known.is_some()));
+                filter.insert(Shard::pass_label(&mut record, keyed.form, run.spec.known.is_some()).0);
             }
             Ok(())
         })
@@ -164,6 +171,8 @@ fn filter(run: &Run<'_>, keyed: &Keyed<'_>, bytes_max: u64) -> Result<KeyFilter,
 /// What a thread works in.
 pub(super) struct Pad {
     pub hashes: Vec<u64>,
+    /// The places of rows that can matter.
+    pub selected: Vec<u32>,
     pub taken: Vec<bool>,
     pub record: Vec<u8>,
     /// For each lookup rows that wait.
@@ -178,19 +187,69 @@ impl Scan<'_, '_> {
     pub fn read(&self) -> Result<Vec<HistoryScanned>, TrainingError> {
         let counts = |views: &Vec<Option<Kept<'_>>>| Counts {
             rows: views.iter().map(|_| AtomicU64::new(0)).collect(),
-            offered: AtomicU64::new(0),
             candidates: AtomicU64::new(0),
+            keys_asked: AtomicU64::new(0),
+            keys_known: AtomicU64::new(0),
+            near_asked: AtomicU64::new(0),
+            near_passed: AtomicU64::new(0),
             nanoseconds: AtomicU64::new(0),
         };
         let scanning = Scanning {
             scan: self,
             stores: self.run.stores(self.histories, self.kept),
             filters: self.resident_filters(),
+            near: self.near()?,
             counts: self.kept.iter().map(counts).collect(),
             ranking: RwLock::new(()),
             ties: AtomicUsize::new(0),
         };
         scanning.all()
+    }
+
+    /// For each lookup which rows may be near enough to a label, where some can be too old.
+    fn near(&self) -> Result<Vec<Option<Arc<ReachFilter>>>, TrainingError> {
+        let mut known: Vec<(usize, i64, Option<Arc<ReachFilter>>)> = Vec::new();
+        let mut all = Vec::with_capacity(self.probes.len());
+        for probe in self.probes {
+            let reach = probe.lanes.iter().map(|lane| lane.reach).max().unwrap_or(i64::MAX);
+            let same = known.iter().find(|(keys, of, _)| (*keys, *of) == (probe.keys, reach));
+            let filter = match same {
+                Some((_, _, filter)) => filter.clone(),
+                None => {
+                    let filter = self.near_by(probe.keys, reach)?.map(Arc::new);
+                    known.push((probe.keys, reach, filter.clone()));
+                    filter
+                }
+            };
+            all.push(filter);
+        }
+        Ok(all)
+    }
+
+    fn near_by(&self, keys: usize, reach: i64) -> Result<Option<ReachFilter>, TrainingError> {
+        let (run, keyed) = (self.run, &self.pass.keyed[keys]);
+        let bytes_max = run.memory.buckets() / 4 / self.probes.len().max(1) as u64;
+        let Some(filter) = ReachFilter::new(keyed.labels(), reach, bytes_max) else { return Ok(None) };
+        let knows = run.spec.known.is_some();
+        pool::each(run.threads, keyed.shards(), |number| {
+            run.check()?;
+            match self.target {
+                Target::Resident(indexes) => {
+                    indexes[keys]
+                        .with(number, |shard| shard.each_label(|hash, time| filter.insert(hash, time)));
+                    Ok(())
+                }
+                Target::Aside { .. } => keyed.records.read(number, |block| {
+                    let mut record = Record(block);
+                    while !record.is_empty() {
+                        let (hash, time) = Shard::pass_label(&mut record, keyed.form, knows);
+                        filter.insert(hash, time);
+                    }
+                    Ok(())
+                }),
+            }
+        })?;
+        Ok(Some(filter))
     }
 
     /// The keys of labels in memory, where there are many more rows than labels.
@@ -257,6 +316,7 @@ impl Scanning<'_, '_> {
         };
         Pad {
             hashes: Vec::new(),
+            selected: Vec::new(),
             taken: Vec::new(),
             record: Vec::new(),
             stages: probes.iter().map(stage).collect(),

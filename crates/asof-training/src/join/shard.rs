@@ -91,16 +91,19 @@ impl Shard {
         }
     }
 
-    /// Passes a label that was written. Returns the hash of its key.
-    pub fn pass_label(record: &mut Record<'_>, form: KeyForm, knows: bool) -> u64 {
-        record.bytes(if knows { 20 } else { 12 });
-        match form {
+    /// Passes a label that was written. Returns the hash of its key, and its time.
+    pub fn pass_label(record: &mut Record<'_>, form: KeyForm, knows: bool) -> (u64, i64) {
+        record.u32();
+        let time = record.i64();
+        record.bytes(if knows { 8 } else { 0 });
+        let hash = match form {
             KeyForm::Number => hash_number(record.i64()),
             KeyForm::Bytes => {
                 let length = record.u32() as usize;
                 hash_bytes(record.bytes(length))
             }
-        }
+        };
+        (hash, time)
     }
 
     /// A shard of labels that were written as records. `knows`: whether they have instants of knowledge; `lanes`: for each
@@ -152,6 +155,19 @@ impl Shard {
     /// The slots in which a row is carried forward, each run by itself.
     pub fn runs(&self) -> Vec<Range<u32>> {
         if self.knowns.is_empty() { self.runs.clone() } else { self.chains.clone() }
+    }
+
+    /// The hash of the key and the time of each label.
+    pub fn each_label(&self, mut with: impl FnMut(u64, i64)) {
+        for (key, hash) in self.keys.numbered() {
+            let run = self.runs[key as usize].clone();
+            let slots = match self.knowns.is_empty() {
+                true => run,
+                // The chains of a key lie one after the other.
+                false => self.chains[run.start as usize].start..self.chains[run.end as usize - 1].end,
+            };
+            self.times[slots.start as usize..slots.end as usize].iter().for_each(|time| with(hash, *time));
+        }
     }
 
     /// The label row and the time of a slot.

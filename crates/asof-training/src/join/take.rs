@@ -1,5 +1,6 @@
 //! Rows of a batch to the shards of their keys, and from there to the slots of labels, or aside for later.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
 use arrow::array::ArrayRef;
@@ -7,12 +8,26 @@ use asof_model::ValueType;
 
 use super::finish;
 use super::index::shard_of;
-use super::keys::{KeyValues, Keys, hash_number};
+use super::keys::{KeyValues, Keys};
 use super::offer::Offer;
-use super::scan::{Pad, Probe, Scan, Scanning, Target};
+use super::scan::{Counts, Pad, Probe, Scan, Scanning, Target};
 use super::stage::{Stage, StagedRow};
 use crate::TrainingError;
 use crate::history::Instants;
+
+/// Of so many rows one is looked at to know how many have a key of a label.
+const SAMPLED_EACH: usize = 64;
+
+/// Rows after which it is known how many are near enough to a label.
+const NEAR_MEASURED_ROWS: u64 = 262_144;
+
+impl Counts {
+    /// Whether it pays to ask if rows are near to a label: not where most are.
+    fn near_pays(&self) -> bool {
+        let asked = self.near_asked.load(Ordering::Relaxed);
+        asked < NEAR_MEASURED_ROWS || self.near_passed.load(Ordering::Relaxed) * 2 <= asked
+    }
+}
 
 /// Where rows are handed on to: a lookup, and the piece of the rows.
 #[derive(Clone, Copy)]
@@ -88,34 +103,79 @@ impl Scanning<'_, '_> {
         let (first_time, last_time) = pass.times;
         let reach = probe.lanes.iter().map(|lane| lane.reach).max().unwrap_or(i64::MAX);
         let (oldest, shards) = (first_time.saturating_sub(reach), pass.keyed[probe.keys].shards());
-        let filter = match target {
-            Target::Resident(_) => None,
-            Target::Aside { filters, .. } => Some(&filters[probe.keys]),
-        };
         let by_place = kept[lookup.history][probe.view].is_some();
-        if let KeyValues::Bytes { .. } = &keys.values {
-            keys.hashes(&mut pad.hashes);
-        }
+        keys.hashes(&mut pad.hashes);
+        let near = self.select(pad, lookup, some, oldest..=last_time);
+        // Who is near to a label has the key of one.
+        let by_key = match target {
+            Target::Aside { filters, .. } if !near => Some(&filters[probe.keys]),
+            _ => None,
+        };
         let mut left_out = 0;
-        for (place, (event, created)) in some.events.iter().zip(some.createds.iter()).enumerate() {
-            let (key, hash, bytes) = match &keys.values {
-                KeyValues::Numbers(numbers) => (numbers[place] as u64, hash_number(numbers[place]), None),
-                values => (pad.hashes[place], pad.hashes[place], Some(values.bytes_at(place))),
-            };
-            let in_time = *event <= last_time && *event >= oldest;
-            if !in_time || filter.is_some_and(|filter| !filter.may_hold(hash)) {
+        for at in 0..pad.selected.len() {
+            let place = pad.selected[at] as usize;
+            let hash = pad.hashes[place];
+            if by_key.is_some_and(|keys| !keys.may_hold(hash)) {
                 left_out += 1;
                 continue;
             }
+            let (key, bytes) = match &keys.values {
+                KeyValues::Numbers(numbers) => (numbers[place] as u64, None),
+                values => (hash, Some(values.bytes_at(place))),
+            };
             let row = if by_place { place as u32 } else { some.rows[place] };
-            let row = StagedRow { key, event: *event, created: *created, row, unit: some.units.at(place) };
+            let (event, created) = (some.events[place], some.createds[place]);
+            let row = StagedRow { key, event, created, row, unit: some.units.at(place) };
             let shard = shard_of(hash, shards);
             if pad.stages[lookup.place].push(shard, row, bytes) {
                 self.hand_on(pad, lookup, shard)?;
             }
         }
-        self.counts[lookup.history].offered.fetch_add(left_out, Ordering::Relaxed);
+        self.counts[lookup.history].keys_asked.fetch_add(left_out, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Selects the rows that can matter by their events and, where that is known and pays, by which labels are near to
+    /// them. Returns whether it was looked at the latter.
+    fn select(
+        &self,
+        pad: &mut Pad,
+        lookup: Lookup<'_>,
+        some: &Instants,
+        events: RangeInclusive<i64>,
+    ) -> bool {
+        let counts = &self.counts[lookup.history];
+        let Pad { hashes, selected, .. } = pad;
+        let (oldest, last) = events.into_inner();
+        let in_time = |event: i64| (oldest <= event) & (event <= last);
+        selected.clear();
+        selected.resize(hashes.len(), 0);
+        let mut count = 0;
+        // Each row is written, and the next one over it where it was not wanted: whether it is can't be foreseen, and a
+        // processor that guesses wrong would lose what it has begun to look up for the rows behind.
+        let Some(near) = self.near[lookup.place].as_deref().filter(|_| counts.near_pays()) else {
+            for (place, event) in some.events.iter().enumerate() {
+                selected[count] = place as u32;
+                count += usize::from(in_time(*event));
+            }
+            selected.truncate(count);
+            return false;
+        };
+        for (place, (hash, event)) in hashes.iter().zip(some.events.iter()).enumerate() {
+            selected[count] = place as u32;
+            count += usize::from(in_time(*event) & near.may_matter(*hash, *event));
+        }
+        selected.truncate(count);
+        counts.near_asked.fetch_add(hashes.len() as u64, Ordering::Relaxed);
+        counts.near_passed.fetch_add(count as u64, Ordering::Relaxed);
+        // Whether keys are few is found out from some rows, since of others it is not asked.
+        if let Some(keys) = self.filter(lookup.probe.keys) {
+            let sampled = hashes.iter().step_by(SAMPLED_EACH);
+            let known = sampled.clone().filter(|hash| keys.may_hold(**hash)).count();
+            counts.keys_asked.fetch_add((sampled.len() * SAMPLED_EACH) as u64, Ordering::Relaxed);
+            counts.keys_known.fetch_add((known * SAMPLED_EACH) as u64, Ordering::Relaxed);
+        }
+        true
     }
 
     fn hand_on_each(&self, pad: &mut Pad, lookup: Lookup<'_>) -> Result<(), TrainingError> {
@@ -151,7 +211,10 @@ impl Scanning<'_, '_> {
                     rows.rows.len() as u64
                 }
             };
-            counts.offered.fetch_add(rows.rows.len() as u64, Ordering::Relaxed);
+            if self.near[place].is_none() {
+                counts.keys_asked.fetch_add(rows.rows.len() as u64, Ordering::Relaxed);
+                counts.keys_known.fetch_add(known, Ordering::Relaxed);
+            }
             counts.candidates.fetch_add(known, Ordering::Relaxed);
             Ok(())
         })

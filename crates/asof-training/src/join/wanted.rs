@@ -25,11 +25,11 @@ pub(super) struct KeysOf<'s, 'r, 'a> {
 impl WantedKeys for KeysOf<'_, '_, '_> {
     fn are_few(&self, view: usize) -> bool {
         let counts = &self.scanning.counts[self.history];
-        let (offered, known) =
-            (counts.offered.load(Ordering::Relaxed), counts.candidates.load(Ordering::Relaxed));
+        let (asked, known) =
+            (counts.keys_asked.load(Ordering::Relaxed), counts.keys_known.load(Ordering::Relaxed));
         let mut probes = self.probes(view);
         // Once few are looked up, those that are have a known key most often: what was measured before stands.
-        let few = offered >= MEASURED_ROWS && known * FEW <= offered;
+        let few = asked >= MEASURED_ROWS && known * FEW <= asked;
         few && probes.all(|probe| self.scanning.filter(probe.keys).is_some())
     }
 
@@ -48,7 +48,7 @@ impl WantedKeys for KeysOf<'_, '_, '_> {
             may.iter_mut().zip(&hashes).for_each(|(may, hash)| *may |= filter.may_hold(*hash));
         }
         let left_out = may.iter().filter(|may| !**may).count() as u64;
-        self.scanning.counts[self.history].offered.fetch_add(left_out, Ordering::Relaxed);
+        self.scanning.counts[self.history].keys_asked.fetch_add(left_out, Ordering::Relaxed);
         may
     }
 }
@@ -62,7 +62,7 @@ impl<'s, 'r> KeysOf<'s, 'r, '_> {
 }
 
 impl Scanning<'_, '_> {
-    fn filter(&self, keys: usize) -> Option<&KeyFilter> {
+    pub(super) fn filter(&self, keys: usize) -> Option<&KeyFilter> {
         match self.scan.target {
             Target::Resident(_) => self.filters.get(keys),
             Target::Aside { filters, .. } => filters.get(keys),

@@ -1,19 +1,13 @@
 //! How columns are laid out in a Parquet file.
 
-use std::collections::HashSet;
-
-use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::DataType;
-use arrow::row::{RowConverter, SortField};
+use arrow::array::ArrayRef;
+use asof_parquet::layout::repeats;
 use parquet::basic::{BrotliLevel, Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::spec::{Compression, ParquetOptions};
-
-/// Rows for each distinct value from which on a dictionary pays.
-const ROWS_FOR_EACH_VALUE: usize = 4;
 
 /// The properties of a file whose first rows hold these columns: a column whose values repeat gets a dictionary, others
 /// don't, since to look each value up costs more than to write it. What is decided depends on the rows alone.
@@ -41,22 +35,5 @@ fn codec(compression: Compression) -> Result<Codec, ParquetError> {
         Compression::Zstandard(level) => Codec::ZSTD(ZstdLevel::try_new(level.into())?),
         Compression::Gzip(level) => Codec::GZIP(GzipLevel::try_new(level.into())?),
         Compression::Brotli(level) => Codec::BROTLI(BrotliLevel::try_new(level.into())?),
-    })
-}
-
-/// Whether the values of a flat column repeat often enough for a dictionary.
-fn repeats(values: &ArrayRef) -> bool {
-    if values.is_empty() || matches!(values.data_type(), DataType::Boolean) || values.data_type().is_nested()
-    {
-        return true;
-    }
-    let converted = RowConverter::new(vec![SortField::new(values.data_type().clone())])
-        .and_then(|converter| converter.convert_columns(std::slice::from_ref(values)));
-    let Ok(rows) = converted else { return true };
-    let most = values.len() / ROWS_FOR_EACH_VALUE;
-    let mut distinct = HashSet::new();
-    rows.iter().all(|row| {
-        distinct.insert(row.data().to_vec());
-        distinct.len() <= most.max(1)
     })
 }
