@@ -259,8 +259,8 @@ fn encode(job: &FileJob, batches: &[RecordBatch]) -> Result<(Vec<u8>, Value), Pa
     Ok((writer.into_inner()?, statistics(rows, ranges)))
 }
 
-/// Rows that show what a column is like.
-const SAMPLE_ROWS: usize = 16_384;
+/// Rows that show what a column is like. A file with fewer is not worth the look.
+const SAMPLE_ROWS: usize = 4_096;
 
 /// How a file is laid out whose first rows are these: it is read more often than written, so a column is packed, or has a
 /// dictionary, only where that saves enough.
@@ -272,7 +272,7 @@ fn properties(first: &RecordBatch) -> Result<WriterProperties, ParquetError> {
         .set_coerce_types(true);
     let sample = first.slice(0, first.num_rows().min(SAMPLE_ROWS));
     for (field, values) in sample.schema().fields().iter().zip(sample.columns()) {
-        if layout::repeats(values) {
+        if sample.num_rows() < SAMPLE_ROWS || layout::repeats(values) {
             continue;
         }
         let column = ColumnPath::from(field.name().clone());

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use asof_store::Progress;
@@ -23,6 +24,8 @@ pub(crate) struct Bars {
     terminal: bool,
     all: MultiProgress,
     now: Mutex<HashMap<String, ProgressBar>>,
+    /// Whether somebody has told the command to end.
+    told_to_end: Arc<AtomicBool>,
 }
 
 impl Bars {
@@ -34,12 +37,48 @@ impl Bars {
             terminal: std::io::stderr().is_terminal(),
             all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
             now: Mutex::new(HashMap::new()),
+            told_to_end: Arc::default(),
         }
+    }
+
+    /// From here on Ctrl-C or SIGTERM lets work end in good order, so that it leaves nothing behind; told twice, the process
+    /// ends as it is.
+    pub(crate) fn until_told(self) -> Self {
+        let told = self.told_to_end.clone();
+        tokio::spawn(async move {
+            if next_signal().await.is_some() {
+                told.store(true, Ordering::Relaxed);
+                next_signal().await;
+                std::process::exit(ENDED_BY_SIGNAL);
+            }
+        });
+        self
     }
 
     fn now(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a process that ends by a signal says, as shells say it.
+const ENDED_BY_SIGNAL: i32 = 130;
+
+/// Waits until the process is told to end. `None`: signals can't be listened for, and end the process by themselves.
+#[cfg(unix)]
+async fn next_signal() -> Option<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).ok()?;
+    let mut terminate = signal(SignalKind::terminate()).ok()?;
+    tokio::select! {
+        told = interrupt.recv() => told,
+        told = terminate.recv() => told,
+    }
+}
+
+/// Waits until the process is told to end. `None`: signals can't be listened for, and end the process by themselves.
+#[cfg(not(unix))]
+async fn next_signal() -> Option<()> {
+    tokio::signal::ctrl_c().await.ok()
 }
 
 impl Progress for Bars {
@@ -67,6 +106,10 @@ impl Progress for Bars {
         if let Some(bar) = self.now().get(what) {
             bar.inc(amount);
         }
+    }
+
+    fn wanted(&self) -> bool {
+        !self.told_to_end.load(Ordering::Relaxed)
     }
 
     fn finish(&self, what: &str, summary: &str) {

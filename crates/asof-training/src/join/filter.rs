@@ -33,7 +33,7 @@ impl KeyFilter {
     fn place(&self, hash: u64) -> (&AtomicU64, u64) {
         // Shards are chosen by the upper bits.
         let mut rest = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let word = &self.0[((rest >> 32) * self.0.len() as u64 >> 32) as usize];
+        let word = &self.0[(((rest >> 32) * self.0.len() as u64) >> 32) as usize];
         let mut bits = 0;
         for _ in 0..BITS_SET {
             bits |= 1_u64 << (rest & 63);

@@ -91,7 +91,7 @@ impl Partial {
     }
 
     /// Where it is until it is complete.
-    pub fn path(&self) -> &Path {
+    pub fn made_at(&self) -> &Path {
         &self.partial
     }
 

@@ -69,7 +69,7 @@ impl Generate {
             ..default
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let made = generate(&self.folder, &workload, threads, &everywhere.progress())?;
+        let made = generate(&self.folder, &workload, threads, &everywhere.progress().until_told())?;
         match self.format.format {
             Format::Json => output::print_json(&made)?,
             Format::Text => output::print(&text(&made))?,

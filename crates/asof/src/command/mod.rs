@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// Load the rows of sources into history and the online store
     Materialize(materialize::Materialize),
     /// Make a training set: features as of the time of each label
-    Train(train::Train),
+    Train(Box<train::Train>),
     /// Get the values of features for one entity key
     Get(get::Get),
     /// Serve features over HTTP

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use asof_model::entry::Reading;
 use asof_model::{Instant, KnownAt, TimeUnit, Zone};
+use asof_store::StoreError;
 use asof_store::in_place::SourceRead;
 use asof_store::request::Naming;
 use asof_store::train::{
@@ -138,7 +139,11 @@ impl Train {
             },
         };
         let store = everywhere.store("asof train")?;
-        let report = store.train(&request, &everywhere.progress()).await?;
+        let trained = store.train(&request, &everywhere.progress().until_told()).await;
+        let report = trained.map_err(|error| match error {
+            StoreError::Stopped => Failure::new("stopped: nothing was written"),
+            error => error.into(),
+        })?;
         match self.format.format {
             Format::Json => output::print_json(&report)?,
             Format::Text => output::print(&text(&report, self.explain))?,

@@ -43,7 +43,7 @@ impl<'a> FolderPlace<'a> {
             Location::Local(path) => {
                 check_free(path)?;
                 let partial = Partial::new(path, scratch)?;
-                (partial.path().to_owned(), Target::Folder(partial, path))
+                (partial.made_at().to_owned(), Target::Folder(partial, path))
             }
             Location::Object(url) => {
                 if !objects.list(url).map_err(EngineError::from)?.is_empty() {
