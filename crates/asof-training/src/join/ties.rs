@@ -114,6 +114,10 @@ fn take_greater(
     let greater = match best {
         None => true,
         Some(best) => match bytes.cmp(&best.bytes) {
+            // Alike in what was kept; of which unit the greatest is, the rest of the rows says.
+            Ordering::Equal if !whole && first.1 != best.first.1 => {
+                return Err(TrainingError::NeedsWholeRows);
+            }
             Ordering::Equal => first < best.first,
             _ if !whole => return Err(TrainingError::NeedsWholeRows),
             rank => rank == Ordering::Greater,
