@@ -1,29 +1,84 @@
 //! The exact sum of doubles, rounded once.
 //!
-//! Every finite double is a whole number of 2^-1074. The sum is kept as such a whole number, in limbs of 32 bits that
-//! carry a sign each, so that adding touches three of them and loses nothing. Only the limbs in use are kept: ordinary
-//! values take a few.
+//! Every finite double is a whole number of 2^-1074, and so is their sum. Ordinary values take a few limbs of it.
 
-use crate::whole::Whole;
+use crate::limbs::{LIMB_BITS, Limbs};
 
-/// Bits of a limb.
-const LIMB_BITS: u32 = 32;
-/// The exponent of the lowest bit of the lowest limb.
-const LOWEST_EXPONENT: i64 = -1074;
-/// Additions before carries must be passed on: each adds less than 2^32 to a limb of 63 bits.
-const ADDITIONS_MAX: u32 = 1 << 30;
+/// The exponent of the lowest bit of a double.
+pub(crate) const LOWEST_EXPONENT: i64 = -1074;
 
 /// An exact sum. Sums merge; two of the same values are equal in bytes, whatever the order they came in.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ExactSum {
-    /// The place of the first limb: its lowest bit is worth `2^(32 * first - 1074)`.
-    first: u32,
-    limbs: Vec<i64>,
-    additions: u32,
-    /// NaNs, and infinities of either sign, beside the finite part.
-    nans: i64,
-    infinities: i64,
-    negative_infinities: i64,
+    /// In units of 2^-1074.
+    finite: Limbs,
+    odd: Odd,
+}
+
+/// Values that are no numbers to calculate with, counted beside the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Odd {
+    pub nans: i64,
+    pub infinities: i64,
+    pub negative_infinities: i64,
+}
+
+impl Odd {
+    /// Counts a value if it is one of these.
+    pub fn take(&mut self, value: f64, times: i64) -> bool {
+        if value.is_finite() {
+            return false;
+        }
+        match (value.is_nan(), value > 0.0) {
+            (true, _) => self.nans += times,
+            (_, true) => self.infinities += times,
+            (_, false) => self.negative_infinities += times,
+        }
+        true
+    }
+
+    /// Adds other counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.nans += other.nans;
+        self.infinities += other.infinities;
+        self.negative_infinities += other.negative_infinities;
+    }
+
+    /// What their sum is, where there is one of them, as IEEE says.
+    pub fn sum(&self) -> Option<f64> {
+        match (self.nans > 0, self.infinities > 0, self.negative_infinities > 0) {
+            (true, _, _) | (_, true, true) => Some(f64::NAN),
+            (_, true, _) => Some(f64::INFINITY),
+            (_, _, true) => Some(f64::NEG_INFINITY),
+            _ => None,
+        }
+    }
+
+    /// Writes the counts.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for count in [self.nans, self.infinities, self.negative_infinities] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+    }
+
+    /// Takes counts off the front of bytes.
+    pub fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (head, rest) = bytes.split_first_chunk::<24>()?;
+        let count = |at: usize| Some(i64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?));
+        Some((Self { nans: count(0)?, infinities: count(8)?, negative_infinities: count(16)? }, rest))
+    }
+}
+
+/// A finite double as a whole number of 2^-1074: its sign, and a part that is moved by so many bits.
+pub(crate) fn parts_of(value: f64) -> (bool, u64, u32) {
+    let bits = value.to_bits();
+    let exponent = ((bits >> 52) & 0x7ff) as u32;
+    let fraction = bits & ((1 << 52) - 1);
+    // Without exponent the lowest bit is worth 2^-1074, as with exponent 1.
+    match exponent {
+        0 => (value < 0.0, fraction, 0),
+        exponent => (value < 0.0, fraction | (1 << 52), exponent - 1),
+    }
 }
 
 impl ExactSum {
@@ -42,58 +97,17 @@ impl ExactSum {
         self.put(value, -1);
     }
 
-    fn put(&mut self, value: f64, times: i64) {
-        if value.is_nan() {
-            self.nans += times;
-            return;
-        }
-        if value.is_infinite() {
-            let side = if value > 0.0 { &mut self.infinities } else { &mut self.negative_infinities };
-            *side += times;
-            return;
-        }
-        let bits = value.to_bits();
-        let exponent = ((bits >> 52) & 0x7ff) as u32;
-        let fraction = bits & ((1 << 52) - 1);
-        // Without exponent the lowest bit is worth 2^-1074, as with exponent 1.
-        let (significand, shift) = match exponent {
-            0 => (fraction, 0),
-            exponent => (fraction | (1 << 52), exponent - 1),
-        };
-        if significand == 0 {
-            return;
-        }
-        let sign = if value < 0.0 { -times } else { times };
-        let place = shift / LIMB_BITS;
-        let wide = u128::from(significand) << (shift % LIMB_BITS);
-        self.make_room(place, place + 3);
-        let start = (place - self.first) as usize;
-        for (limb, part) in self.limbs[start..start + 3].iter_mut().zip([0, 32, 64]) {
-            *limb += sign * ((wide >> part) as u32 as i64);
-        }
-        self.additions += 1;
-        if self.additions >= ADDITIONS_MAX {
-            self.pass_carries();
+    pub(crate) fn put(&mut self, value: f64, times: i64) {
+        if !self.odd.take(value, times) {
+            let (negative, part, shift) = parts_of(value);
+            self.finite.add(part.into(), shift, if negative { -times } else { times });
         }
     }
 
     /// Adds all that another sum holds.
     pub fn merge(&mut self, other: &Self) {
-        self.nans += other.nans;
-        self.infinities += other.infinities;
-        self.negative_infinities += other.negative_infinities;
-        if other.limbs.is_empty() {
-            return;
-        }
-        let mut other = other.clone();
-        other.pass_carries();
-        self.pass_carries();
-        self.make_room(other.first, other.first + other.limbs.len() as u32);
-        let start = (other.first - self.first) as usize;
-        for (limb, more) in self.limbs[start..].iter_mut().zip(&other.limbs) {
-            *limb += more;
-        }
-        self.pass_carries();
+        self.odd.merge(&other.odd);
+        self.finite.merge(&other.finite);
     }
 
     /// The sum as the nearest double; of two equally near ones the even one. NaN and infinities as IEEE says.
@@ -103,130 +117,33 @@ impl ExactSum {
 
     /// The sum divided by a count, rounded once. NaN for a count of 0.
     pub fn divided(&self, count: u64) -> f64 {
-        if self.nans > 0 || (self.infinities > 0 && self.negative_infinities > 0) {
-            return f64::NAN;
+        if let Some(odd) = self.odd.sum() {
+            return odd;
         }
-        if self.infinities > 0 {
-            return f64::INFINITY;
-        }
-        if self.negative_infinities > 0 {
-            return f64::NEG_INFINITY;
-        }
-        let (negative, magnitude, place) = self.parts();
+        let (negative, magnitude, place) = self.finite.parts();
         let exponent = LOWEST_EXPONENT + i64::from(place) * i64::from(LIMB_BITS);
-        let rounded = if count == 1 {
-            magnitude.rounded(exponent, false)
-        } else {
-            // Enough bits behind the point for the quotient to have more than a double keeps.
-            const MORE: usize = 4;
-            let Some((quotient, rest)) = magnitude.shifted_by_limbs(MORE).divided_by(count) else {
-                return f64::NAN;
-            };
-            quotient.rounded(exponent - MORE as i64 * i64::from(LIMB_BITS), rest)
-        };
+        let rounded = magnitude.divided_and_rounded(exponent, count);
         // There is one zero.
         if negative && rounded != 0.0 { -rounded } else { rounded }
     }
 
     /// The one byte form of the sum: equal sums have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let (negative, magnitude, place) = self.parts();
         let mut bytes = Vec::new();
-        for count in [self.nans, self.infinities, self.negative_infinities] {
-            bytes.extend_from_slice(&count.to_le_bytes());
-        }
-        bytes.push(u8::from(negative));
-        bytes.extend_from_slice(&place.to_le_bytes());
-        for limb in magnitude.limbs() {
-            bytes.extend_from_slice(&limb.to_le_bytes());
-        }
+        self.odd.write(&mut bytes);
+        self.finite.write(&mut bytes);
         bytes
     }
 
     /// Reads [`ExactSum::to_bytes`]. `None`: these bytes are not of a sum.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let count = |at: usize| Some(i64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let sign = match bytes.get(24)? {
-            0 => 1,
-            1 => -1,
-            _ => return None,
-        };
-        let first = u32::from_le_bytes(bytes.get(25..29)?.try_into().ok()?);
-        let limbs =
-            bytes.get(29..)?.chunks(4).map(|limb| Some(i64::from(u32::from_le_bytes(limb.try_into().ok()?))));
-        let limbs: Option<Vec<i64>> = limbs.map(|limb| Some(limb? * sign)).collect();
-        Some(Self {
-            first,
-            limbs: limbs?,
-            additions: 0,
-            nans: count(0)?,
-            infinities: count(8)?,
-            negative_infinities: count(16)?,
-        })
+        let (odd, bytes) = Odd::read(bytes)?;
+        Some(Self { finite: Limbs::read(bytes)?, odd })
     }
 
     /// About how many bytes it takes.
     pub fn size(&self) -> usize {
-        size_of::<Self>() + self.limbs.capacity() * size_of::<i64>()
-    }
-
-    /// Makes the limbs from `first` up to `end` places there are.
-    fn make_room(&mut self, first: u32, end: u32) {
-        if self.limbs.is_empty() {
-            self.first = first;
-        }
-        if first < self.first {
-            let more = (self.first - first) as usize;
-            self.limbs.splice(0..0, std::iter::repeat_n(0, more));
-            self.first = first;
-        }
-        let length = (end.max(self.first) - self.first) as usize;
-        if self.limbs.len() < length {
-            self.limbs.resize(length, 0);
-        }
-    }
-
-    /// Brings every limb but the last below 2^32 in size, so that additions have room again.
-    fn pass_carries(&mut self) {
-        let mut carry = 0_i64;
-        let last = self.limbs.len().saturating_sub(1);
-        for (place, limb) in self.limbs.iter_mut().enumerate() {
-            let sum = *limb + carry;
-            // The last one keeps its sign.
-            let fits = place == last && sum.unsigned_abs() <= u64::from(u32::MAX);
-            carry = if fits { 0 } else { sum >> LIMB_BITS };
-            *limb = sum - (carry << LIMB_BITS);
-        }
-        if carry != 0 {
-            self.limbs.push(carry);
-        }
-        self.additions = 0;
-    }
-
-    /// The sign, the size, and the place of its first limb, in the one form of the number.
-    fn parts(&self) -> (bool, Whole, u32) {
-        let mut number = self.clone();
-        number.pass_carries();
-        // All limbs but the last are positive now, so the last one tells the sign.
-        let negative = number.limbs.last().is_some_and(|last| *last < 0);
-        if negative {
-            for limb in &mut number.limbs {
-                *limb = -*limb;
-            }
-            number.pass_carries();
-        }
-        let zeros = number.limbs.iter().take_while(|limb| **limb == 0).count();
-        let limbs: Vec<u32> = number.limbs[zeros..].iter().map(|limb| *limb as u32).collect();
-        let magnitude = Whole::new(limbs);
-        let place = if magnitude.is_zero() { 0 } else { number.first + zeros as u32 };
-        (negative && !magnitude.is_zero(), magnitude, place)
-    }
-}
-
-/// Equal sums, whatever they were added from.
-impl PartialEq for ExactSum {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_bytes() == other.to_bytes()
+        size_of::<Self>() + self.finite.size()
     }
 }
 

@@ -1,15 +1,24 @@
 //! Aggregates as states that merge: a result is a function of the multiset of values (SEMANTICS 4).
 //!
 //! Any order, any split over files, threads and hosts gives the same bytes: sums of floats are exact and rounded once,
-//! sums of integers overflow only where their final value does. The crate **must not know** where values come from, what
-//! time it is, Arrow, or how states travel.
+//! sums of integers overflow only where their final value does, sketches have no chance in them. The crate **must not know**
+//! where values come from, what time it is, Arrow, or how states travel.
 //!
-//! Reading order: [`exact`] (the exact sum of floats), [`whole`] (integers as long as they need to be), [`aggregate`] (the
-//! functions and their states).
+//! Reading order: [`function`] (which functions there are), [`aggregate`] (a function over a type, and its states),
+//! `functions` (what each makes of values), `states` (what values are folded into), [`place`] (where events stand), then
+//! what these calculate with: [`exact`], `limbs`, [`whole`], `order`.
 
 pub mod aggregate;
 pub mod exact;
+pub mod function;
+mod functions;
+mod limbs;
+mod order;
+pub mod place;
+mod states;
 pub mod whole;
 
-pub use aggregate::{Aggregate, Function, State};
+pub use aggregate::{Aggregate, State};
 pub use exact::ExactSum;
+pub use function::{Bounds, Function, Number};
+pub use place::Place;

@@ -59,6 +59,51 @@ impl Whole {
         Some((Self::new(quotient), remainder != 0))
     }
 
+    /// The number times `2^exponent` divided by a count, rounded once. NaN for a count of 0.
+    pub fn divided_and_rounded(&self, exponent: i64, count: u64) -> f64 {
+        /// Limbs behind the point: the quotient then has more bits than a double keeps.
+        const MORE: usize = 4;
+        if count == 1 {
+            return self.rounded(exponent, false);
+        }
+        match self.shifted_by_limbs(MORE).divided_by(count) {
+            Some((quotient, rest)) => quotient.rounded(exponent - 32 * MORE as i64, rest),
+            None => f64::NAN,
+        }
+    }
+
+    /// The product of two numbers.
+    pub fn times(&self, other: &Self) -> Self {
+        let mut product = vec![0_u32; self.0.len() + other.0.len() + 1];
+        for (place, limb) in self.0.iter().enumerate() {
+            let mut carry = 0_u64;
+            for (at, more) in other.0.iter().enumerate() {
+                let part = u64::from(*limb) * u64::from(*more) + u64::from(product[place + at]) + carry;
+                product[place + at] = part as u32;
+                carry = part >> 32;
+            }
+            let mut at = place + other.0.len();
+            while carry > 0 {
+                let part = u64::from(product[at]) + carry;
+                product[at] = part as u32;
+                carry = part >> 32;
+                at += 1;
+            }
+        }
+        Self::new(product)
+    }
+
+    /// The difference to a number that is not greater.
+    pub fn minus(&self, other: &Self) -> Self {
+        let mut borrow = 0_i64;
+        let part = |(place, limb): (usize, &u32)| {
+            let left = i64::from(*limb) - i64::from(other.0.get(place).copied().unwrap_or(0)) - borrow;
+            borrow = i64::from(left < 0);
+            (left + (borrow << 32)) as u32
+        };
+        Self::new(self.0.iter().enumerate().map(part).collect())
+    }
+
     /// The number times `2^exponent`, and a little more where `more` says so, as the nearest double; of two equally near
     /// ones the even one. Past the range it is infinity.
     pub fn rounded(&self, exponent: i64, more: bool) -> f64 {

@@ -5,8 +5,22 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Expr, Function, visit_expressions};
 
 /// The aggregate functions of queries.
-pub(crate) const AGGREGATES: [&str; 8] =
-    ["count", "sum", "avg", "min", "max", "bool_and", "bool_or", "array_agg"];
+pub(crate) const AGGREGATES: [&str; 14] = [
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "bool_and",
+    "bool_or",
+    "var_pop",
+    "var_samp",
+    "variance",
+    "stddev_pop",
+    "stddev_samp",
+    "stddev",
+    "array_agg",
+];
 
 /// The functions that look at other rows of a window.
 pub(crate) const WINDOW_FUNCTIONS: [&str; 7] =

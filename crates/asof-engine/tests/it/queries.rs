@@ -278,6 +278,44 @@ proptest! {
     }
 }
 
+/// Goal: variances are exact, also in frames that rows leave again, and not of distinct values.
+#[test]
+fn variances() {
+    let rows: Vec<Row> =
+        [1e15, 1e15 + 1.0, 1e15 + 2.0, 5.0].iter().enumerate().fold(Vec::new(), |mut all, (at, f)| {
+            all.push((i64::from(at == 3), at as i64, Some(at as i64), *f, "a"));
+            all
+        });
+    let run = |sql: &str, wanted: &[&str]| sorted(run(sql, &rows, &[], 2, wanted).unwrap());
+    let cells = |cells: &[Option<&str>]| cells.iter().map(|cell| cell.map(str::to_owned)).collect::<Vec<_>>();
+    let got = run(
+        "select id, max(at) as at, var_samp(f) as v, stddev(x) as d, var_pop(x) as p from source group by id",
+        &["id", "v", "d", "p"],
+    );
+    let third = (2.0_f64 / 3.0).to_string();
+    let expected = [
+        cells(&[Some("0"), Some("1.0"), Some("1.0"), Some(&third)]),
+        cells(&[Some("1"), None, None, Some("0.0")]),
+    ];
+    assert_eq!(got, expected);
+    let got = run(
+        "select at, var_pop(x) over (order by at rows between 1 preceding and current row) as v from source",
+        &["v"],
+    );
+    assert_eq!(
+        got,
+        [cells(&[Some("0.0")]), cells(&[Some("0.25")]), cells(&[Some("0.25")]), cells(&[Some("0.25")])]
+    );
+    let sql = "select id, max(at) as at, variance(distinct x) as v from source group by id";
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["rows", "other"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        std::fs::write(folder.path().join(name).join("0.csv"), "id,at,x,f,s,y\n").unwrap();
+    }
+    let error = typed_meaning(&sources(folder.path(), sql), sql).unwrap_err();
+    assert!(error.to_string().contains("`variance` of distinct values is not built"), "{error}");
+}
+
 /// Goal: a row about which something in error decides comes out as a bad one with its reason, and in no group, no join and
 /// no window of the good ones; errors of values pass on, through aggregates too.
 #[test]

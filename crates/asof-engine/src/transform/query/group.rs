@@ -53,7 +53,7 @@ pub(super) fn aggregate_call(function: &ast::Function) -> Result<AggregateCall> 
     let Some(kind) = Function::named(&name) else {
         return refuse(
             "is not an aggregate of queries",
-            "there is count, sum, avg, min, max, bool_and, bool_or",
+            "there is count, sum, avg, min, max, bool_and, bool_or, var_pop, var_samp, stddev_pop, stddev_samp",
         );
     };
     let FunctionArguments::List(list) = &function.args else {
@@ -69,13 +69,14 @@ pub(super) fn aggregate_call(function: &ast::Function) -> Result<AggregateCall> 
     let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
     let kind = match (kind, distinct) {
         (Function::Count, true) => Function::CountDistinct,
-        (Function::Sum | Function::Avg, true) => {
+        (Function::Min | Function::Max | Function::BoolAnd | Function::BoolOr, _) => kind,
+        (kind, false) => kind,
+        (_, true) => {
             return refuse(
                 "of distinct values is not built",
                 "select them with `distinct` in a query inside",
             );
         }
-        (kind, _) => kind,
     };
     let argument = match list.args.as_slice() {
         [] if name == "count" && !distinct => None,

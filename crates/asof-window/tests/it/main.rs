@@ -1,0 +1,6 @@
+//! The laws that every aggregate keeps, and what each function says.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod laws;
+mod results;
