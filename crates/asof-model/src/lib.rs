@@ -4,7 +4,7 @@
 //! or the network: text comes in as `&str`, the present comes in as an [`Instant`].
 //!
 //! Reading order: [`time`] and [`types`], [`value`] and [`decimal`], the [`canonical`] bytes, [`key`], how raw input
-//! becomes a value ([`entry`], [`json`]), then names, where files are ([`location`]), [`spec`] and
+//! becomes a value ([`entry`], [`json`]), which events count ([`window`]), then names, where files are ([`location`]), [`spec`] and
 //! [`transform`], how definitions are read ([`definition`], [`settings`]) and what an edit of them means ([`hash`],
 //! [`plan`]).
 
@@ -27,6 +27,7 @@ pub mod time;
 pub mod transform;
 pub mod types;
 pub mod value;
+pub mod window;
 
 pub use decimal::Decimal;
 pub use explain::{Explain, Kind};

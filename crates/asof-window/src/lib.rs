@@ -4,7 +4,7 @@
 //! sums of integers overflow only where their final value does, sketches have no chance in them. The crate **must not know**
 //! where values come from, what time it is, Arrow, or how states travel.
 //!
-//! Reading order: [`function`] (which functions there are), [`aggregate`] (a function over a type, and its states),
+//! Reading order: [`windows`] (which events count), [`sweep`] (values at many instants), [`function`] (which functions there are), [`aggregate`] (a function over a type, and its states),
 //! `functions` (what each makes of values), `states` (what values are folded into), [`place`] (where events stand), then
 //! what these calculate with: [`exact`], `limbs`, [`whole`], `order`.
 
@@ -16,9 +16,12 @@ mod limbs;
 mod order;
 pub mod place;
 mod states;
+pub mod sweep;
 pub mod whole;
+pub mod windows;
 
 pub use aggregate::{Aggregate, State};
 pub use exact::ExactSum;
 pub use function::{Bounds, Function, Number};
 pub use place::Place;
+pub use sweep::{Event, values_at};

@@ -1,0 +1,137 @@
+//! Windows of events: of which stretch of time before `t` events count (SEMANTICS 4).
+
+use crate::Duration;
+
+/// A window. Knowledge is judged at `t`, events at `t - delay`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Which stretch.
+    pub span: Span,
+    /// Whether the event at `t - delay` itself counts.
+    pub edge: Edge,
+    /// How long after their instant events begin to count.
+    pub delay: Duration,
+}
+
+/// A stretch of time before an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// The last `length`. With a resolution its old edge goes back to a multiple of it since 1970.
+    Sliding {
+        /// How long it is.
+        length: Duration,
+        /// What its old edge is a multiple of.
+        resolution: Option<Duration>,
+    },
+    /// The bucket that is open, from the last multiple of `length` on; or the last one that is closed.
+    Tumbling {
+        /// How long a bucket is.
+        length: Duration,
+        /// How far buckets begin behind multiples of `length` since 1970, in UTC.
+        offset: Duration,
+        /// Whether it is the last bucket that is closed.
+        complete: bool,
+    },
+    /// The run of events with no gap longer than `gap`, the last one no longer ago than that; of the last `max`.
+    Session {
+        /// The longest gap.
+        gap: Duration,
+        /// How far it looks back.
+        max: Duration,
+    },
+    /// All time.
+    Lifetime,
+    /// So many events that come last.
+    LastRows(u32),
+}
+
+/// Whether an event at the instant itself counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Edge {
+    /// It does not: `[t - w, t)`. A request is made before its own event is there.
+    #[default]
+    Open,
+    /// It does: `(t - w, t]`.
+    Closed,
+}
+
+/// Why there is no such window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WindowError {
+    /// A length that is none.
+    #[error("`{0}` must be longer than no time at all")]
+    Empty(&'static str),
+    /// Something before the beginning.
+    #[error("`{0}` can't be negative")]
+    Negative(&'static str),
+    /// Buckets that would begin behind their end.
+    #[error("`offset` must be less than the length of a bucket")]
+    Offset,
+    /// A session that would be cut within its first gap.
+    #[error("`max` can't be less than `gap`")]
+    Max,
+    /// No events.
+    #[error("there must be one row at least")]
+    Rows,
+}
+
+impl Window {
+    /// A window without delay, with an open edge.
+    pub fn new(span: Span) -> Self {
+        Self { span, edge: Edge::Open, delay: Duration::ZERO }
+    }
+
+    /// Checks that the parts go together.
+    ///
+    /// # Errors
+    /// [`WindowError`].
+    pub fn check(&self) -> Result<(), WindowError> {
+        let long = |what, of: Duration| if of.micros() > 0 { Ok(()) } else { Err(WindowError::Empty(what)) };
+        if self.delay.micros() < 0 {
+            return Err(WindowError::Negative("delay"));
+        }
+        match self.span {
+            Span::Sliding { length, resolution } => {
+                long("over", length)?;
+                resolution.map_or(Ok(()), |resolution| long("resolution", resolution))
+            }
+            Span::Tumbling { length, offset, .. } => {
+                long("tumbling", length)?;
+                match offset.micros() {
+                    ..0 => Err(WindowError::Negative("offset")),
+                    offset if offset >= length.micros() => Err(WindowError::Offset),
+                    _ => Ok(()),
+                }
+            }
+            Span::Session { gap, max } => {
+                long("gap", gap)?;
+                if max < gap { Err(WindowError::Max) } else { Ok(()) }
+            }
+            Span::LastRows(0) => Err(WindowError::Rows),
+            Span::Lifetime | Span::LastRows(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: parts that don't go together are refused by their names.
+    #[test]
+    fn windows_that_cannot_be() {
+        let of = |micros| Duration::from_micros(micros);
+        let refused = |span| Window::new(span).check().unwrap_err();
+        let sliding = |length, resolution| Span::Sliding { length, resolution };
+        assert_eq!(refused(sliding(of(0), None)), WindowError::Empty("over"));
+        assert_eq!(refused(sliding(of(5), Some(of(0)))), WindowError::Empty("resolution"));
+        let tumbling =
+            |length, offset| Span::Tumbling { length: of(length), offset: of(offset), complete: false };
+        assert_eq!(refused(tumbling(5, 5)), WindowError::Offset);
+        assert_eq!(refused(tumbling(0, 0)), WindowError::Empty("tumbling"));
+        assert_eq!(refused(Span::Session { gap: of(5), max: of(4) }), WindowError::Max);
+        assert_eq!(refused(Span::LastRows(0)), WindowError::Rows);
+        assert_eq!(Window::new(tumbling(5, 4)).check(), Ok(()));
+        assert_eq!(Window::new(Span::Lifetime).check(), Ok(()));
+    }
+}

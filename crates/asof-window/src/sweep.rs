@@ -1,0 +1,98 @@
+//! The values of a window at many instants: events and instants are gone through once, and each event is merged a bounded
+//! number of times, however long the window is.
+//!
+//! Events enter at the back and leave at the front. The front half is held as merges of what is left of it, the back half as
+//! one state; when the front is used up, the back becomes the front. So no state has to give back what it took.
+
+use asof_model::Cell;
+use asof_model::window::Window;
+
+use crate::windows::chosen;
+use crate::{Aggregate, Place, State};
+
+/// The argument of a function in one event of a key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Where it stands.
+    pub place: Place,
+    /// The argument; null where the event is filtered out, or has none.
+    pub argument: Cell,
+}
+
+/// The value of a function over a window at each of some instants.
+///
+/// `events` are those of one key, in the order of their places; `times` ascend, microseconds. Returns a value for each, as
+/// the function says of the events that count, [chosen] there.
+///
+/// # Source
+/// SEMANTICS 4: a result is a function of the multiset of events.
+pub fn values_at(aggregate: &Aggregate, window: &Window, events: &[Event], times: &[i64]) -> Vec<Cell> {
+    debug_assert!(times.is_sorted() && events.is_sorted_by_key(|event| &event.place));
+    let instants: Vec<i64> = events.iter().map(|event| event.place.event).collect();
+    let mut sweep =
+        Sweep { aggregate, events, head: 0, middle: 0, tail: 0, front: Vec::new(), back: aggregate.state() };
+    let value = |t: &i64| {
+        let counts = chosen(window, *t, &instants);
+        sweep.advance(counts.start, counts.end);
+        sweep.value()
+    };
+    times.iter().map(value).collect()
+}
+
+/// The events `head..tail`, of which those before `middle` are in the front.
+struct Sweep<'e> {
+    aggregate: &'e Aggregate,
+    events: &'e [Event],
+    head: usize,
+    middle: usize,
+    tail: usize,
+    /// For each event of the front, the first one last, what it and those behind it in the front fold to.
+    front: Vec<State>,
+    back: State,
+}
+
+impl Sweep<'_> {
+    /// Lets events in up to `end`, and those before `start` out. Both never go back.
+    fn advance(&mut self, start: usize, end: usize) {
+        if start >= self.tail {
+            // Nothing of what is held stays.
+            (self.head, self.middle, self.tail) = (start, start, start);
+            self.front.clear();
+            self.back = self.aggregate.state();
+        }
+        for event in &self.events[self.tail..end.max(self.tail)] {
+            self.aggregate.add_at(&mut self.back, &event.argument, &event.place);
+        }
+        self.tail = end.max(self.tail);
+        if start >= self.middle && start > self.head {
+            self.turn(start);
+        }
+        while self.head < start {
+            self.front.pop();
+            self.head += 1;
+        }
+    }
+
+    /// Makes what is left from `start` on the front.
+    fn turn(&mut self, start: usize) {
+        self.front.clear();
+        let mut state = self.aggregate.state();
+        for event in self.events[start..self.tail].iter().rev() {
+            self.aggregate.add_at(&mut state, &event.argument, &event.place);
+            self.front.push(state.clone());
+        }
+        (self.head, self.middle) = (start, self.tail);
+        self.back = self.aggregate.state();
+    }
+
+    fn value(&self) -> Cell {
+        match self.front.last() {
+            None => self.aggregate.value(&self.back),
+            Some(front) => {
+                let mut all = front.clone();
+                all.merge(&self.back);
+                self.aggregate.value(&all)
+            }
+        }
+    }
+}
