@@ -1,144 +1,21 @@
-//! What the columns of an output hold: counts, bounds, moments, an estimate of distinct values, quantiles.
-//!
-//! Numbers are gathered by ranges of labels and merged in order of these, so that they are the same however many threads
-//! have worked. Moments skip nulls and what is not finite. Distinct values are [estimated](Distinct). Quantiles are those of a sample: of all values where the table is small, else of some tens of
-//! thousands, chosen by the numbers of their rows.
+//! A column, range by range.
 
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{cast, max_string, min_string};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use foldhash::quality::FixedState;
-use serde::Serialize;
-use std::hash::BuildHasher;
 
+use super::numbers::{Moments, bounds, there};
+use super::{ColumnStatistics, Quantiles, Told, hash};
 use crate::distinct::Distinct;
-
-/// Values of a column that are sampled over all ranges, about.
-const SAMPLE_VALUES: usize = 65_536;
-
-/// Values that are sampled of a range, at least.
-const SAMPLE_RANGE_VALUES_MIN: usize = 64;
 
 /// The quantiles that are told.
 const QUANTILES: [(&str, f64); 7] =
     [("p1", 0.01), ("p5", 0.05), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p95", 0.95), ("p99", 0.99)];
-
-/// What a column holds.
-#[derive(Debug, Clone, Serialize)]
-pub struct ColumnStatistics {
-    /// Its name.
-    pub column: String,
-    /// Its type, as Arrow names it.
-    #[serde(rename = "type")]
-    pub data_type: String,
-    /// Values that are not null.
-    pub count: u64,
-    /// Nulls.
-    pub nulls: u64,
-    /// Nulls of all rows, from 0 to 1.
-    pub null_rate: f64,
-    /// Of floats, values that are NaN or infinite. They are in no bound, moment or quantile.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub not_finite: Option<u64>,
-    /// The least value; of texts the first byte by byte. `None`: there is none, or the type has no order.
-    pub min: Option<Told>,
-    /// The greatest value.
-    pub max: Option<Told>,
-    /// The mean of numbers; of flags the part that is true.
-    pub mean: Option<f64>,
-    /// The standard deviation of the sample.
-    pub std: Option<f64>,
-    /// How many distinct values there are, about.
-    pub distinct: Option<u64>,
-    /// Quantiles of numbers and instants by name, from `p1` to `p99`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quantiles: Option<Quantiles>,
-}
-
-/// Quantiles in ascending order.
-pub type Quantiles = std::collections::BTreeMap<&'static str, Told>;
-
-/// A value as JSON shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Told {
-    /// A whole number.
-    Integer(i64),
-    /// Any other number.
-    Number(f64),
-    /// A text, an instant, a day.
-    Text(String),
-}
-
-impl std::fmt::Display for Told {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Integer(value) => value.fmt(out),
-            Self::Number(value) => value.fmt(out),
-            Self::Text(value) => out.write_str(value),
-        }
-    }
-}
-
-/// Which values of a range of `rows` rows are sampled, of so many ranges.
-pub(crate) fn sampled_rows(range: usize, rows: usize, ranges: usize) -> Vec<u32> {
-    let wanted = (SAMPLE_VALUES / ranges.max(1)).max(SAMPLE_RANGE_VALUES_MIN);
-    if rows <= wanted {
-        return (0..rows as u32).collect();
-    }
-    // By a hash of the row, so that no rhythm of the labels falls in with it.
-    let chosen = |row: &u32| hash(((range as u64) << 32) | u64::from(*row)) % rows as u64 <= wanted as u64;
-    (0..rows as u32).filter(chosen).collect()
-}
-
-/// Values that are worked on side by side: the same sums on every machine, and several at a time where one can.
-const LANES: usize = 8;
-
-fn sum(numbers: &[f64], of: impl Fn(f64) -> f64) -> f64 {
-    let mut sums = [0.0; LANES];
-    let (whole, rest) = numbers.as_chunks::<LANES>();
-    for some in whole {
-        sums.iter_mut().zip(some).for_each(|(sum, number)| *sum += of(*number));
-    }
-    sums.iter().sum::<f64>() + rest.iter().map(|number| of(*number)).sum::<f64>()
-}
-
-/// The least and the greatest of some values, none of which is NaN.
-fn bounds<T: Copy + PartialOrd>(values: &[T]) -> Option<(T, T)> {
-    let first = *values.first()?;
-    let (mut least, mut greatest) = ([first; LANES], [first; LANES]);
-    let mut meet = |some: &[T]| {
-        for (place, value) in some.iter().enumerate() {
-            least[place] = if *value < least[place] { *value } else { least[place] };
-            greatest[place] = if *value > greatest[place] { *value } else { greatest[place] };
-        }
-    };
-    let (whole, rest) = values.as_chunks::<LANES>();
-    whole.iter().for_each(|some| meet(some));
-    meet(rest);
-    let less = |one: T, other: T| if other < one { other } else { one };
-    let more = |one: T, other: T| if other > one { other } else { one };
-    Some((least.into_iter().fold(first, less), greatest.into_iter().fold(first, more)))
-}
-
-/// The values that are not null.
-fn there<T: ArrowPrimitiveType>(values: &PrimitiveArray<T>) -> Cow<'_, [T::Native]> {
-    match values.nulls().filter(|nulls| nulls.null_count() > 0) {
-        None => Cow::Borrowed(values.values()),
-        Some(nulls) => {
-            let mut there = Vec::with_capacity(values.len() - nulls.null_count());
-            there.extend(nulls.valid_indices().map(|place| values.values()[place]));
-            Cow::Owned(there)
-        }
-    }
-}
-
-fn hash(number: u64) -> u64 {
-    FixedState::default().hash_one(number)
-}
 
 /// Counts a column, range by range.
 pub(crate) struct ColumnCounter {
@@ -168,14 +45,6 @@ enum Kind {
     Other,
 }
 
-/// Mean and squared deviations of some numbers.
-#[derive(Debug, Clone, Copy, Default)]
-struct Moments {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
 impl Kind {
     fn of(data_type: &DataType) -> Self {
         match data_type {
@@ -190,29 +59,6 @@ impl Kind {
             DataType::Dictionary(_, of) => Self::of(of),
             _ => Self::Other,
         }
-    }
-}
-
-impl Moments {
-    /// Those of numbers that are all finite.
-    fn of(numbers: &[f64]) -> Self {
-        if numbers.is_empty() {
-            return Self::default();
-        }
-        let count = numbers.len() as f64;
-        let mean = sum(numbers, |number| number) / count;
-        Self { count, mean, squares: sum(numbers, |number| (number - mean) * (number - mean)) }
-    }
-
-    fn merge(&mut self, other: Self) {
-        if other.count == 0.0 {
-            return;
-        }
-        let count = self.count + other.count;
-        let apart = other.mean - self.mean;
-        self.squares += other.squares + apart * apart * self.count * other.count / count;
-        self.mean += apart * other.count / count;
-        self.count = count;
     }
 }
 
@@ -421,6 +267,7 @@ fn quantiles<T: Copy>(sample: &[T], told: impl Fn(T) -> Told) -> Option<Quantile
 
 #[cfg(test)]
 mod tests {
+    use super::super::sampled_rows;
     use super::*;
     use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
     use std::sync::Arc;
