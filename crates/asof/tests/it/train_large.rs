@@ -94,7 +94,12 @@ fn told_to_end() {
     let scene = scene("2M", "200k", 4);
     let child = scene.command(&format!("{TRAIN} -o out.parquet --memory {LITTLE}B"));
     let mut child = { child }.stdout(std::process::Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    // Once something was put aside, or noted, it is in the middle of its work.
+    let started = std::time::Instant::now();
+    while names(&scratch(&scene)).is_empty() && started.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let ended = child.wait().unwrap();
