@@ -205,6 +205,12 @@ fn folders_that_cannot_be() {
     );
     let error = make(&labels, &[], &out, by("n"), (2, 1 << 30)).unwrap_err();
     assert!(matches!(error, TrainingError::TooManyFolders { max } if max == FOLDERS_MAX), "{error}");
+    let nowhere = folder.path().join("gone/set");
+    let error = make(&labels, &[], &nowhere, options(), (2, 1 << 30)).unwrap_err();
+    assert!(
+        matches!(&error, TrainingError::Engine(EngineError::Io { doing: "write", path, .. }) if *path == nowhere),
+        "{error}"
+    );
     assert_eq!(names_in(folder.path()), before);
     std::fs::create_dir(&out).unwrap();
     make(&labels, &[], &out, options(), (2, 1 << 30)).unwrap();

@@ -53,7 +53,8 @@ impl<'a> FolderPlace<'a> {
             }
         };
         let place = Self { shown, made, target };
-        fs::create_dir_all(&place.made).map_err(|error| place.failed(error))?;
+        // Not those above it: a path that is misspelt is an error, as it is for a file.
+        fs::create_dir(&place.made).map_err(|error| place.failed(error))?;
         Ok(place)
     }
 
