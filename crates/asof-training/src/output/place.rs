@@ -112,6 +112,40 @@ impl Partial {
     }
 }
 
+impl Partial {
+    /// Gives a folder its name, in the place of one that is there. What was there is removed.
+    ///
+    /// Where the system can, both change names in one step: there is always one of them, whole, whatever happens.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`].
+    pub fn replace(self) -> Result<(), EngineError> {
+        if exchange(&self.partial, &self.path).is_ok() {
+            // What was there has the name of what is not complete, and goes as that would.
+            return Ok(());
+        }
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let earlier = self.path.with_file_name(format!(".{name}.{}.replaced", std::process::id()));
+        std::fs::rename(&self.path, &earlier).map_err(|error| self.failed(error))?;
+        let path = self.path.clone();
+        self.complete()?;
+        std::fs::remove_dir_all(&earlier).map_err(|error| EngineError::writing(&path, error))
+    }
+}
+
+/// Lets two paths change names.
+#[cfg(target_os = "linux")]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+/// Lets two paths change names.
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.complete {

@@ -87,18 +87,10 @@ impl<'a> FolderPlace<'a> {
         marker.write_all(note).map_err(failed)?;
         marker.complete().map_err(failed)?;
         match self.target {
-            Target::Folder(partial, path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let earlier = path.with_file_name(format!(".{name}.{}.replaced", std::process::id()));
-                let replaces = path.exists();
-                if replaces {
-                    fs::rename(path, &earlier).map_err(failed)?;
-                }
-                partial.complete()?;
-                if replaces {
-                    fs::remove_dir_all(&earlier).map_err(failed)?;
-                }
-            }
+            Target::Folder(partial, path) => match path.exists() {
+                true => partial.replace()?,
+                false => partial.complete()?,
+            },
             Target::Objects(url, objects) => {
                 let names = files.iter().map(|file| file.path.as_str()).chain([MARKER]);
                 for name in names {
