@@ -7,6 +7,8 @@ pub trait Progress: Send + Sync {
     fn begin(&self, what: &str, unit: &str, total: Option<u64>);
     /// So much more of it is done.
     fn advance(&self, what: &str, amount: u64);
+    /// So many more bytes of it were read, where it counts something else.
+    fn read(&self, _what: &str, _bytes: u64) {}
     /// It is done, or given up; `summary` says in a few words with what result.
     fn finish(&self, what: &str, summary: &str);
     /// Whether somebody still wants the work. Long work asks between its steps, where nothing is half done, and ends

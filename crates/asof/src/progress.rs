@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use asof_store::Progress;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::output::{count, size};
 
 /// How often a bar moves while nothing is reported, in milliseconds.
 const TICK_MS: u64 = 200;
 
 const BYTES: &str =
     "{msg} [{bar:28}] {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
-const COUNT: &str = "{msg} [{bar:28}] {human_pos} of {human_len} UNIT, {per_sec}, {eta} left";
-const UNKNOWN: &str = "{spinner} {msg} {human_pos} UNIT, {per_sec}, {elapsed}";
+const COUNT: &str = "{msg} [{bar:28}] {human_pos} of {human_len} UNIT, {rate}/s, {eta} left";
+const UNKNOWN: &str = "{spinner} {msg} {human_pos} UNIT, {rate}/s, {elapsed}";
 
 /// Bars on stderr, one for each piece of work.
 pub(crate) struct Bars {
@@ -23,9 +25,16 @@ pub(crate) struct Bars {
     verbose: bool,
     terminal: bool,
     all: MultiProgress,
-    now: Mutex<HashMap<String, ProgressBar>>,
+    now: Mutex<HashMap<String, Bar>>,
     /// Whether somebody has told the command to end.
     told_to_end: Arc<AtomicBool>,
+}
+
+/// A piece of work that is under way.
+struct Bar {
+    shown: ProgressBar,
+    /// Bytes that were read, where it counts something else.
+    bytes: u64,
 }
 
 impl Bars {
@@ -55,7 +64,7 @@ impl Bars {
         self
     }
 
-    fn now(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
+    fn now(&self) -> MutexGuard<'_, HashMap<String, Bar>> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,18 +102,29 @@ impl Progress for Bars {
             (_, Some(_)) => COUNT.replace("UNIT", unit),
         };
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style.progress_chars("=> "));
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // What can't be shown is no failure.
+                let _ = out.write_str(&count(state.per_sec() as u64));
+            };
+            bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
         }
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(TICK_MS));
-        if let Some(before) = self.now().insert(what.to_owned(), bar) {
-            before.finish_and_clear();
+        if let Some(before) = self.now().insert(what.to_owned(), Bar { shown: bar, bytes: 0 }) {
+            before.shown.finish_and_clear();
         }
     }
 
     fn advance(&self, what: &str, amount: u64) {
         if let Some(bar) = self.now().get(what) {
-            bar.inc(amount);
+            bar.shown.inc(amount);
+        }
+    }
+
+    fn read(&self, what: &str, bytes: u64) {
+        if let Some(bar) = self.now().get_mut(what) {
+            bar.bytes += bytes;
+            bar.shown.set_message(format!("{what}, {}", size(bar.bytes)));
         }
     }
 
@@ -114,7 +134,7 @@ impl Progress for Bars {
 
     fn finish(&self, what: &str, summary: &str) {
         if let Some(bar) = self.now().remove(what) {
-            bar.finish_and_clear();
+            bar.shown.finish_and_clear();
         }
         if self.verbose {
             // Talk that nobody can read is no failure.
@@ -127,7 +147,7 @@ impl Drop for Bars {
     /// A failure must not be printed into a bar.
     fn drop(&mut self) {
         for (_, bar) in self.now().drain() {
-            bar.finish_and_clear();
+            bar.shown.finish_and_clear();
         }
     }
 }

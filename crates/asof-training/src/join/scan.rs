@@ -340,6 +340,7 @@ impl Scanning<'_, '_> {
         self.hand_on_all(pad, history, piece)?;
         self.rank_ties()?;
         run.progress.advance(&what, looked_at.saturating_sub(told));
+        run.progress.read(&what, of.pieces()[piece].bytes);
         for rows in &counts.rows {
             rows.fetch_add(looked_at, Ordering::Relaxed);
         }
