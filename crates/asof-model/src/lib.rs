@@ -3,7 +3,7 @@
 //! Everything here is a plain value or a pure function. The crate **must not know** async code, clocks, files
 //! or the network: text comes in as `&str`, the present comes in as an [`Instant`].
 //!
-//! Reading order: [`time`] and [`types`], [`value`] and [`decimal`], the [`canonical`] bytes, [`key`], how raw input
+//! Reading order: [`time`] and [`types`], [`value`] and [`decimal`], their [`order`] and [`canonical`] bytes, [`key`], how raw input
 //! becomes a value ([`entry`], [`json`]), which events count ([`window`]), then names, where files are ([`location`]), [`spec`] and
 //! [`transform`], how definitions are read ([`definition`], [`settings`]) and what an edit of them means ([`hash`],
 //! [`plan`]).
@@ -19,6 +19,7 @@ pub mod key;
 pub mod knowledge;
 pub mod location;
 pub mod name;
+pub mod order;
 pub mod plan;
 pub mod settings;
 pub mod spec;

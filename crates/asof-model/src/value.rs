@@ -54,6 +54,15 @@ impl Value {
         Self::Float64(canonical_f64(raw))
     }
 
+    /// Whether it is a float that is NaN.
+    pub fn is_nan(&self) -> bool {
+        match self {
+            Self::Float32(value) => value.is_nan(),
+            Self::Float64(value) => value.is_nan(),
+            _ => false,
+        }
+    }
+
     /// The canonical form of a map: sorted by key. `None` where a key stands twice.
     pub fn map(mut entries: Vec<(String, Option<Value>)>) -> Option<Self> {
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));

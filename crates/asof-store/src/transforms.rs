@@ -106,7 +106,10 @@ impl Store {
                 Err(Failure::Query(TransformError { message, place: None, hint, unknown_column: false }))
             };
             if found.name == source.name && found.path.is_empty() {
-                let hint = "give it a `path`, or read other sources alone";
+                let hint = match rows {
+                    Rows::AsTheyAre => "give it a `path`, or read other sources alone",
+                    Rows::OverAll => "name them with `--labels`, or read sources of the project alone",
+                };
                 return refused(format!("source `{wanted}` has no files of its own"), hint);
             }
             if found.name != source.name && found.transform.is_some() {

@@ -1,8 +1,7 @@
-//! About how many distinct values there are, by HyperLogLog over 4,096 registers: the standard error is 1.6 %.
+//! About how many distinct values there are, while many are added: by [registers](asof_window::cardinality) of their hashes,
+//! all of them at hand.
 
-/// Registers, as a power of two.
-const REGISTERS_LOG: u32 = 12;
-const REGISTERS: usize = 1 << REGISTERS_LOG;
+use asof_window::cardinality::{REGISTERS, estimate, place};
 
 /// An estimate under way. It does not depend on the order of values, nor on how often one comes.
 pub(crate) struct Distinct(Box<[u8; REGISTERS]>);
@@ -17,10 +16,8 @@ impl Distinct {
     /// Adds a value by its hash, of which all bits count.
     #[inline]
     pub fn add(&mut self, hash: u64) {
-        let register = &mut self.0[(hash >> (64 - REGISTERS_LOG)) as usize];
-        // The place of the first bit that is set behind those that choose the register.
-        let rank = ((hash << REGISTERS_LOG) | 1 << (REGISTERS_LOG - 1)).leading_zeros() as u8 + 1;
-        *register = (*register).max(rank);
+        let (register, rank) = place(hash);
+        self.0[register] = self.0[register].max(rank);
     }
 
     /// Adds the values of another.
@@ -28,14 +25,8 @@ impl Distinct {
         self.0.iter_mut().zip(other.0.iter()).for_each(|(own, other)| *own = (*own).max(*other));
     }
 
-    /// How many distinct values were added; by linear counting where few registers were met.
+    /// How many distinct values were added.
     pub fn estimate(&self) -> u64 {
-        let size = REGISTERS as f64;
-        let empty = self.0.iter().filter(|register| **register == 0).count();
-        let sum: f64 = self.0.iter().map(|register| 0.5_f64.powi(i32::from(*register))).sum();
-        let alpha = 0.7213 / (1.0 + 1.079 / size);
-        let raw = alpha * size * size / sum;
-        let estimate = if raw <= 2.5 * size && empty > 0 { size * (size / empty as f64).ln() } else { raw };
-        estimate.round() as u64
+        estimate(self.0.iter().copied().filter(|rank| *rank > 0))
     }
 }

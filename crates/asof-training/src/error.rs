@@ -1,9 +1,11 @@
 //! What can go wrong with a training set.
 
+use std::io;
 use std::path::PathBuf;
 
 use asof_engine::EngineError;
 use asof_model::{Explain, Kind};
+use parquet::errors::ParquetError;
 
 /// Errors of label tables, joins and training sets.
 #[derive(Debug, thiserror::Error)]
@@ -98,5 +100,16 @@ impl Explain for TrainingError {
             Self::LabelsChanged => Some("run again when nobody writes to it".to_owned()),
             Self::HistoryCut { .. } | Self::Stopped | Self::NeedsWholeRows | Self::Arrow(_) => None,
         }
+    }
+}
+
+/// What the system says below an error of the Parquet library; or that error itself.
+pub(crate) fn io_below(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
     }
 }

@@ -89,7 +89,7 @@ impl From<f64> for Number {
     }
 }
 
-/// What stands in the parentheses of a function, behind its argument.
+/// By name what a function takes behind its argument, and how it is made of that.
 const FUNCTIONS: [(&str, &str, Make); 27] = [
     ("count", "", Make::Plain(Function::Count)),
     ("count_distinct", "", Make::Plain(Function::CountDistinct)),

@@ -6,14 +6,14 @@
 //!
 //! Reading order: [`windows`] (which events count), [`sweep`] (values at many instants), [`function`] (which functions there are), [`aggregate`] (a function over a type, and its states),
 //! `functions` (what each makes of values), `states` (what values are folded into), [`place`] (where events stand), then
-//! what these calculate with: [`exact`], `limbs`, [`whole`], `order`.
+//! what these calculate with: [`exact`], `limbs`, [`whole`], [`cardinality`].
 
 pub mod aggregate;
+pub mod cardinality;
 pub mod exact;
 pub mod function;
 mod functions;
 mod limbs;
-mod order;
 pub mod place;
 mod states;
 pub mod sweep;

@@ -14,6 +14,26 @@ use asof_model::location::percent_decoded;
 /// What Hive and Spark write for null.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
+/// The name of a folder that tells a value of a column, as it is read here.
+pub fn folder_name(column: &str, value: Option<&str>) -> String {
+    format!("{}={}", encoded(column), value.map_or_else(|| NULL.to_owned(), encoded))
+}
+
+/// A name or value as part of a folder's name: what a path can't hold, and what reads as something else, as `%` and its
+/// code.
+fn encoded(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() || "\"#%'*/:=?\\{}[]^<>|".contains(letter) {
+            let mut bytes = [0; 4];
+            letter.encode_utf8(&mut bytes).bytes().for_each(|byte| all.push_str(&format!("%{byte:02X}")));
+        } else {
+            all.push(letter);
+        }
+    }
+    all
+}
+
 /// The partition columns of one file: names with values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Partitions(Arc<[(String, Option<String>)]>);
@@ -71,6 +91,19 @@ impl Partitions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: what is written is read back, whatever letters it has.
+    #[test]
+    fn names_of_folders() {
+        for text in ["CH", "a/b=c %2F", "Zürich\n", "2026-01-01T00:00:00Z", "{x}[y]"] {
+            let name = folder_name(text, Some(text));
+            assert!(!name.contains(['/', ':']) && name.matches('=').count() == 1, "{name}");
+            let found = Partitions::of_path(&Path::new("/a").join(name).join("part.parquet"));
+            assert_eq!(found.get(text), Some(Some(text)));
+        }
+        let found = Partitions::of_path(&Path::new(&folder_name("a", None)).join("part.parquet"));
+        assert_eq!(found.get("a"), Some(None));
+    }
 
     /// Goal: folders that read `name=value` are columns, decoded; the file's own name is none.
     #[test]

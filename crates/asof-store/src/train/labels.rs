@@ -32,7 +32,7 @@ impl LabelRows {
     }
 }
 
-/// What the query is called; a project may have a source of that name.
+/// What the query is called. No source of a project is: names have no `-`.
 const QUERY: &str = "labels-sql";
 
 /// The step that makes label rows.

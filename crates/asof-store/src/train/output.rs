@@ -154,7 +154,8 @@ impl Store {
                 let message = format!("the output `{shown}` would stand among the files of {what}");
                 return Err(StoreError::Request { message, hint });
             }
-            let at = match at {
+            // Of a pattern the part that is none.
+            let at = match at.pattern().map_or(at, |(fixed, _)| fixed) {
                 Location::Local(path) => Location::Local(path.canonicalize().unwrap_or(path)),
                 object => object,
             };

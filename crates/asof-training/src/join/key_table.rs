@@ -48,23 +48,17 @@ impl KeyTable {
     /// The number of the key that is this number.
     #[inline]
     pub fn find_number(&self, hash: u64, number: i64) -> Option<u32> {
-        let mask = self.entries.len() - 1;
-        let mut place = hash as usize & mask;
-        loop {
-            let entry = &self.entries[place];
-            if entry.number == 0 {
-                return None;
-            }
-            if entry.key == number as u64 {
-                return Some(entry.number - 1);
-            }
-            place = (place + 1) & mask;
-        }
+        self.find(hash, number as u64, |_| true)
     }
 
     /// The number of the key that is these bytes.
     #[inline]
     pub fn find_bytes(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.find(hash, hash, |number| self.text(number) == key)
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
         let mask = self.entries.len() - 1;
         let mut place = hash as usize & mask;
         loop {
@@ -72,7 +66,7 @@ impl KeyTable {
             if entry.number == 0 {
                 return None;
             }
-            if entry.key == hash && self.text(entry.number - 1) == key {
+            if entry.key == key && is(entry.number - 1) {
                 return Some(entry.number - 1);
             }
             place = (place + 1) & mask;

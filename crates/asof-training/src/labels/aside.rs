@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
-use parquet::errors::ParquetError;
 
 use crate::TrainingError;
+use crate::error::io_below;
 use crate::scratch::Scratch;
 
 /// Writes rows into a Parquet file in `scratch`, which goes with it. Returns the file.
@@ -24,13 +24,7 @@ pub fn put_aside(
     let folder = scratch.sub_folder()?;
     let path = folder.join("labels.parquet");
     let failed = |source: io::Error| TrainingError::Scratch { doing: "write", path: path.clone(), source };
-    let broken = |error: ParquetError| match error {
-        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(error) => failed(*error),
-            Err(inner) => failed(io::Error::other(inner)),
-        },
-        error => failed(io::Error::other(error)),
-    };
+    let broken = |error| failed(io_below(error));
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let file = File::create(&path).map_err(failed)?;
     let mut writer = ArrowWriter::try_new(file, schema, None).map_err(broken)?;

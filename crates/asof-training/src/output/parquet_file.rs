@@ -23,6 +23,7 @@ use super::ordered::Ordered;
 use super::rows::{Range, Rows};
 use super::spec::ParquetOptions;
 use super::statistics::ColumnCounter;
+use crate::error::io_below;
 use crate::join::RANGE_ROWS;
 use crate::{TrainingError, pool};
 
@@ -323,12 +324,5 @@ fn leaves_of(data_type: &arrow::datatypes::DataType) -> usize {
 
 /// The error for a file that can't be written.
 pub(crate) fn refused(failed: &Failed<'_>, error: ParquetError) -> TrainingError {
-    let source = match error {
-        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(io) => *io,
-            Err(other) => io::Error::other(other),
-        },
-        other => io::Error::other(other),
-    };
-    failed(source).into()
+    failed(io_below(error)).into()
 }

@@ -15,7 +15,7 @@ use asof_training::output::folder::{FOLDERS_MAX, MARKER};
 use asof_training::output::spec::ParquetOptions;
 use asof_training::output::{FolderOptions, Layout, Split, Written};
 
-use crate::outputs::{Given, given, make_laid_out, names_in, open, read_parquet, write_parquet};
+use crate::support::{Given, given, make_laid_out, names_in, open, read_parquet, write_parquet};
 
 const ROWS: i64 = 50_000;
 

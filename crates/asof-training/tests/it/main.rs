@@ -7,4 +7,5 @@ mod folders;
 mod join;
 mod outputs;
 mod sources;
+mod support;
 mod worlds;

@@ -75,7 +75,7 @@ impl Definition for ApproxCountDistinct {
 
     fn value(&self, folded: &Folded<'_>) -> Cell {
         match folded.state {
-            Kind::Registers(registers) => Cell::Value(Value::Int64(registers.estimate())),
+            Kind::Registers(registers) => counted(registers.estimate()),
             _ => Cell::Error,
         }
     }

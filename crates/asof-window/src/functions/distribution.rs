@@ -6,8 +6,8 @@ use asof_model::value::canonical_f64;
 use asof_model::{Cell, ScalarType, Value, ValueType, canonical};
 
 use super::{Definition, Folded, list_of};
-use crate::order::{compare, has_order};
 use crate::states::{Buckets, Kind, Quantiles, Values};
+use asof_model::order::{compare, has_order};
 
 /// Whether values are numbers to calculate with.
 fn is_number(of: ValueType) -> bool {

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use asof_model::{Cell, Value, ValueType, canonical};
 
 use super::{Definition, Folded, list_of};
-use crate::order::{compare, has_order, is_nan};
 use crate::states::{Extremes, Kind, Values};
+use asof_model::order::{compare, has_order};
 
 /// The least value, or the greatest. NaN is left out; null where there is nothing else.
 pub(crate) struct Extreme {
@@ -21,8 +21,8 @@ impl Extreme {
             let value = canonical::read_bits(of, bits)?;
             let wins = match &best {
                 None => true,
-                Some(best) if is_nan(best) => true,
-                Some(_) if is_nan(&value) => false,
+                Some(best) if best.is_nan() => true,
+                Some(_) if value.is_nan() => false,
                 Some(best) => compare(&value, best) == wanted,
             };
             if wins {
@@ -45,7 +45,7 @@ impl Definition for Extreme {
     fn value(&self, folded: &Folded<'_>) -> Cell {
         match folded.state {
             Kind::Values(values) => match self.best(values, folded.input) {
-                Some(best) if is_nan(&best) => Cell::Null,
+                Some(best) if best.is_nan() => Cell::Null,
                 Some(best) => Cell::Value(best),
                 None => Cell::Error,
             },

@@ -6,7 +6,7 @@ use asof_model::{Value, ValueType, canonical};
 
 use super::{Fold, Input, write_text};
 use crate::Place;
-use crate::order::{compare, is_nan};
+use asof_model::order::compare;
 
 /// So many values, the one that goes first at the front; equal ones as often as they come. NaN is none of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,7 @@ impl Fold for Extremes {
     const SLIDES: bool = false;
 
     fn put(&mut self, value: &Value, _: &Place, _: i64) {
-        if !is_nan(value) {
+        if !value.is_nan() {
             self.insert(value);
         }
     }

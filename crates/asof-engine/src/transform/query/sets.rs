@@ -2,6 +2,7 @@
 
 use arrow::datatypes::DataType;
 use asof_model::ValueType;
+use asof_model::order::has_order;
 use datafusion::logical_expr::{LogicalPlanBuilder, SortExpr as Sort, lit};
 use datafusion::scalar::ScalarValue;
 use sqlparser::ast::Spanned;
@@ -111,10 +112,6 @@ impl<T: Tables> Planner<'_, T> {
         }
         sorts
     }
-}
-
-pub(super) fn has_order(of: ValueType) -> bool {
-    !matches!(of, ValueType::Json | ValueType::List(_) | ValueType::Map(_) | ValueType::Embedding(_))
 }
 
 pub(super) fn refuse_unordered(of: ValueType, what: &str, span: Span) -> Result<()> {

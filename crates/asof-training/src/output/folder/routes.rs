@@ -7,6 +7,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use asof_engine::EngineError;
 use asof_engine::columns::value_at;
 use asof_engine::source::convert::convert;
+use asof_engine::source::partitions;
 use asof_engine::source::raw::{Form, RawColumn, normalise};
 use asof_model::entry::Reading;
 use asof_model::{ValueType, canonical, name};
@@ -20,17 +21,14 @@ use crate::output::texts::{self, ColumnText};
 /// The most folders that rows of one training set go to.
 pub const FOLDERS_MAX: usize = 4_096;
 
-/// What Hive and Spark write for null.
-const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
-
 /// Where rows that train, and rows that validate, stand.
 const SPLIT: [&str; 2] = ["train/", "validation/"];
 
 /// The folders that rows go to, numbered as they come up.
 pub(super) struct Routes<'o> {
     split: Option<(&'o Split, Vec<usize>)>,
-    /// The places of the columns that name folders, with the beginnings of their names.
-    parted: Vec<(usize, String)>,
+    /// The places of the columns that name folders, and what they are called.
+    parted: Vec<(usize, &'o str)>,
     known: Mutex<HashMap<String, u32>>,
 }
 
@@ -58,9 +56,10 @@ impl<'o> Routes<'o> {
             }
             None => None,
         };
-        let parted = options.partition_by.iter().map(|column| {
-            Ok::<_, EngineError>((place(column, fields.len())?, format!("{}=", encoded(column))))
-        });
+        let parted = options
+            .partition_by
+            .iter()
+            .map(|column| Ok::<_, EngineError>((place(column, fields.len())?, column.as_str())));
         Ok(Self { split, parted: parted.collect::<Result<_, _>>()?, known: Mutex::default() })
     }
 
@@ -99,9 +98,8 @@ impl<'o> Routes<'o> {
         for row in 0..count {
             folder.clear();
             folder.push_str(validates.as_ref().map_or("", |validates| SPLIT[usize::from(validates[row])]));
-            for (text, (_, begins)) in texts.iter().zip(&self.parted) {
-                folder.push_str(begins);
-                folder.push_str(&text.at(row)?.map_or_else(|| NULL.to_owned(), |text| encoded(&text)));
+            for (text, (_, column)) in texts.iter().zip(&self.parted) {
+                folder.push_str(&partitions::folder_name(column, text.at(row)?.as_deref()));
                 folder.push('/');
             }
             let number = match &last {
@@ -197,34 +195,9 @@ fn values(
     }
 }
 
-/// A name or value as part of a folder's name: what a path can't hold, and what reads as something else, as `%` and its
-/// code.
-fn encoded(text: &str) -> String {
-    let mut all = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() || "\"#%'*/:=?\\{}[]^<>|".contains(letter) {
-            let mut bytes = [0; 4];
-            letter.encode_utf8(&mut bytes).bytes().for_each(|byte| all.push_str(&format!("%{byte:02X}")));
-        } else {
-            all.push(letter);
-        }
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Goal: a name is decoded to what it was.
-    #[test]
-    fn names_of_folders() {
-        for text in ["CH", "a/b=c %2F", "Zürich\n", "2026-01-01T00:00:00Z", "{x}[y]"] {
-            let name = encoded(text);
-            assert!(!name.contains(['/', '=', ':']), "{name}");
-            assert_eq!(asof_model::location::percent_decoded(&name).as_deref(), Some(text));
-        }
-    }
 
     /// Goal: of many keys the asked share validates, and a larger share holds the smaller one.
     #[test]
