@@ -34,6 +34,6 @@ mod widen;
 pub use dialect::SqlDialect;
 pub use error::{ExpressionError, Place, Problem};
 pub use expression::Expression;
-pub use parse::check_bounds;
+pub use parse::{check_bounds, expression as syntax};
 pub use scope::Scope;
 pub use vector::{Column, RequestTimestamps};

@@ -19,7 +19,10 @@ pub fn check_bounds(text: &str) -> Result<(), ExpressionError> {
 }
 
 /// The SQL syntax of a text that is one expression.
-pub(crate) fn expression(text: &str) -> Result<Expr, ExpressionError> {
+///
+/// # Errors
+/// [`Problem::TooLong`], and [`Problem::Syntax`] with its place.
+pub fn expression(text: &str) -> Result<Expr, ExpressionError> {
     let tokens = tokens(text)?;
     let end = tokens.iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
     let end = end.map_or(Span::empty(), |token| token.span);

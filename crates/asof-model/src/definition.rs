@@ -2,10 +2,11 @@
 //! column.
 //!
 //! Two passes. The first reads each file on its own: text to positioned nodes (`yaml`, `node`), nodes to objects
-//! (`entity`, `source`, `view`, `service`, with `keys` for what their mappings share). The second checks what
+//! (`entity`, `source`, `view` with `aggregation`, `service`, and `keys` for what their mappings share). The second checks what
 //! objects say about each other (`check`). Both go on after a problem, so that one run reports them all; what could
 //! not be read is left out of the second pass, so that one mistake is one message.
 
+mod aggregation;
 mod check;
 mod collector;
 mod entity;
@@ -29,6 +30,7 @@ pub use places::{Place, Places};
 pub(crate) use problem::in_order;
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use schema::json_schema;
+pub use view::canonical_default;
 
 /// One file of definitions.
 #[derive(Debug, Clone, Copy)]

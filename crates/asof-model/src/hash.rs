@@ -6,17 +6,18 @@
 //!
 //! In: whether inactive keys are left to history, join keys and their types, the source's name and how it is read (event,
 //! created, zone, unit, the column behind each name that the view uses), ttl, keep, whether the source is read in place,
-//! features in order of addition with types and defaults, and the revision
-//! of the engine's semantics. Of the source's query: where it is row-wise, its condition and the expressions behind the
+//! features in order of addition with types and defaults, what they aggregate, over which windows with which edge and
+//! retention, what tells events apart, and the revision of the engine's semantics. Of the source's query: where it is row-wise, its condition and the expressions behind the
 //! names that the view uses; otherwise all of it, its lookback, and how the other sources are read; and the types of
 //! the columns that are read there. A column that a row-wise query passes untouched counts for nothing. Out: where the
 //! source's files lie and in which format, descriptions, owners, tags, freshness, schedule, sunset, how long history
 //! keeps, the entity's name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::spec::{Definitions, Feature, Source, View};
 use crate::transform::{Meaning, Output};
+use crate::types::ValueType;
 
 /// The revision of the rules in the code that can change bytes. Raised only together with a way to read what was
 /// written before.
@@ -49,20 +50,42 @@ pub fn facts(view: &View, definitions: &Definitions) -> Vec<Fact> {
     if view.in_place {
         add("in_place", "true".to_owned());
     }
+    if view.aggregates() {
+        add("edge", view.edge.as_str().to_owned());
+        add("retention", view.retained().map_or_else(|| "for ever".to_owned(), |most| most.to_string()));
+    }
     add("source", view.source.clone());
     if let Some(source) = definitions.sources.get(&view.source) {
-        let used = keys.iter().map(|key| &key.name).chain(view.features.iter().map(|feature| &feature.name));
-        let used: Vec<&str> = used.map(String::as_str).collect();
+        let mut used: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+        match view.aggregates() {
+            true => used.extend(view.inputs.iter().flat_map(|input| input.from.keys()).map(String::as_str)),
+            false => used.extend(view.features.iter().map(|feature| feature.name.as_str())),
+        }
         match source.meaning() {
             Some(meaning) if meaning.row_wise => row_wise_facts(source, meaning, &used, &mut add),
             Some(meaning) => query_facts(source, meaning, definitions, &mut add),
             None => plain_facts(source, &used, &mut add),
         }
     }
+    if view.aggregates() {
+        event_facts(view, definitions, &mut add);
+    }
     for feature in &view.features {
         add(&format!("features.{}", feature.name), feature_text(feature));
     }
     facts
+}
+
+/// What tells events apart, and the types of the columns that a view reads of them.
+fn event_facts(view: &View, definitions: &Definitions, add: &mut impl FnMut(&str, String)) {
+    if let Some(source) = definitions.sources.get(&view.source) {
+        add("source.event_id", or_none(source.event_id.as_ref()));
+        add("source.repeats", source.repeats.as_str().to_owned());
+    }
+    let types: BTreeMap<&String, &ValueType> = view.inputs.iter().flat_map(|input| &input.from).collect();
+    for (column, value_type) in types {
+        add(&format!("columns.{column}"), value_type.to_string());
+    }
 }
 
 /// How the rows of a source without a query are read.
@@ -156,19 +179,42 @@ fn column_text(source: &Source, name: &str, value_type: &str) -> String {
 pub fn semantic_hash(view: &View, definitions: &Definitions) -> String {
     let mut hasher = blake3::Hasher::new();
     for fact in facts(view, definitions) {
-        for part in [&fact.name, &fact.text] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
+        add_fact(&mut hasher, &fact);
     }
     hasher.finalize().to_hex().to_string()
 }
 
-fn feature_text(feature: &Feature) -> String {
-    match &feature.default {
-        Some(default) => format!("{}, default {default:?}", feature.value_type),
-        None => feature.value_type.to_string(),
+/// The hash of how the rows of a view are read: of a view of events without what its features make of them, so that one
+/// more feature over the same inputs reads nothing anew. Else the [`semantic_hash`].
+pub fn reading_hash(view: &View, definitions: &Definitions) -> String {
+    if !view.aggregates() {
+        return semantic_hash(view, definitions);
     }
+    let made =
+        |fact: &Fact| fact.name.starts_with("features.") || fact.name == "edge" || fact.name == "retention";
+    let mut hasher = blake3::Hasher::new();
+    for fact in facts(view, definitions).into_iter().filter(|fact| !made(fact)) {
+        add_fact(&mut hasher, &fact);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn add_fact(hasher: &mut blake3::Hasher, fact: &Fact) {
+    for part in [&fact.name, &fact.text] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+}
+
+fn feature_text(feature: &Feature) -> String {
+    let mut text = match &feature.aggregation {
+        Some(aggregation) => format!("{aggregation}: {}", feature.value_type),
+        None => feature.value_type.to_string(),
+    };
+    if let Some(default) = &feature.default {
+        text.push_str(&format!(", default {default:?}"));
+    }
+    text
 }
 
 fn or_none(option: Option<impl ToString>) -> String {

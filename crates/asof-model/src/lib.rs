@@ -4,10 +4,11 @@
 //! or the network: text comes in as `&str`, the present comes in as an [`Instant`].
 //!
 //! Reading order: [`time`] and [`types`], [`value`] and [`decimal`], their [`order`] and [`canonical`] bytes, [`key`], how raw input
-//! becomes a value ([`entry`], [`json`]), which events count ([`window`]), then names, where files are ([`location`]), [`spec`] and
+//! becomes a value ([`entry`], [`json`]), which events count ([`window`], [`aggregation`]), then names, where files are ([`location`]), [`spec`] and
 //! [`transform`], how definitions are read ([`definition`], [`settings`]) and what an edit of them means ([`hash`],
 //! [`plan`]).
 
+pub mod aggregation;
 pub mod canonical;
 pub mod decimal;
 pub mod definition;

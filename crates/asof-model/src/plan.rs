@@ -432,8 +432,12 @@ impl Differences {
         for new in &added {
             // A column or an expression is new without harm only where it feeds a feature that is itself new. A type is
             // read by what is new, or it would have been there.
-            let feeds_added = if new.name.starts_with("source.fields.") {
+            let feeds_added = if new.name.starts_with("columns.") {
+                // What a view of events reads, and did not: only what is new reads it.
+                true
+            } else if new.name.starts_with("source.fields.") {
                 is_added_feature(&format!("features.{}", new.text))
+                    || text(now, &format!("columns.{}", new.text)).is_some()
             } else if let Some(name) = new.name.strip_prefix("source.sql.") {
                 is_added_feature(&format!("features.{name}"))
             } else {
@@ -485,7 +489,14 @@ fn view_in_words(view: &View) -> String {
             format!("entities {}", many.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
         }
     };
-    let ttl = view.ttl.map_or_else(|| "no ttl".to_owned(), |ttl| format!("ttl {ttl}"));
+    let ttl = match (view.aggregates(), view.ttl) {
+        (true, _) => match view.retained() {
+            Some(most) => format!("over events of the last {most}"),
+            None => "over all events".to_owned(),
+        },
+        (false, None) => "no ttl".to_owned(),
+        (false, Some(ttl)) => format!("ttl {ttl}"),
+    };
     let in_place = if view.in_place { ", read in place" } else { "" };
     format!("{features}, {entities}, {ttl}{in_place}")
 }

@@ -3,14 +3,17 @@
 //! These are the inner types. What the registry stores is their serde form inside a record that carries a format
 //! number, so a later change of these types reads older records through a conversion.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::aggregation::{Aggregation, Input};
 use crate::name::ViewId;
 use crate::time::{Duration, Instant, TimeUnit, Zone};
-use crate::transform::{Meaning, Transform};
+use crate::transform::{Meaning, Output, Transform};
 use crate::types::ValueType;
+use crate::window::Edge;
 
 /// One join key of an entity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +111,12 @@ pub struct Source {
     /// Source column to name here, for columns whose name differs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
+    /// The column that tells an event from all others, by its name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// What a second event with the identity of a first one does.
+    #[serde(default, skip_serializing_if = "Repeats::is_keep_first")]
+    pub repeats: Repeats,
     /// Types of columns, by their name here, as queries read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, ValueType>,
@@ -117,6 +126,31 @@ pub struct Source {
     /// Words for people.
     #[serde(flatten)]
     pub about: About,
+}
+
+/// What a second event with the identity of a first one does (SEMANTICS 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repeats {
+    /// Nothing: the first one stands.
+    #[default]
+    KeepFirst,
+    /// The newest by created and bytes stands for all.
+    Replace,
+}
+
+impl Repeats {
+    fn is_keep_first(&self) -> bool {
+        *self == Self::KeepFirst
+    }
+
+    /// The name used in definitions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepFirst => "keep_first",
+            Self::Replace => "replace",
+        }
+    }
 }
 
 impl Source {
@@ -148,12 +182,15 @@ pub struct Feature {
     /// ([`crate::entry::from_text`] reads it back).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// What it aggregates, in a view of events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregation: Option<Aggregation>,
     /// Words for people.
     #[serde(flatten)]
     pub about: About,
 }
 
-/// A view that carries values: one version of it.
+/// A view: one version of it. It carries values, or aggregates events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// Name and version.
@@ -177,8 +214,17 @@ pub struct View {
     /// Keys whose newest row is older when it is loaded are not put into the online store; history answers for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_within: Option<Duration>,
+    /// How far back an event counts at all, in a view of events. `None`: as far as its windows reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Duration>,
+    /// Which edge windows have, in a view of events.
+    #[serde(default, skip_serializing_if = "Edge::is_open")]
+    pub edge: Edge,
     /// At least one. Once applied: in order of addition, which is the order of canonical bytes.
     pub features: Vec<Feature>,
+    /// What is read of each event, in order of addition. Empty in a view that carries values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// How fresh the data promises to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Duration>,
@@ -191,6 +237,91 @@ pub struct View {
     /// Words for people.
     #[serde(flatten)]
     pub about: About,
+}
+
+impl View {
+    /// Whether it aggregates events. Otherwise it carries values.
+    pub fn aggregates(&self) -> bool {
+        self.features.iter().any(|feature| feature.aggregation.is_some())
+    }
+
+    /// How far back an event counts at all; `None`: for ever. What is written, or as far as the furthest window reaches.
+    pub fn retained(&self) -> Option<Duration> {
+        if self.retention.is_some() {
+            return self.retention;
+        }
+        let reaches = self.features.iter().filter_map(|feature| feature.aggregation.as_ref());
+        reaches.map(|aggregation| aggregation.window.reach()).collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// The smallest delay of its windows.
+    pub fn smallest_delay(&self) -> Duration {
+        let windows = self.features.iter().filter_map(|feature| Some(feature.aggregation.as_ref()?.window));
+        windows.map(|window| window.delay).min().unwrap_or(Duration::ZERO)
+    }
+
+    /// What rows of its history hold: its features, or what it reads of each event.
+    pub fn stored(&self) -> Cow<'_, [Feature]> {
+        if !self.aggregates() {
+            return Cow::Borrowed(&self.features);
+        }
+        let stored = |input: &Input| Feature {
+            name: input.name.clone(),
+            value_type: input.value_type,
+            default: None,
+            aggregation: None,
+            about: About::default(),
+        };
+        Cow::Owned(self.inputs.iter().map(stored).collect())
+    }
+
+    /// How many of its features answer where rows hold so many of [`View::stored`], in order of addition.
+    pub fn answering(&self, stored: usize) -> usize {
+        let loaded = |feature: &Feature| match feature.aggregation.as_ref().and_then(|of| of.meaning.as_ref())
+        {
+            Some(meaning) => meaning.inputs().all(|input| input < stored),
+            None => true,
+        };
+        match self.aggregates() {
+            true => self.features.iter().take_while(|feature| loaded(feature)).count(),
+            false => stored.min(self.features.len()),
+        }
+    }
+
+    /// The source as its rows are read: with what the view computes of each event, which only a source without a query of
+    /// its own allows.
+    pub fn reads(&self, source: &Source) -> Source {
+        let computed: Vec<&Input> = self.inputs.iter().filter(|input| !input.bare).collect();
+        let mut source = source.clone();
+        if computed.is_empty() {
+            return source;
+        }
+        let columns = computed.iter().flat_map(|input| input.from.clone());
+        let inputs = BTreeMap::from([(source.name.clone(), columns.collect())]);
+        let items: Vec<String> =
+            computed.iter().map(|input| format!("({}) as \"{}\"", input.text, input.name)).collect();
+        let sql = format!("select *, {} from source", items.join(", "));
+        let output = |input: &&Input| {
+            let output = Output {
+                text: input.text.clone(),
+                bare: false,
+                value_type: Some(input.value_type),
+                from: input.from.keys().cloned().collect(),
+            };
+            (input.name.clone(), output)
+        };
+        let meaning = Meaning {
+            row_wise: true,
+            text: sql.clone(),
+            inputs,
+            star: true,
+            except: Vec::new(),
+            condition: None,
+            outputs: computed.iter().map(output).collect(),
+        };
+        source.transform = Some(Transform { sql, lookback: None, meaning: Some(meaning) });
+        source
+    }
 }
 
 /// Which features of a view a service takes.

@@ -1,9 +1,13 @@
 //! Windows of events: of which stretch of time before `t` events count (SEMANTICS 4).
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::Duration;
 
 /// A window. Knowledge is judged at `t`, events at `t - delay`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// Which stretch.
     pub span: Span,
@@ -14,7 +18,8 @@ pub struct Window {
 }
 
 /// A stretch of time before an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Span {
     /// The last `length`. With a resolution its old edge goes back to a multiple of it since 1970.
     Sliding {
@@ -46,13 +51,28 @@ pub enum Span {
 }
 
 /// Whether an event at the instant itself counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Edge {
     /// It does not: `[t - w, t)`. A request is made before its own event is there.
     #[default]
     Open,
     /// It does: `(t - w, t]`.
     Closed,
+}
+
+impl Edge {
+    pub(crate) fn is_open(&self) -> bool {
+        *self == Self::Open
+    }
+
+    /// The name used in definitions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// Why there is no such window.
@@ -79,6 +99,24 @@ impl Window {
     /// A window without delay, with an open edge.
     pub fn new(span: Span) -> Self {
         Self { span, edge: Edge::Open, delay: Duration::ZERO }
+    }
+
+    /// How far before `t` an event may lie that counts. `None`: as far as there are events.
+    pub fn reach(&self) -> Option<Duration> {
+        let micros = match self.span {
+            Span::Sliding { length, resolution } => {
+                // The old edge goes back by less than the resolution.
+                let floored = resolution.map_or(0, |resolution| resolution.micros() - 1);
+                length.micros().saturating_add(floored)
+            }
+            Span::Tumbling { length, complete, .. } => {
+                let bucket = length.micros() - 1;
+                if complete { bucket.saturating_add(length.micros()) } else { bucket }
+            }
+            Span::Session { max, .. } => max.micros(),
+            Span::Lifetime | Span::LastRows(_) => return None,
+        };
+        Some(Duration::from_micros(micros.saturating_add(self.delay.micros())))
     }
 
     /// Checks that the parts go together.
@@ -110,6 +148,31 @@ impl Window {
             Span::LastRows(0) => Err(WindowError::Rows),
             Span::Lifetime | Span::LastRows(_) => Ok(()),
         }
+    }
+}
+
+/// As definitions write it, without its edge, which is one for all features of a view.
+impl fmt::Display for Window {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.span {
+            Span::Sliding { length, resolution } => {
+                write!(out, "over {length}")?;
+                resolution.map_or(Ok(()), |resolution| write!(out, " resolution {resolution}"))?;
+            }
+            Span::Tumbling { length, offset, complete } => {
+                write!(out, "tumbling {length}")?;
+                if offset != Duration::ZERO {
+                    write!(out, " offset {offset}")?;
+                }
+                if complete {
+                    out.write_str(" complete")?;
+                }
+            }
+            Span::Session { gap, max } => write!(out, "session gap {gap} max {max}")?,
+            Span::Lifetime => out.write_str("over lifetime")?,
+            Span::LastRows(rows) => write!(out, "over the last {rows} rows")?,
+        }
+        if self.delay == Duration::ZERO { Ok(()) } else { write!(out, " delay {}", self.delay) }
     }
 }
 

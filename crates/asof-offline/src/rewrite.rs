@@ -48,6 +48,8 @@ pub struct UnitRank {
     /// Rows of units of different kinds are never the same row, whatever their columns hold: one may carry features
     /// that the other has not heard of.
     pub kind: u64,
+    /// Whether rows that say the same are one row. Not where each is an event that counts for itself.
+    pub folds: bool,
 }
 
 /// The published units of a table, by name.
@@ -366,7 +368,7 @@ fn sorted_rows(
         let unit = units.value(row);
         let unknown =
             || ArrowError::InvalidArgumentError(format!("a row of unit `{unit}` is not expected here"));
-        ranks.get(unit).map(|rank| (rank.kind, rank.place)).ok_or_else(unknown)
+        ranks.get(unit).map(|rank| (rank.kind, rank.place, rank.folds)).ok_or_else(unknown)
     };
     let ranks = (0..units.len()).map(rank).collect::<Result<Vec<_>, _>>()?;
     let mut order: Vec<u32> = (0..chosen as u32).collect();
@@ -376,7 +378,8 @@ fn sorted_rows(
     });
     order.dedup_by(|later, first| {
         let (later, first) = (*later as usize, *first as usize);
-        ranks[later].0 == ranks[first].0 && rows.row(later) == rows.row(first)
+        let (later_rank, first_rank) = (ranks[later], ranks[first]);
+        later_rank.2 && later_rank.0 == first_rank.0 && rows.row(later) == rows.row(first)
     });
     let folded = chosen - order.len();
     let sorted = take_record_batch(&all, &UInt32Array::from(order))?;

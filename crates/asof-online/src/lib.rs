@@ -5,7 +5,7 @@
 //! clock but the injected one.
 //!
 //! Reading order: [`store`] (what an online store promises), [`layout`] and [`cell`] (the bytes of a row),
-//! [`entry`] (the bytes under one key) and [`fold`] (how a new row changes them), `stamps` (how `t` and `visible`
+//! [`entry`] (the bytes under one key) and [`fold`] (how a new row changes them), [`events`] (those of a view of events), `stamps` (how `t` and `visible`
 //! are drawn), then [`embedded`]. `conformance` (a cargo feature) is the suite that each
 //! implementation runs.
 
@@ -15,6 +15,7 @@ pub mod conformance;
 pub mod embedded;
 pub mod entry;
 pub mod error;
+pub mod events;
 mod fields;
 pub mod fold;
 pub mod layout;
@@ -28,7 +29,7 @@ pub use error::OnlineError;
 pub use fold::standing;
 pub use layout::RowLayout;
 pub use store::{
-    AnswerRow, BoxFuture, Clock, EventRange, Frontier, IncomingRow, KEY_BYTES_MAX, OnlineAnswer, OnlineStore,
-    PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Published, REPLACEMENT_ROWS_MAX, Replaces,
-    UnitStamp, ViewHandle, ViewStatistics,
+    AnswerRow, BoxFuture, Clock, EventRange, EventRule, Frontier, IncomingRow, KEY_BYTES_MAX, OnlineAnswer,
+    OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Published, REPLACEMENT_ROWS_MAX,
+    Replaces, UnitStamp, ViewHandle, ViewStatistics,
 };

@@ -105,6 +105,17 @@ pub struct Replaces {
     pub restored: Vec<(Vec<u8>, StoredRow)>,
 }
 
+/// How the events of a view are kept: all that may still count, each for itself (SEMANTICS 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRule {
+    /// How far before the stamp an event may lie to be kept. `None`: every one is.
+    pub retention: Option<Duration>,
+    /// The input that tells events apart.
+    pub identity: Option<usize>,
+    /// Whether they were pushed: then a load that replaces their range leaves them alone.
+    pub pushed: bool,
+}
+
 /// A publication unit: rows that become readable together.
 #[derive(Debug, Clone)]
 pub struct Publication<'a> {
@@ -128,6 +139,8 @@ pub struct Publication<'a> {
     pub visible: Option<Instant>,
     /// The range that the rows replace. `None`: rows are only added.
     pub replaces: Option<Replaces>,
+    /// How rows are kept where each is an event that counts for itself. `None`: the view carries values.
+    pub events: Option<EventRule>,
     /// The rows, in any order, at most [`PUBLICATION_ROWS_MAX`], or [`REPLACEMENT_ROWS_MAX`] where they replace a range.
     pub rows: Vec<IncomingRow>,
 }
@@ -173,7 +186,7 @@ pub struct UnitStamp {
     pub note: String,
 }
 
-/// A row of an answer.
+/// A row of an answer. Of a view of events: all events of the key, and the instants of the newest one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerRow {
     /// When the fact became true.
@@ -184,7 +197,7 @@ pub struct AnswerRow {
     pub visible: Instant,
     /// The position of that unit.
     pub position: u64,
-    /// Its features, for [`RowLayout::cell`].
+    /// Its features, for [`RowLayout::cell`]; or all events, for [`KeyEvents::read`](crate::events::KeyEvents::read).
     pub row: Bytes,
 }
 

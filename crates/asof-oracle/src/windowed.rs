@@ -1,6 +1,16 @@
 //! Which events count in a window, event by event (SEMANTICS 4).
 
+use std::collections::BTreeMap;
+
+use asof_model::canonical::row_bytes;
+use asof_model::knowledge::KnownAt;
+use asof_model::spec::Repeats;
 use asof_model::window::{Edge, Span, Window};
+use asof_model::{Cell, Duration, EncodedKey, Instant, Status, Value, ValueType, entry, key};
+use asof_window::closing::NULL_BUCKET;
+use asof_window::{Aggregate, Place};
+
+use crate::{OracleAnswer, OracleRow, OracleValue};
 
 /// For each event of a key, in the order in which they stand, whether it counts at `t`. Instants are microseconds.
 pub fn counts(window: &Window, t: i64, instants: &[i64]) -> Vec<bool> {
@@ -43,4 +53,192 @@ pub fn counts(window: &Window, t: i64, instants: &[i64]) -> Vec<bool> {
             (0..events.len()).map(|place| (first..before).contains(&place)).collect()
         }
     }
+}
+
+/// A feature of a view of events. Inputs are told by their places among the cells of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OracleWindow {
+    /// What it makes of its argument.
+    pub aggregate: Aggregate,
+    /// Over which events.
+    pub window: Window,
+    /// Its argument; `None`: events themselves.
+    pub argument: Option<usize>,
+    /// Which events it sees at all.
+    pub filter: Option<usize>,
+    /// By what its value is a map.
+    pub by: Option<usize>,
+    /// What replaces the value in every state but PRESENT.
+    pub default: Option<Value>,
+}
+
+/// A view of events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OracleEvents {
+    /// The features that are asked for.
+    pub features: Vec<OracleWindow>,
+    /// Which edge its windows have.
+    pub edge: Edge,
+    /// How far back an event counts at all.
+    pub retention: Option<Duration>,
+    /// The smallest delay of its windows, of all features.
+    pub delay: Duration,
+    /// The input that tells events apart.
+    pub identity: Option<usize>,
+    /// What a second event of one identity does.
+    pub repeats: Repeats,
+}
+
+/// Answers `f(view, key, t)` of a view of events, by looking at every row.
+///
+/// `types` are those of the inputs; `known` is the instant as of which may be known, mostly `t`. A row stands as for
+/// [`as_of`](crate::as_of), but that every one counts for itself.
+///
+/// # Source
+/// SEMANTICS 4 and 6.
+pub fn close(
+    view: &OracleEvents,
+    rows: &[OracleRow],
+    types: &[ValueType],
+    key: Option<&EncodedKey>,
+    (t, known): (Instant, Instant),
+    known_at: KnownAt,
+) -> OracleAnswer {
+    let of_key = rows.iter().filter(|row| Some(&row.key) == key);
+    let mut standing: Vec<&OracleRow> = of_key.filter(|row| stands(row, known, known_at)).collect();
+    if let Some(identity) = view.identity {
+        standing = one_of_each(standing, identity, types, view.repeats, known_at);
+    }
+    standing.sort_by_key(|row| place(row, view.identity));
+    // The event at an open edge does not count, the one at a closed edge does: as if all came a moment earlier.
+    let moved = |row: &&OracleRow| row.event.micros() - if view.edge == Edge::Closed { 1 } else { 0 };
+    let retained = |row: &&OracleRow| {
+        view.retention.is_none_or(|most| moved(row) >= t.micros().saturating_sub(most.micros()))
+    };
+    standing.retain(retained);
+    let seen = standing.iter().filter(|row| moved(row) < t.micros() - view.delay.micros());
+    let newest = seen.map(|row| row.event).max();
+    let value = |feature: &OracleWindow| {
+        let Some(_) = newest else {
+            return OracleValue { cell: or_default(&Cell::Null, feature), status: Status::Missing };
+        };
+        let cell = value_of(feature, &standing, view.identity, t);
+        let status = match cell {
+            Cell::Value(_) => Status::Present,
+            Cell::Null => Status::Null,
+            Cell::Error => Status::Error,
+        };
+        OracleValue { cell: or_default(&cell, feature), status }
+    };
+    OracleAnswer { values: view.features.iter().map(value).collect(), event: newest }
+}
+
+fn or_default(cell: &Cell, feature: &OracleWindow) -> Cell {
+    match (cell, &feature.default) {
+        (Cell::Value(_), _) => cell.clone(),
+        (_, Some(default)) => Cell::Value(default.clone()),
+        (_, None) => Cell::Null,
+    }
+}
+
+fn stands(row: &OracleRow, known: Instant, known_at: KnownAt) -> bool {
+    match known_at {
+        KnownAt::Event => row.replaced.is_none(),
+        KnownAt::Created => row.created <= known && row.replaced.is_none(),
+        KnownAt::Served => {
+            row.created <= known && row.visible <= known && row.replaced.is_none_or(|at| known < at)
+        }
+    }
+}
+
+/// Of the rows of one identity the one that stands for all.
+fn one_of_each<'r>(
+    rows: Vec<&'r OracleRow>,
+    identity: usize,
+    types: &[ValueType],
+    repeats: Repeats,
+    known_at: KnownAt,
+) -> Vec<&'r OracleRow> {
+    let bytes = |row: &OracleRow| row_bytes(types, &row.cells);
+    // When a row was first known, by the rule: where nothing says so, all were.
+    let first_known = |row: &OracleRow| match known_at {
+        KnownAt::Event => Instant::MIN,
+        KnownAt::Created => row.created,
+        KnownAt::Served => row.created.max(row.visible),
+    };
+    let goes_first = |one: &OracleRow, other: &OracleRow| match repeats {
+        Repeats::KeepFirst => {
+            let rank = |row: &OracleRow| (first_known(row), row.created, row.event, bytes(row));
+            rank(one) < rank(other)
+        }
+        Repeats::Replace => {
+            let rank = |row: &OracleRow| (row.created, bytes(row), row.event);
+            rank(one) > rank(other)
+        }
+    };
+    let beaten = |place: usize| {
+        let row = rows[place];
+        let Some(Cell::Value(id)) = row.cells.get(identity) else { return false };
+        rows.iter().enumerate().any(|(at, other)| {
+            let same = matches!(other.cells.get(identity), Some(Cell::Value(of)) if of == id);
+            // Of rows that are equal in all of it one stands.
+            at != place && same && (goes_first(other, row) || (!goes_first(row, other) && at < place))
+        })
+    };
+    (0..rows.len()).filter(|place| !beaten(*place)).map(|place| rows[place]).collect()
+}
+
+fn place(row: &OracleRow, identity: Option<usize>) -> Place {
+    let mut id = Vec::new();
+    if let Some(Cell::Value(value)) = identity.and_then(|identity| row.cells.get(identity)) {
+        key::encode_part(&mut id, value);
+    }
+    Place { event: row.event.micros(), created: row.created.micros(), id: id.into() }
+}
+
+/// The value of a feature over rows in the order of their places.
+fn value_of(feature: &OracleWindow, rows: &[&OracleRow], identity: Option<usize>, t: Instant) -> Cell {
+    let cell = |row: &OracleRow, input: usize| row.cells.get(input).cloned().unwrap_or(Cell::Null);
+    let passes = |row: &&OracleRow| match feature.filter.map(|filter| cell(row, filter)) {
+        None | Some(Cell::Error) => true,
+        Some(cell) => cell == Cell::Value(Value::Bool(true)),
+    };
+    let argument = |row: &OracleRow| match feature.filter.map(|filter| cell(row, filter)) {
+        Some(Cell::Error) => Cell::Error,
+        _ => feature.argument.map_or(Cell::Value(Value::Bool(true)), |argument| cell(row, argument)),
+    };
+    let seen: Vec<&OracleRow> = rows.iter().copied().filter(passes).collect();
+    let fold = |rows: &[&OracleRow]| {
+        let instants: Vec<i64> = rows.iter().map(|row| row.event.micros()).collect();
+        let mut state = feature.aggregate.state();
+        let mut any = false;
+        let counted = counts(&feature.window, t.micros(), &instants);
+        for (row, _) in rows.iter().zip(counted).filter(|(_, counts)| *counts) {
+            feature.aggregate.add_at(&mut state, &argument(row), &place(row, identity));
+            any = true;
+        }
+        (any, feature.aggregate.value(&state))
+    };
+    let Some(by) = feature.by else { return fold(&seen).1 };
+    let mut buckets: BTreeMap<String, Vec<&OracleRow>> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for row in seen {
+        match cell(row, by) {
+            Cell::Value(value) => buckets.entry(entry::to_text(&value)).or_default().push(row),
+            Cell::Null => buckets.entry(NULL_BUCKET.to_owned()).or_default().push(row),
+            Cell::Error => unknown.push(row),
+        }
+    }
+    if fold(&unknown).0 {
+        return Cell::Error;
+    }
+    let mut map = Vec::new();
+    for (bucket, rows) in buckets {
+        match fold(&rows) {
+            (false, _) => {}
+            (true, Cell::Error) => return Cell::Error,
+            (true, cell) => map.push((bucket, cell.value().cloned())),
+        }
+    }
+    Value::map(map).map_or(Cell::Error, Cell::Value)
 }

@@ -53,6 +53,7 @@ impl Store {
         let mut read = self.project().definitions()?;
         let recorded = self.catalog().await?;
         self.type_transforms(&recorded, &mut read)?;
+        self.type_aggregations(&recorded, &mut read)?;
         let plan = self.decide(&recorded, &read, remove).await?;
         Ok(Planned { plan, warnings: read.warnings })
     }
@@ -65,6 +66,7 @@ impl Store {
         let mut read = self.project().definitions()?;
         let recorded = self.catalog().await?;
         self.type_transforms(&recorded, &mut read)?;
+        self.type_aggregations(&recorded, &mut read)?;
         let plan = self.decide(&recorded, &read, remove).await?;
         let changes = catalog::changes(&recorded, &plan)?;
         let registry = self.registry().await?;

@@ -95,7 +95,7 @@ impl Store {
         let journal = self.view_journal(catalog, &view.id).await?;
         let cut =
             cut_history(view, &catalog.definitions.join_keys(view), &journal, table, self.now()).await?;
-        let compacted = table.compact(&journal.ranks()).await?;
+        let compacted = table.compact(&journal.ranks(!view.aggregates())).await?;
         Ok(ViewCompacted {
             view: view.id.to_string(),
             files_before: cut.files_before + compacted.files_before,
@@ -152,7 +152,7 @@ async fn cut_history(
         Ok(BooleanArray::from(kept))
     });
     let old = table.files()?.into_iter().filter(|file| file.rows > 0 && file.day <= cut.day()).collect();
-    let ranks = journal.ranks();
+    let ranks = journal.ranks(!view.aggregates());
     let touched = table.files_touched(old, &names, &ranks, choice.clone()).await?;
     if touched.is_empty() {
         return Ok(Rewritten::default());

@@ -13,7 +13,7 @@ use asof_model::plan::Catalog;
 use asof_model::{
     Age, Cell, EncodedKey, Instant, KnownAt, Rule, Status, Value, ValueType, ViewId, key, name,
 };
-use asof_online::{AnswerRow, CellRef, OnlineError, RowLayout, ViewHandle};
+use asof_online::{AnswerRow, CellRef, OnlineAnswer, OnlineError, RowLayout, ViewHandle};
 
 use asof_training::Scratch;
 use asof_training::join::{Joined, RangeAnswer, join};
@@ -23,6 +23,7 @@ use crate::materialize::copy_stamps;
 use crate::request::{Naming, PlannedColumn, PlannedJoin, RequestPlan, Wanted, rule};
 use crate::train::histories::Asked;
 use crate::train::{TrainOptions, blocking};
+use crate::windows::{ClosedKey, OnlineWindows};
 use crate::{InPlaceWant, NoProgress, Store, StoreError};
 
 /// The most entity rows of one request.
@@ -74,6 +75,8 @@ pub struct OnlinePlan {
     handles: Vec<Option<ViewHandle>>,
     /// For each join the codec of its rows.
     layouts: Vec<RowLayout>,
+    /// For each join of a view of events, its windows.
+    pub(crate) windows: Vec<Option<OnlineWindows>>,
 }
 
 impl Store {
@@ -92,13 +95,14 @@ impl Store {
         plan.refuse_in_place(InPlaceWant::Serving)?;
         // Also for a request without joins: whoever compiles for serving holds the store from here on.
         self.online().await?;
-        let (mut handles, mut layouts) = (Vec::new(), Vec::new());
+        let (mut handles, mut layouts, mut windows) = (Vec::new(), Vec::new(), Vec::new());
         for join in &mut plan.joins {
             handles.push(self.catch_up(catalog, join).await?);
-            let types: Vec<ValueType> = join.view.features.iter().map(|feature| feature.value_type).collect();
+            let types: Vec<ValueType> = join.view.stored().iter().map(|feature| feature.value_type).collect();
+            windows.push(OnlineWindows::of(catalog, &join.view, &join.asked, &types)?);
             layouts.push(RowLayout::new(&types));
         }
-        Ok(OnlinePlan { plan, handles, layouts })
+        Ok(OnlinePlan { plan, handles, layouts, windows })
     }
 
     /// Compares the journal of a join with the online store, and takes up what only that one knows.
@@ -245,8 +249,12 @@ impl Store {
             .iter()
             .map(|join| rule(&join.view, KnownAt::Served, request.include_expired))
             .collect();
+        let closed = closed(plan, &places, &read)?;
         let value = |row: usize, column: &PlannedColumn| {
             let join = &plan.plan.joins[column.join];
+            if let Some(closed) = &closed[column.join] {
+                return Ok(answered_window(join, column.feature, closed[row].as_ref()));
+            }
             let found = places[column.join][row].and_then(|place| read.rows[place].as_ref());
             answered(join, column.feature, &plan.layouts[column.join], found, &rules[column.join], read.t)
         };
@@ -397,6 +405,41 @@ fn encoded(columns: &[&Vec<Option<Value>>], row: usize) -> Option<EncodedKey> {
         key::encode_part(&mut bytes, column.get(row)?.as_ref()?);
     }
     Some(bytes)
+}
+
+/// What the windows of each join of a view of events come to in each entity row; `None` for a join of a view of values, and
+/// for a row whose key holds no event.
+#[expect(clippy::type_complexity, reason = "a table of the request: joins, rows")]
+fn closed(
+    plan: &OnlinePlan,
+    places: &[Vec<Option<usize>>],
+    read: &OnlineAnswer,
+) -> Result<Vec<Option<Vec<Option<ClosedKey>>>>, StoreError> {
+    let of_join = |(windows, places): (&Option<OnlineWindows>, &Vec<Option<usize>>)| {
+        let Some(windows) = windows else { return Ok(None) };
+        let of_row = |place: &Option<usize>| {
+            let held = place.and_then(|place| read.rows[place].as_ref());
+            held.map(|held| windows.close(&held.row, read.t)).transpose().map(Option::flatten)
+        };
+        places.iter().map(of_row).collect::<Result<Vec<_>, StoreError>>().map(Some)
+    };
+    plan.windows.iter().zip(places).map(of_join).collect()
+}
+
+/// The value of one feature of a view of events (SEMANTICS 4 and 6).
+fn answered_window(join: &PlannedJoin, feature: usize, closed: Option<&ClosedKey>) -> Answered {
+    let default = || join.defaults[feature].clone();
+    match closed {
+        None => Answered { value: default(), status: Status::Missing, event: None },
+        Some(closed) => {
+            let (value, status) = match &closed.cells[feature] {
+                Cell::Value(value) => (Some(value.clone()), Status::Present),
+                Cell::Null => (default(), Status::Null),
+                Cell::Error => (default(), Status::Error),
+            };
+            Answered { value, status, event: Some(closed.newest) }
+        }
+    }
 }
 
 /// The value of one feature, by the rule that training uses too (SEMANTICS 3 and 6).

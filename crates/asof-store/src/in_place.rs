@@ -9,7 +9,7 @@ use asof_engine::source::admission::FeatureErrors;
 use asof_engine::source::{self, RawBatches, SourceFile, Stamp, WantedColumn};
 use asof_model::Instant;
 use asof_model::plan::Catalog;
-use asof_model::spec::{Feature, FileFormat, JoinKey};
+use asof_model::spec::{Feature, FileFormat, JoinKey, Source};
 use asof_training::history::{SourceCounts, SourceHistory, StreamHistory, StreamInput};
 use asof_training::join::{Interval, UnitFacts, Units};
 use serde::Serialize;
@@ -75,11 +75,9 @@ impl Store {
     pub(crate) fn in_place(
         &self,
         catalog: &Catalog,
-        source: &str,
+        source: &Source,
         views: &[(Vec<JoinKey>, Vec<Feature>)],
     ) -> Result<InPlace, StoreError> {
-        let unknown = || StoreError::Corrupt(format!("the registry has no source `{source}`"));
-        let source = catalog.definitions.sources.get(source).ok_or_else(unknown)?;
         let views = || views.iter().map(|(keys, features)| (keys.as_slice(), features.as_slice()));
         if let Some(query) = self.query_input(catalog, source)? {
             // The rows of a query over all rows are known since its inputs were taken as they are: now (SEMANTICS 1).

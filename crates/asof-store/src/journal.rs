@@ -217,14 +217,14 @@ impl ViewJournal {
 
     /// The units with rows, as a rewrite of history must know them: rows with other numbers of features are never the
     /// same row, nor are those between which a range was replaced, and of the same ones that of the earliest stamp stays
-    /// (SEMANTICS 3).
-    pub fn ranks(&self) -> UnitRanks {
+    /// (SEMANTICS 3). `folds`: whether rows that say the same are one row; not the events of a view that aggregates.
+    pub fn ranks(&self, folds: bool) -> UnitRanks {
         let rank = |unit: &String| {
             let number = self.units.number(unit)?;
             let facts = self.units.facts(number);
             // Neither is anywhere near 2^32.
             let kind = facts.features as u64 | (facts.replaced.len() as u64) << 32;
-            Some((unit.clone(), UnitRank { place: u64::from(number), kind }))
+            Some((unit.clone(), UnitRank { place: u64::from(number), kind, folds }))
         };
         self.row_units.keys().filter_map(rank).collect()
     }
@@ -254,6 +254,17 @@ impl ViewJournal {
         };
         let open = read.fold(vec![(range.from, range.until)], take);
         open.into_iter().map(|(from, until)| Interval { from, until }).collect()
+    }
+
+    /// Whether everything that was read of a source is still there as it was read: then what is new adds to it. Otherwise
+    /// what files hold takes the place of what they held (SEMANTICS 4).
+    pub fn only_grew(&self, identities: &std::collections::HashSet<String>) -> bool {
+        self.consumed.values().all(|consumed| identities.contains(&consumed.file.hash))
+    }
+
+    /// Where the first range begins that was loaded.
+    pub fn loaded_from(&self) -> i64 {
+        self.loads.iter().map(|load| load.range.from).min().unwrap_or(i64::MAX)
     }
 
     /// What was read last at each path.

@@ -5,10 +5,11 @@
 //! answers, and reports progress to whoever listens.
 //!
 //! Reading order: [`project`] (the folder), [`store`] (what is open), [`catalog`] (definitions as recorded),
-//! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`request`] (what a request means),
+//! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`request`] (what a request means), `windows` (those of views of events),
 //! [`train`], [`in_place`] (views without a copy), [`get`] and [`answers`] (a sample of them, kept), [`verify`]; and the care of what is kept: [`status`],
 //! [`compact`], [`vacuum`], [`forget`].
 
+mod aggregations;
 pub mod answers;
 pub mod apply;
 mod care;
@@ -28,6 +29,7 @@ pub mod train;
 mod transforms;
 pub mod vacuum;
 pub mod verify;
+mod windows;
 
 pub use asof_engine::{NoProgress, Progress};
 pub use error::{InPlaceWant, StoreError};

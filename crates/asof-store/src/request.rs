@@ -179,7 +179,7 @@ impl Store {
             return Err(StoreError::PastSunset { view: id.clone(), sunset });
         }
         let journal = self.view_journal(catalog, id).await?;
-        let answering = journal.answering(view.features.len());
+        let answering = view.answering(journal.answering(view.stored().len()));
         let asked = match &join.features {
             Selection::All => (0..answering).collect(),
             Selection::Named(names) => places(&view, names, answering)?,

@@ -156,7 +156,7 @@ impl Store {
         online: bool,
     ) -> Result<ViewStatus, StoreError> {
         let journal = self.view_journal(catalog, &view.id).await?;
-        let answering = journal.answering(view.features.len());
+        let answering = view.answering(journal.answering(view.stored().len()));
         let names = |features: &[asof_model::spec::Feature]| -> Vec<String> {
             features.iter().map(|feature| feature.name.clone()).collect()
         };
@@ -199,7 +199,7 @@ impl Store {
             status.files += 1;
             status.bytes += file.size;
         }
-        status.small_files = table.files_to_compact(&journal.ranks())?;
+        status.small_files = table.files_to_compact(&journal.ranks(!view.aggregates()))?;
         status.compact = status.small_files >= SMALL_FILES_MANY;
         if let Some(newest) = newest_event(&table, &journal).await? {
             let age = self.now().micros() - newest.micros();

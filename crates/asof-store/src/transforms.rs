@@ -140,7 +140,7 @@ impl Store {
     }
 
     /// The columns of a source's files. `None`: it has no files, or none yet.
-    fn columns_of_files(
+    pub(crate) fn columns_of_files(
         &self,
         source: &Source,
         type_of: &dyn Fn(&str) -> Option<ValueType>,
@@ -248,7 +248,8 @@ fn check_names(definitions: &Definitions, places: &Places, problems: &mut Vec<Pr
         for key in definitions.join_keys(view) {
             check(ObjectKind::View, &id.to_string(), "entities", source, &key.name);
         }
-        for feature in features {
+        // What a view of events reads was typed over these columns.
+        for feature in features.iter().filter(|feature| feature.aggregation.is_none()) {
             let path = format!("features.{}", feature.name);
             check(ObjectKind::View, &id.to_string(), &path, source, &feature.name);
         }

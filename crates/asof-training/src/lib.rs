@@ -3,7 +3,7 @@
 //! The crate **must not know** the registry, Delta tables, stores, or who is asking. It is handed labels and history to
 //! read, and told how much memory and how many threads it may take; the answer depends on neither.
 //!
-//! Reading order: [`labels`] (label tables), [`history`] (what is read of views), [`join`] (the point-in-time join),
+//! Reading order: [`labels`] (label tables), [`history`] (what is read of views), [`join`] (the point-in-time join), [`windows`] (windows of events),
 //! [`output`] (training sets), then what they stand on: [`memory`], [`scratch`], `buckets`, `pool`, `ipc`,
 //! `distinct`; [`explain`].
 
@@ -19,6 +19,7 @@ pub mod memory;
 pub mod output;
 mod pool;
 pub mod scratch;
+pub mod windows;
 
 pub use error::TrainingError;
 pub use memory::Memory;

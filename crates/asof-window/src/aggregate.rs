@@ -37,6 +37,11 @@ impl Aggregate {
         self.result
     }
 
+    /// The function.
+    pub(crate) fn function(&self) -> Function {
+        self.function
+    }
+
     /// The state of nothing.
     pub fn state(&self) -> State {
         State { count: 0, errors: 0, kind: self.function.with(|definition| definition.empty(self.input)) }

@@ -4,23 +4,32 @@
 //! sums of integers overflow only where their final value does, sketches have no chance in them. The crate **must not know**
 //! where values come from, what time it is, Arrow, or how states travel.
 //!
-//! Reading order: [`windows`] (which events count), [`sweep`] (values at many instants), [`function`] (which functions there are), [`aggregate`] (a function over a type, and its states),
+//! Reading order: [`closing`] (the features of a view for one key), [`events`] (events as columns), `repeats` (which of them
+//! stand), [`windows`] (which of them count), `prepared` with `fixed` and `blocks`, and [`sweep`] (values over many runs of them), [`function`] (which functions there are), [`aggregate`] (a function over a type, and its states),
 //! `functions` (what each makes of values), `states` (what values are folded into), [`place`] (where events stand), then
 //! what these calculate with: [`exact`], `limbs`, [`whole`], [`cardinality`].
 
 pub mod aggregate;
+mod blocks;
 pub mod cardinality;
+pub mod closing;
+pub mod events;
 pub mod exact;
+mod fixed;
 pub mod function;
 mod functions;
 mod limbs;
 pub mod place;
+mod prepared;
+mod repeats;
 mod states;
 pub mod sweep;
 pub mod whole;
 pub mod windows;
 
 pub use aggregate::{Aggregate, State};
+pub use closing::{Ask, Closed, Closing, WindowFeature};
+pub use events::{Column, Events, Mark};
 pub use exact::ExactSum;
 pub use function::{Bounds, Function, Number};
 pub use place::Place;

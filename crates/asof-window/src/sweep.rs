@@ -4,6 +4,8 @@
 //! Events enter at the back and leave at the front. The front half is held as merges of what is left of it, the back half as
 //! one state; when the front is used up, the back becomes the front. So no state has to give back what it took.
 
+use std::ops::Range;
+
 use asof_model::Cell;
 use asof_model::window::Window;
 
@@ -29,20 +31,43 @@ pub struct Event {
 pub fn values_at(aggregate: &Aggregate, window: &Window, events: &[Event], times: &[i64]) -> Vec<Cell> {
     debug_assert!(times.is_sorted() && events.is_sorted_by_key(|event| &event.place));
     let instants: Vec<i64> = events.iter().map(|event| event.place.event).collect();
-    let mut sweep =
-        Sweep { aggregate, events, head: 0, middle: 0, tail: 0, front: Vec::new(), back: aggregate.state() };
-    let value = |t: &i64| {
-        let counts = chosen(window, *t, &instants);
-        sweep.advance(counts.start, counts.end);
-        sweep.value()
+    let chosen: Vec<Range<usize>> = times.iter().map(|t| chosen(window, *t, &instants)).collect();
+    let add = |state: &mut State, event: usize| {
+        aggregate.add_at(state, &events[event].argument, &events[event].place);
     };
-    times.iter().map(value).collect()
+    let mut values = Vec::with_capacity(times.len());
+    runs(aggregate, 0, &chosen, &add, &mut |_, value| values.push(value));
+    values
+}
+
+/// The values of a function over runs of events, which begin and end in ascending order and not before `first`. `add` adds
+/// an event to a state; `put` is given the place of each run, and its value.
+pub(crate) fn runs(
+    aggregate: &Aggregate,
+    first: usize,
+    runs: &[Range<usize>],
+    add: &dyn Fn(&mut State, usize),
+    put: &mut dyn FnMut(usize, Cell),
+) {
+    let mut sweep = Sweep {
+        aggregate,
+        add,
+        head: first,
+        middle: first,
+        tail: first,
+        front: Vec::new(),
+        back: aggregate.state(),
+    };
+    for (place, run) in runs.iter().enumerate() {
+        sweep.advance(run.start, run.end);
+        put(place, sweep.value());
+    }
 }
 
 /// The events `head..tail`, of which those before `middle` are in the front.
 struct Sweep<'e> {
     aggregate: &'e Aggregate,
-    events: &'e [Event],
+    add: &'e dyn Fn(&mut State, usize),
     head: usize,
     middle: usize,
     tail: usize,
@@ -60,8 +85,8 @@ impl Sweep<'_> {
             self.front.clear();
             self.back = self.aggregate.state();
         }
-        for event in &self.events[self.tail..end.max(self.tail)] {
-            self.aggregate.add_at(&mut self.back, &event.argument, &event.place);
+        for event in self.tail..end.max(self.tail) {
+            (self.add)(&mut self.back, event);
         }
         self.tail = end.max(self.tail);
         if start >= self.middle && start > self.head {
@@ -77,8 +102,8 @@ impl Sweep<'_> {
     fn turn(&mut self, start: usize) {
         self.front.clear();
         let mut state = self.aggregate.state();
-        for event in self.events[start..self.tail].iter().rev() {
-            self.aggregate.add_at(&mut state, &event.argument, &event.place);
+        for event in (start..self.tail).rev() {
+            (self.add)(&mut state, event);
             self.front.push(state.clone());
         }
         (self.head, self.middle) = (start, self.tail);

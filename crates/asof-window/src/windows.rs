@@ -57,24 +57,6 @@ pub fn chosen(window: &Window, t: i64, instants: &[i64]) -> Range<usize> {
     }
 }
 
-/// How far before `t` an event may lie that counts. `None`: as far as there are events.
-pub fn reach(window: &Window) -> Option<Duration> {
-    let micros = match window.span {
-        Span::Sliding { length, resolution } => {
-            // The old edge goes back by less than the resolution.
-            let floored = resolution.map_or(0, |resolution| resolution.micros() - 1);
-            length.micros().saturating_add(floored)
-        }
-        Span::Tumbling { length, complete, .. } => {
-            let bucket = length.micros() - 1;
-            if complete { bucket.saturating_add(length.micros()) } else { bucket }
-        }
-        Span::Session { max, .. } => max.micros(),
-        Span::Lifetime | Span::LastRows(_) => return None,
-    };
-    Some(Duration::from_micros(micros.saturating_add(window.delay.micros())))
-}
-
 /// The instants before `t` at one of which a standing event makes a key one that was seen: from `retention` ago, up to the
 /// smallest delay of the view. A key without one is MISSING, so that "never seen" is told from "nothing in this window".
 pub fn presence(edge: Edge, t: i64, retention: Option<Duration>, smallest_delay: Duration) -> Range<i64> {

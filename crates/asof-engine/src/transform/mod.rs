@@ -1,10 +1,11 @@
 //! The SQL of sources: what a query says, and the rows it makes.
 //!
 //! Reading order: `syntax` (the part of SQL that there is), `canonical` (one spelling), [`table`] (columns and how names
-//! find them), [`row_wise`] (queries of one row), [`query`] (all others), [`types`] (the types of columns in files), `shape` (from a
+//! find them), [`row_wise`] (queries of one row), [`query`] (all others), [`aggregation`] (what views of events aggregate), [`types`] (the types of columns in files), `shape` (from a
 //! batch of a file to what a view names).
 
 mod aggregate_names;
+pub mod aggregation;
 mod canonical;
 mod error;
 pub mod query;

@@ -4,6 +4,7 @@
 //! that was written is passed over in silence.
 
 use asof_expression::{SqlDialect, check_bounds};
+use asof_model::aggregation::INPUT_PREFIX;
 use sqlparser::ast::{
     self, Distinct, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName,
     OrderByKind, SelectFlavor, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned,
@@ -415,7 +416,8 @@ fn item(item: &ast::SelectItem) -> Result<Item> {
 
 /// Names that begin with two underscores are ours.
 fn checked_name(name: Ident) -> Result<Ident> {
-    if name.value.starts_with("__") {
+    // What views compute of events are columns beside the source's own.
+    if name.value.starts_with("__") && !name.value.starts_with(INPUT_PREFIX) {
         let message = format!("`{}` can't be the name of a column", name.value);
         return Err(TransformError::at(
             name.span,

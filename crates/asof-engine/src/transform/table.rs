@@ -1,5 +1,6 @@
 //! The columns that a query may read, and how names in it find them.
 
+use asof_expression::{Expression, Scope};
 use asof_model::{ValueType, name};
 use sqlparser::ast::Ident;
 
@@ -29,6 +30,13 @@ impl SourceColumns {
     pub fn type_of(&self, name: &str) -> Option<ValueType> {
         let column = self.columns.iter().find(|column| column.name == name)?;
         column.value_type.as_ref().ok().copied()
+    }
+
+    /// A column as expressions write it, in one spelling.
+    pub fn named(&self, column: &str) -> String {
+        let scope = Scope::new(self.typed());
+        let quoted = format!("\"{}\"", column.replace('"', "\"\""));
+        Expression::parse(&quoted, &scope).map_or(quoted, |typed| typed.to_string())
     }
 
     /// The columns with a type.

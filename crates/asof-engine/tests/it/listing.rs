@@ -86,6 +86,7 @@ fn admission() -> Admission {
         name: name.to_owned(),
         value_type,
         default: None,
+        aggregation: None,
         about: About::default(),
     };
     let source = Source {

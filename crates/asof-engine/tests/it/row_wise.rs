@@ -40,6 +40,7 @@ fn admission(source: &Source, features: &[(&str, ValueType)]) -> Admission {
         name: (*name).to_owned(),
         value_type: *value_type,
         default: None,
+        aggregation: None,
         about: About::default(),
     };
     let keys = [JoinKey { name: "id".to_owned(), value_type: ValueType::Int64 }];

@@ -50,6 +50,12 @@ const SOURCE: Table = &[
     ),
     ("event", "The column of the instant at which a row became true.", Form::Text),
     ("created", "The column of the instant at which the source knew a row. Default: the event.", Form::Text),
+    ("event_id", "The column that tells an event from all others.", Form::Text),
+    (
+        "repeats",
+        "What a second event with the identity of a first one does. Default: keep_first.",
+        Form::OneOf(&["keep_first", "replace"]),
+    ),
     ("zone", "The zone of times without offset, such as Europe/London. Default: UTC.", Form::Text),
     ("unit", "The unit of integer times.", Form::OneOf(&["s", "ms", "us", "ns"])),
     ("fields", "Source column: name here.", Form::Texts),
@@ -73,6 +79,14 @@ const VIEW: Table = &[
         Form::Duration,
     ),
     ("online", "What is kept for serving.", Form::Defined("online")),
+    (
+        "edge",
+        "Whether the event at an instant counts at it. Default: open, it does not.",
+        Form::OneOf(&["open", "closed"]),
+    ),
+    ("delay", "How long after their instant events begin to count, in all windows.", Form::Duration),
+    ("resolution", "What the old edge of all windows is a multiple of, since 1970.", Form::Duration),
+    ("retention", "How far back an event counts at all. Default: as far as windows reach.", Form::Duration),
     ("features", "Feature: type, or a mapping with more.", Form::Each("feature")),
     ("freshness", "How fresh the data promises to be.", Form::Duration),
     ("schedule", "When it is materialised, as a cron line.", Form::Text),
@@ -89,11 +103,27 @@ const ONLINE: Table = &[(
 )];
 
 const FEATURE: Table = &[
-    ("type", "The type of its values.", Form::Type),
+    ("type", "The type of its values, where it carries values.", Form::Type),
+    ("aggregate", "A function over events, such as sum(quantity * unit_price).", Form::Text),
+    ("over", "Over the last so long, or `lifetime`.", Form::Text),
+    ("rows", "Over so many events that come last.", Form::Scalar),
+    ("session", "Over the run of events that is going on.", Form::Defined("session")),
+    ("tumbling", "Over the bucket that is open, of this length.", Form::Scalar),
+    ("offset", "How far buckets begin behind multiples of their length since 1970, in UTC.", Form::Duration),
+    ("complete", "Whether the last bucket that is closed is meant.", Form::Flag),
+    ("resolution", "What the old edge of the window is a multiple of, since 1970.", Form::Duration),
+    ("delay", "How long after their instant events begin to count.", Form::Duration),
+    ("where", "Which events count at all.", Form::Text),
+    ("by", "By what the value is a map.", Form::Text),
     ("default", "What replaces the value in every state but PRESENT.", Form::Scalar),
     DESCRIPTION,
     OWNER,
     TAGS,
+];
+
+const SESSION: Table = &[
+    ("gap", "The longest time between two events of it.", Form::Duration),
+    ("max", "How far it looks back.", Form::Duration),
 ];
 
 const SERVICE: Table = &[
@@ -132,8 +162,9 @@ pub fn json_schema() -> Value {
             "source": mapping(SOURCE, &["event"]),
             "view": mapping(VIEW, &["features"]),
             "online": mapping(ONLINE, &[]),
+            "session": mapping(SESSION, &["gap", "max"]),
             "feature": {
-                "anyOf": [form(Form::Type), mapping(FEATURE, &["type"])],
+                "anyOf": [form(Form::Type), mapping(FEATURE, &[])],
             },
             "service": mapping(SERVICE, &["features"]),
             "joins": { "type": "array", "items": { "$ref": "#/$defs/join" } },
@@ -220,12 +251,13 @@ fn form(of: Form) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::{entity, keys::KnownKeys, service, source, view};
+    use crate::definition::{aggregation, entity, keys::KnownKeys, service, source, view};
 
     /// Goal: the schema knows the keys that the reader knows, each once, and no others.
     #[test]
     fn the_keys_of_the_reader() {
-        let tables: [(&str, Table, &KnownKeys); 6] = [
+        let tables: [(&str, Table, &KnownKeys); 7] = [
+            ("session", SESSION, &aggregation::SESSION_KEYS),
             ("entity", ENTITY, &entity::KEYS),
             ("source", SOURCE, &source::KEYS),
             ("view", VIEW, &view::KEYS),

@@ -7,7 +7,7 @@ use super::collector::{Collector, Object};
 use super::keys::{self, Fields, KnownKeys, listed};
 use super::node::{Entry, Position, quoted};
 use crate::location::Location;
-use crate::spec::{FileFormat, Source};
+use crate::spec::{FileFormat, Repeats, Source};
 use crate::time::{TimeUnit, Zone};
 use crate::transform::Transform;
 use crate::types::ValueType;
@@ -18,6 +18,8 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "format",
         "event",
         "created",
+        "event_id",
+        "repeats",
         "zone",
         "unit",
         "fields",
@@ -28,7 +30,7 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "owner",
         "tags",
     ],
-    later: &["push", "event_id", "repeats"],
+    later: &["push"],
 };
 
 /// Reads a source. What could not be read is left out, with a problem.
@@ -83,6 +85,25 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Sourc
             out.problem(at, message, Some(hint));
         }
         source.created = Some(created.to_owned());
+    }
+    if let Some((id, at)) = fields.filled_text("event_id", out) {
+        check_column("event_id", id, at, &renamed, out);
+        source.event_id = Some(id.to_owned());
+    }
+    if let Some((repeats, at)) = fields.text("repeats", out) {
+        match repeats {
+            "keep_first" => source.repeats = Repeats::KeepFirst,
+            "replace" => source.repeats = Repeats::Replace,
+            other => {
+                let message =
+                    format!("`repeats` is `keep_first` or `replace`, and {} is neither", quoted(other));
+                out.problem(at, message, None);
+            }
+        }
+        if fields.entry("event_id").is_none() {
+            let hint = "name the column that tells events apart: `event_id: order_line`".to_owned();
+            out.problem(at, "`repeats` says nothing without `event_id`".to_owned(), Some(hint));
+        }
     }
     source.about = fields.about(out);
     source

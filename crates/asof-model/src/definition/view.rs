@@ -1,5 +1,6 @@
 //! Reads a view.
 
+use super::aggregation::{self, Shared};
 use super::collector::{Collector, Object};
 use super::keys::{self, Fields, KnownKeys, listed};
 use super::node::{Content, Entry, Key, Position, quoted};
@@ -8,6 +9,7 @@ use crate::name::{ViewId, ViewRef};
 use crate::spec::{About, Feature, View};
 use crate::time::{Duration, Instant, Zone};
 use crate::types::ValueType;
+use crate::window::Edge;
 
 /// Columns that every table of history has, so that no feature or join key can have their names.
 pub(super) const RESERVED_COLUMNS: [&str; 2] = ["event_timestamp", "created_timestamp"];
@@ -21,6 +23,10 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "keep",
         "history_keep",
         "online",
+        "edge",
+        "delay",
+        "resolution",
+        "retention",
         "features",
         "description",
         "owner",
@@ -29,14 +35,31 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "schedule",
         "sunset",
     ],
-    later: &["edge", "delay", "resolution", "retention", "request", "inputs"],
+    later: &["request", "inputs"],
 };
 
 pub(super) const ONLINE_KEYS: KnownKeys = KnownKeys { read: &["active_within"], later: &[] };
 
 pub(super) const FEATURE_KEYS: KnownKeys = KnownKeys {
-    read: &["type", "description", "default", "tags", "owner"],
-    later: &["aggregate", "over", "where", "by", "session", "tumbling", "expr"],
+    read: &[
+        "type",
+        "aggregate",
+        "over",
+        "rows",
+        "session",
+        "tumbling",
+        "offset",
+        "complete",
+        "resolution",
+        "delay",
+        "where",
+        "by",
+        "description",
+        "default",
+        "tags",
+        "owner",
+    ],
+    later: &["expr"],
 };
 
 /// The name and version that a key of `feature_views` writes: a name alone is version 1. `None`, and a problem, where
@@ -69,7 +92,10 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
         keep: None,
         history_keep: None,
         active_within: None,
+        retention: None,
+        edge: Edge::Open,
         features: Vec::new(),
+        inputs: Vec::new(),
         freshness: None,
         schedule: None,
         sunset: None,
@@ -108,9 +134,105 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
         line.to_owned()
     });
     view.sunset = fields.text("sunset", out).and_then(|(text, at)| sunset(text, at, out));
-    view.features = features(object, entry, &fields, out);
+    view.edge = edge(&fields, out);
+    view.retention = fields.duration("retention", false, out);
+    let shared = Shared {
+        edge: view.edge,
+        delay: fields.duration("delay", true, out),
+        resolution: fields.duration("resolution", false, out),
+    };
+    view.features = features(object, entry, &fields, shared, out);
+    check_kind(object, &view, &fields, out);
     view.about = fields.about(out);
     view
+}
+
+/// `edge`: whether the event at the instant itself counts.
+fn edge(fields: &Fields<'_>, out: &mut Collector) -> Edge {
+    match fields.text("edge", out) {
+        None | Some(("open", _)) => Edge::Open,
+        Some(("closed", _)) => Edge::Closed,
+        Some((other, at)) => {
+            let message = format!("`edge` is `open` or `closed`, and {} is neither", quoted(other));
+            let hint = "`open`: the event at an instant does not count at it; `closed`: it does".to_owned();
+            out.problem(at, message, Some(hint));
+            Edge::Open
+        }
+    }
+}
+
+/// A view carries values or aggregates events, and what it says goes with that.
+fn check_kind(object: &Object, view: &View, fields: &Fields<'_>, out: &mut Collector) {
+    if view.features.is_empty() {
+        return;
+    }
+    if !view.aggregates() {
+        // Features that could not be read were reported.
+        let meant = view.features.len() == fields.map("features", "{ city: string }", out).len();
+        for key in ["edge", "delay", "resolution", "retention"] {
+            if let (Some(entry), true) = (fields.entry(key), meant) {
+                let message =
+                    format!("`{key}` is for views that aggregate events, and {object} carries values");
+                out.problem(entry.key.at, message, Some(format!("leave out `{key}`")));
+            }
+        }
+        return;
+    }
+    let entries = fields.map("features", "{ city: string }", out);
+    let written = |feature: &&Feature| {
+        let entry = entries.iter().find(|entry| entry.key.text == feature.name);
+        // One that could not be read was reported.
+        !entry.is_some_and(|entry| match entry.value.content() {
+            Content::Map(keys) => {
+                keys.iter().any(|key| aggregation::AGGREGATE_KEYS.contains(&key.key.text.as_str()))
+            }
+            _ => false,
+        })
+    };
+    let mut carried = view.features.iter().filter(|feature| feature.aggregation.is_none());
+    if let Some(carried) = carried.find(written) {
+        let message =
+            format!("{object} aggregates events, and feature {} carries a value", quoted(&carried.name));
+        let hint =
+            "move it to a view of its own, or write `aggregate: last(column)` with a window".to_owned();
+        out.problem_in(object, &format!("features.{}", carried.name), message, Some(hint));
+    }
+    for (key, instead) in [
+        ("ttl", "windows say how old an event may be"),
+        ("keep", "`retention` says how long events count"),
+        ("history_keep", "history keeps every event"),
+        ("online", "`retention` says what is kept for serving"),
+    ] {
+        if let Some(entry) = fields.entry(key) {
+            let message = format!("`{key}` is for views that carry values, and {object} aggregates events");
+            out.problem(entry.key.at, message, Some(instead.to_owned()));
+        }
+    }
+    if let Some(retention) = view.retention {
+        for feature in &view.features {
+            let Some(aggregation) = &feature.aggregation else { continue };
+            let short = match aggregation.window.reach() {
+                Some(reach) => retention < reach,
+                // Of all time only what is retained can count.
+                None => false,
+            };
+            if short {
+                // Written in whole seconds.
+                let seconds = aggregation.window.reach().unwrap_or(retention).micros().div_euclid(1_000_000);
+                let exact = Duration::from_micros(seconds.saturating_mul(1_000_000));
+                let reach = match aggregation.window.reach() {
+                    Some(reach) if reach > exact => {
+                        Duration::from_micros(exact.micros().saturating_add(1_000_000))
+                    }
+                    _ => exact,
+                };
+                let message =
+                    format!("feature {} looks back {reach}, further than `retention`", quoted(&feature.name));
+                let hint = format!("write `retention: {reach}` or longer, or leave it out");
+                out.problem_in(object, &format!("features.{}", feature.name), message, Some(hint));
+            }
+        }
+    }
 }
 
 /// `online`: what of the view is kept for serving.
@@ -139,7 +261,13 @@ fn entities(object: &Object, fields: &Fields<'_>, out: &mut Collector) -> Vec<St
     names
 }
 
-fn features(object: &Object, entry: &Entry, fields: &Fields<'_>, out: &mut Collector) -> Vec<Feature> {
+fn features(
+    object: &Object,
+    entry: &Entry,
+    fields: &Fields<'_>,
+    shared: Shared,
+    out: &mut Collector,
+) -> Vec<Feature> {
     const EXAMPLE: &str = "{ city: string }";
     let Some(written) = fields.entry("features") else {
         if !fields.partial {
@@ -153,10 +281,10 @@ fn features(object: &Object, entry: &Entry, fields: &Fields<'_>, out: &mut Colle
         let hint = Some(format!("name at least one with its type: `features: {EXAMPLE}`"));
         out.problem(written.key.at, format!("{object} has no feature"), hint);
     }
-    entries.iter().map(|each| feature(object, each, out)).collect()
+    entries.iter().map(|each| feature(object, each, shared, out)).collect()
 }
 
-fn feature(object: &Object, entry: &Entry, out: &mut Collector) -> Feature {
+fn feature(object: &Object, entry: &Entry, shared: Shared, out: &mut Collector) -> Feature {
     let name = &entry.key.text;
     out.check_name(name, "feature name", entry.key.at);
     if RESERVED_COLUMNS.contains(&name.as_str()) {
@@ -169,6 +297,7 @@ fn feature(object: &Object, entry: &Entry, out: &mut Collector) -> Feature {
         // Stands where the type could not be read.
         value_type: ValueType::String,
         default: None,
+        aggregation: None,
         about: About::default(),
     };
     let subject = format!("feature {}", quoted(name));
@@ -183,6 +312,17 @@ fn feature(object: &Object, entry: &Entry, out: &mut Collector) -> Feature {
     let Some(fields) = Fields::open(object, &subject, &path, entry, &FEATURE_KEYS, out) else {
         return feature;
     };
+    feature.aggregation = aggregation::read(object, &subject, entry, &fields, shared, out);
+    if fields.entry("aggregate").is_some() {
+        // Its type follows from what it aggregates, and is known where it is applied; so is what its default means.
+        if let Some(entry) = fields.entry("type") {
+            let message = format!("the type of {subject} follows from what it aggregates");
+            out.problem(entry.key.at, message, Some("leave out `type`".to_owned()));
+        }
+        feature.default = written_default(name, &fields, out).map(|(text, _)| text.to_owned());
+        feature.about = fields.about(out);
+        return feature;
+    }
     let known = fields.text("type", out).and_then(|(text, at)| keys::value_type(text, at, out));
     if fields.entry("type").is_none() && !fields.partial {
         let hint = Some(format!("write `{name}: {{ type: string }}`"));
@@ -198,6 +338,16 @@ fn feature(object: &Object, entry: &Entry, out: &mut Collector) -> Feature {
 
 /// The canonical text of `default`. It is read as the feature's type, in quotes or not.
 fn default(name: &str, value_type: ValueType, fields: &Fields<'_>, out: &mut Collector) -> Option<String> {
+    let (written, at) = written_default(name, fields, out)?;
+    canonical_default(written, value_type)
+        .map_err(|(reason, hint)| {
+            out.problem(at, format!("feature {} cannot have this default: {reason}", quoted(name)), hint);
+        })
+        .ok()
+}
+
+/// The text of `default`, which is one value.
+fn written_default<'n>(name: &str, fields: &Fields<'n>, out: &mut Collector) -> Option<(&'n str, Position)> {
     let entry = fields.entry("default")?;
     if entry.value.is_null() {
         let hint = "leave `default` out: a value that is not there is null anyway".to_owned();
@@ -209,24 +359,22 @@ fn default(name: &str, value_type: ValueType, fields: &Fields<'_>, out: &mut Col
         out.problem(entry.value.at, message, None);
         return None;
     };
+    Some((written, entry.value.at))
+}
+
+/// The canonical text of a default of that type, or why there is none, with a hint.
+pub fn canonical_default(written: &str, value_type: ValueType) -> Result<String, (String, Option<String>)> {
     let text = match value_type {
         ValueType::Float32 | ValueType::Float64 => yaml_float(written),
         _ => written,
     };
     match entry::from_text(text, value_type, &Zone::utc()) {
-        Ok(value) => Some(entry::to_text(&value)),
-        Err(error) => {
-            let (reason, hint) = match error {
-                EntryError::NoUnit { found } => {
-                    let hint = "write RFC 3339, such as `2027-06-01T00:00:00Z`".to_owned();
-                    (format!("{found} is not an instant"), Some(hint))
-                }
-                other => (other.to_string(), None),
-            };
-            let message = format!("feature {} cannot have this default: {reason}", quoted(name));
-            out.problem(entry.value.at, message, hint);
-            None
+        Ok(value) => Ok(entry::to_text(&value)),
+        Err(EntryError::NoUnit { found }) => {
+            let hint = "write RFC 3339, such as `2027-06-01T00:00:00Z`".to_owned();
+            Err((format!("{found} is not an instant"), Some(hint)))
         }
+        Err(other) => Err((other.to_string(), None)),
     }
 }
 

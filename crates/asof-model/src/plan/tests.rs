@@ -36,6 +36,7 @@ fn view(version: u32, features: &[&str]) -> View {
         name: (*name).into(),
         value_type: ValueType::Int64,
         default: None,
+        aggregation: None,
         about: About::default(),
     };
     View {
@@ -47,7 +48,10 @@ fn view(version: u32, features: &[&str]) -> View {
         in_place: false,
         history_keep: None,
         active_within: None,
+        retention: None,
+        edge: crate::window::Edge::Open,
         features: features.iter().map(feature).collect(),
+        inputs: Vec::new(),
         freshness: None,
         schedule: None,
         sunset: None,

@@ -47,26 +47,7 @@ fn shapes_and_keys() {
 #[test]
 fn not_built_yet() {
     assert_snapshot!(problems("
-sources:
-  a: { path: a.csv, event: t, event_id: id, repeats: replace }
-  b: { push: { amount: float64 } }
-"), @"
-    refused
-    features.yaml:3:31: `event_id` is not supported by this version of Asof
-    features.yaml:3:45: `repeats` is not supported by this version of Asof
-    features.yaml:4:8: `push` is not supported by this version of Asof
-    ");
-    assert_snapshot!(problems("
 feature_views:
-  orders:
-    entities: [driver]
-    source: trips_table
-    edge: open
-    delay: 1m
-    resolution: 1m
-    retention: 30d
-    features:
-      orders_1h: { aggregate: count(), over: 1h }
   ratio:
     request: { amount: int64 }
     inputs: [trips]
@@ -74,15 +55,9 @@ feature_views:
       share: { type: float64, expr: amount / trips }
 "), @"
     refused
-    features.yaml:6:5: `edge` is not supported by this version of Asof
-    features.yaml:7:5: `delay` is not supported by this version of Asof
-    features.yaml:8:5: `resolution` is not supported by this version of Asof
-    features.yaml:9:5: `retention` is not supported by this version of Asof
-    features.yaml:11:20: `aggregate` is not supported by this version of Asof
-    features.yaml:11:40: `over` is not supported by this version of Asof
-    features.yaml:13:5: `request` is not supported by this version of Asof
-    features.yaml:14:5: `inputs` is not supported by this version of Asof
-    features.yaml:16:31: `expr` is not supported by this version of Asof
+    features.yaml:4:5: `request` is not supported by this version of Asof
+    features.yaml:5:5: `inputs` is not supported by this version of Asof
+    features.yaml:7:31: `expr` is not supported by this version of Asof
     ");
 }
 

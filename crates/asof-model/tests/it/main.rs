@@ -2,6 +2,7 @@
 
 mod definitions_bad;
 mod definitions_good;
+mod definitions_windows;
 mod properties;
 mod settings;
 mod yaml_bad;

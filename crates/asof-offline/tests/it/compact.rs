@@ -19,7 +19,7 @@ type Row = (i64, i64, i64, Option<i64>, String);
 
 /// Ranks of units in the order given, all of one kind.
 fn ranks(units: &[&str]) -> UnitRanks {
-    let rank = |place: usize| UnitRank { place: place as u64, kind: 0 };
+    let rank = |place: usize| UnitRank { place: place as u64, kind: 0, folds: true };
     units.iter().enumerate().map(|(place, unit)| ((*unit).to_owned(), rank(place))).collect()
 }
 
@@ -122,7 +122,7 @@ proptest! {
                 let rows: Vec<Row> = rows.iter().map(row).collect();
                 table.append(&unit, &[batch(&rows)], json!({})).await.unwrap();
                 appended.extend(rows);
-                ranks.insert(unit, UnitRank { place: ((place + usize::from(turn)) % count) as u64, kind });
+                ranks.insert(unit, UnitRank { place: ((place + usize::from(turn)) % count) as u64, kind, folds: true });
                 if let Some(polls) = compaction {
                     let mut other = table.clone();
                     killed_after(polls, other.compact(&ranks)).await;

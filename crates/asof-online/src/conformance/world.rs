@@ -105,6 +105,7 @@ impl<'h, H: Harness> World<'h, H> {
             active_within: None,
             visible: None,
             replaces: None,
+            events: None,
             rows,
         }
     }

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use asof_model::Instant;
 use fjall::{OwnedWriteBatch, PersistMode, Readable, Slice, Snapshot};
 
 use super::{EmbeddedStore, records};
-use crate::entry::{StoredRow, decode_entry, encode_entry, overflow_from};
+use crate::entry::{RECORD_BYTES_MAX, StoredRow, decode_entry, encode_entry, overflow_from};
 use crate::error::OnlineError;
+use crate::events::{KeyEvents, NewEvent, is_events};
 use crate::fields::Fields;
 use crate::fold::{FoldRow, FoldUnit, fold};
 use crate::store::{
-    Frontier, KEY_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX,
-    Publication, Published, REPLACEMENT_ROWS_MAX, UnitStamp, ViewHandle,
+    EventRange, EventRule, Frontier, KEY_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, PUBLICATION_BYTES_MAX,
+    PUBLICATION_ROWS_MAX, Publication, Published, REPLACEMENT_ROWS_MAX, UnitStamp, ViewHandle,
 };
 
 /// One key that the unit touches: what is stored and what comes.
@@ -133,8 +135,14 @@ impl EmbeddedStore {
             let events = replaces.events;
             let snapshot = self.database.snapshot();
             self.each_entry(&snapshot, view, None, |key, entry, overflow| {
-                let stored = decode_entry(entry, overflow)?;
-                if stored.iter().any(|row| events.contains(row.event)) && !by_key.contains_key(key) {
+                let replaced = match &publication.events {
+                    Some(rule) => {
+                        let types = publication.layout.types();
+                        KeyEvents::read(entry, types, rule.identity)?.any_loaded_in(micros_of(events))
+                    }
+                    None => decode_entry(entry, overflow)?.iter().any(|row| events.contains(row.event)),
+                };
+                if replaced && !by_key.contains_key(key) {
                     by_key.insert(key.to_vec(), Coming::default());
                 }
                 check_size("a replacement", "keys", by_key.len(), REPLACEMENT_ROWS_MAX)?;
@@ -164,7 +172,7 @@ impl EmbeddedStore {
         entry: &[u8],
         get: impl FnOnce() -> fjall::Result<Option<Slice>>,
     ) -> Result<Option<Slice>, OnlineError> {
-        if overflow_from(entry)?.is_none() {
+        if is_events(entry) || overflow_from(entry)?.is_none() {
             return Ok(None);
         }
         let overflow = get().map_err(|error| self.failed(error))?;
@@ -224,6 +232,18 @@ impl EmbeddedStore {
         let mut batch = OwnedWriteBatch::with_capacity(self.database.clone(), touched.len() + 3)
             .durability(Some(PersistMode::SyncAll));
         for Touched { key, entry, overflow, coming } in touched {
+            if let Some(rule) = publication.events {
+                let folded =
+                    fold_events(publication, rule, entry.as_deref(), coming.rows, visible, &mut published)
+                        .map_err(|error| error.at(view, &key))?;
+                let stored_key = records::row_key(view, &key);
+                match folded {
+                    Some(record) if !record.is_empty() => batch.insert(&self.rows, stored_key, record),
+                    Some(_) => batch.remove(&self.rows, stored_key),
+                    None => {}
+                }
+                continue;
+            }
             let mut stored: Vec<StoredRow> = match &entry {
                 Some(entry) => {
                     decode_entry(entry, overflow.as_deref()).map_err(|error| error.at(view, &key))?
@@ -273,6 +293,59 @@ impl EmbeddedStore {
         }
         Ok((batch, published))
     }
+}
+
+/// Folds events of one key: those that a replacement takes away go, those that come are added, and those that are older
+/// than retention at the stamp go. `None`: nothing changed; an empty record: nothing is left.
+fn fold_events(
+    publication: &Publication<'_>,
+    rule: EventRule,
+    entry: Option<&[u8]>,
+    coming: Vec<FoldRow>,
+    visible: Instant,
+    published: &mut Published,
+) -> Result<Option<Vec<u8>>, OnlineError> {
+    let layout = publication.layout;
+    let mut all = match entry {
+        Some(entry) => KeyEvents::read(entry, layout.types(), rule.identity)?,
+        None => KeyEvents::new(layout.types(), rule.identity),
+    };
+    let before = all.events.len();
+    if let Some(replaces) = &publication.replaces {
+        let range = micros_of(replaces.events);
+        let stays: Vec<bool> = (0..before).map(|place| !all.is_loaded_in(place, &range)).collect();
+        published.rows_removed += stays.iter().filter(|stays| !**stays).count() as u64;
+        all.settle(|place| stays[place]);
+    }
+    let oldest = rule.retention.map_or(i64::MIN, |most| visible.minus(most).micros());
+    let mut added = 0;
+    for row in coming {
+        if row.event.micros() < oldest {
+            // History has it, and it can't count any more.
+            published.rows_beaten += 1;
+            continue;
+        }
+        let cells = layout.cells(&row.row)?;
+        let (event, created) = (row.event, row.created);
+        all.push(NewEvent { event, created, visible, pushed: rule.pushed, cells: &cells });
+        added += 1;
+    }
+    published.rows_added += added;
+    if added == 0 && all.events.len() == before {
+        return Ok(None);
+    }
+    let instants = all.events.instants.clone();
+    all.settle(|place| instants[place] >= oldest);
+    if all.events.is_empty() {
+        return Ok(entry.map(|_| Vec::new()));
+    }
+    let record = all.write();
+    check_size("what is stored under one key", "bytes", record.len(), RECORD_BYTES_MAX)?;
+    Ok(Some(record))
+}
+
+fn micros_of(events: EventRange) -> std::ops::Range<i64> {
+    events.from.micros()..events.until.map_or(i64::MAX, Instant::micros)
 }
 
 /// The keys of a view that stand behind `after`, or all, and those of later views.

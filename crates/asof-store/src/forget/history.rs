@@ -69,10 +69,10 @@ impl Store {
             Ok(Entry { note, unit: entry.unit, visible: entry.visible, position: entry.position })
         };
         let entries = offline.journal(name).await?.into_iter().map(read);
-        let mut ranks = ViewJournal::new(&entries.collect::<Result<Vec<_>, StoreError>>()?).ranks();
+        let mut ranks = ViewJournal::new(&entries.collect::<Result<Vec<_>, StoreError>>()?).ranks(false);
         // What is not published yet must go as well. Nobody knows its place, so it is folded with nothing.
         for (place, unit) in table.units()?.into_iter().enumerate() {
-            let alone = UnitRank { place: u64::MAX, kind: u64::MAX - place as u64 };
+            let alone = UnitRank { place: u64::MAX, kind: u64::MAX - place as u64, folds: false };
             ranks.entry(unit).or_insert(alone);
         }
         let columns: Vec<String> = forgotten.entity.keys.iter().map(|key| key.name.clone()).collect();

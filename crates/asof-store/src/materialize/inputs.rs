@@ -1,6 +1,6 @@
 //! What a load reads, and the names of the units that come of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use asof_engine::EngineError;
@@ -24,6 +24,15 @@ const PACK_FILES_MAX: usize = 5_000;
 /// units are cut. Two loads with equal scope and equal files make the same units.
 #[derive(Debug, Clone)]
 pub struct Scope(pub String);
+
+/// What a file with the content of another one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copies {
+    /// A copy of it: its rows say nothing more.
+    Skip,
+    /// A file of its own: its events count as well.
+    Count,
+}
 
 /// The files of a load that are to be read.
 #[derive(Default)]
@@ -103,14 +112,22 @@ impl Inputs {
         columns: &[WantedColumn],
         unread: impl Fn(&str) -> Vec<Interval>,
         recorded: impl Fn(&str) -> Option<Fingerprint>,
+        copies: Copies,
     ) -> Result<Self, StoreError> {
         let mut inputs = Self::default();
         // For each range the pack that is being filled, and the bytes that still fit.
         let mut open: Vec<(Pack, u64)> = Vec::new();
+        let mut seen: HashMap<String, u32> = HashMap::new();
         let listed = source::list(what, at, format, objects)?;
         for file in listed.clone() {
             let known = recorded(&file.path.display().to_string()).filter(|known| file.looks_like(known));
-            let fingerprint = known.map_or_else(|| file.fingerprint(), Ok)?;
+            let mut fingerprint = known.map_or_else(|| file.fingerprint(), Ok)?;
+            if copies == Copies::Count {
+                let (hash, _) = fingerprint.hash.split_once('#').unwrap_or((&fingerprint.hash, ""));
+                let (hash, seen) = (hash.to_owned(), seen.entry(hash.to_owned()).or_insert(0_u32));
+                fingerprint.hash = if *seen == 0 { hash } else { format!("{hash}#{seen}") };
+                *seen += 1;
+            }
             inputs.files += 1;
             inputs.paths.insert(fingerprint.path.clone());
             let first = inputs.identities.insert(fingerprint.hash.clone());

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Note, ViewJournal};
 use crate::{InPlaceWant, Progress, Store, StoreError, catalog};
 pub(crate) use inputs::Inputs;
-use inputs::Pack;
+use inputs::{Copies, Pack};
 use loading::{Loading, Staged};
 use quarantine::Quarantine;
 pub(crate) use query::QueryInput;
@@ -137,6 +137,7 @@ impl Store {
         let started = std::time::Instant::now();
         let definitions = &catalog.definitions;
         let source = definitions.sources.get(&view.source).ok_or_else(|| missing("source", &view.source))?;
+        let (reads, stored) = (view.reads(source), view.stored());
         let keys = definitions.join_keys(view);
         let range = Interval {
             from: request.start.unwrap_or(Instant::MIN).micros(),
@@ -148,20 +149,12 @@ impl Store {
         let journal = target.journal().await?;
 
         let what = format!("source `{}`", source.name);
-        let replacing = request.mode == Mode::Replace;
-        let wanted = match request.mode {
+        let features = stored.len();
+        let mut replacing = request.mode == Mode::Replace;
+        let mut range = range;
+        let mut wanted = match request.mode {
             Mode::SinceLast => journal.since_last(),
             Mode::Add | Mode::Replace => vec![range],
-        };
-        if replacing {
-            target.refuse_cut(range)?;
-        }
-        let unread = |hash: &str| match replacing {
-            true => vec![range],
-            false => {
-                let of = |range: &Interval| journal.unread(hash, target.semantic_hash(), *range);
-                wanted.iter().flat_map(of).collect()
-            }
         };
         let recorded = |path: &str| match request.mode {
             Mode::SinceLast => journal.settled(path).cloned(),
@@ -169,18 +162,49 @@ impl Store {
         };
         let admit = |range: Interval, created: Option<Instant>| {
             let until = (range.until != i64::MAX).then(|| instant(range.until));
-            let admission = Admission::new(source, &keys, &view.features, instant(range.from), until)?;
+            let admission = Admission::new(&reads, &keys, &stored, instant(range.from), until)?;
             Ok::<_, StoreError>(admission.with_created(created))
         };
-        let inputs = match self.query_input(catalog, source)? {
-            Some(query) => Inputs::of_query(query, unread),
-            None => {
-                let at = self.project().location(source)?;
-                let admission = admit(range, None)?;
-                let columns = admission.columns();
-                Inputs::read(&what, &at, source.format, self.objects(), columns, unread, recorded)?
+        // Where events have an identity, one that comes again is known by it.
+        let by_identity = view.inputs.iter().any(|input| input.identity);
+        let copies = if view.aggregates() && !by_identity { Copies::Count } else { Copies::Skip };
+        let list = |replacing: bool, wanted: &[Interval]| {
+            let unread = |hash: &str| match replacing {
+                true => wanted.to_vec(),
+                false => {
+                    let of = |range: &Interval| journal.unread(hash, target.semantic_hash(), *range);
+                    wanted.iter().flat_map(of).collect()
+                }
+            };
+            match self.query_input(catalog, source)? {
+                Some(query) => Ok(Inputs::of_query(query, unread)),
+                None => {
+                    let at = self.project().location(source)?;
+                    let all = Interval { from: Instant::MIN.micros(), until: i64::MAX };
+                    let admission = admit(all, None)?;
+                    let columns = admission.columns();
+                    Inputs::read(&what, &at, source.format, self.objects(), columns, unread, recorded, copies)
+                }
             }
         };
+        let mut inputs = list(replacing, &wanted)?;
+        let grew = by_identity || journal.only_grew(&inputs.identities);
+        let carried = journal.answering(features) >= features;
+        if view.aggregates() && !replacing && !(grew && carried) {
+            // Events without an identity can't be told from those that are there: the range is loaded anew, as one commit.
+            replacing = true;
+            let first = wanted.first().map_or(range.from, |range| range.from);
+            range = match (request.mode, carried) {
+                (Mode::Add, true) => range,
+                // Also what was loaded before lacks an input.
+                _ => Interval { from: first.min(journal.loaded_from()), until: i64::MAX },
+            };
+            wanted = vec![range];
+            inputs = list(replacing, &wanted)?;
+        }
+        if replacing {
+            target.refuse_cut(range)?;
+        }
         (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
         if request.mode == Mode::SinceLast {
             let gone = |file: &&Fingerprint| {
@@ -190,7 +214,6 @@ impl Store {
             load.vanished = vanished.by_ref().take(VANISHED_SHOWN_MAX).collect();
             load.files_vanished = (load.vanished.len() + vanished.count()) as u64;
         }
-        let features = view.features.len();
         let digest = target.replacement_inputs(range, &inputs.packs);
         let unchanged = match replacing {
             true => journal.last_replacement == Some((range, digest.clone())),

@@ -50,6 +50,8 @@ pub struct Gathered {
     at: Instant,
     keys: HashMap<EncodedKey, KeyRows>,
     conflicts: u64,
+    /// Events, which stand each for itself.
+    events: Vec<IncomingRow>,
 }
 
 #[derive(Default)]
@@ -61,7 +63,7 @@ struct KeyRows {
 impl Gathered {
     /// Nothing yet. `at`: an instant that is not after the stamp to come.
     pub fn new(at: Instant) -> Self {
-        Self { at, keys: HashMap::new(), conflicts: 0 }
+        Self { at, keys: HashMap::new(), conflicts: 0, events: Vec::new() }
     }
 
     /// Adds a row that is not published yet.
@@ -72,6 +74,11 @@ impl Gathered {
         let IncomingRow { key, event, created, row } = row;
         let visible = self.at;
         self.add_stored(key, StoredRow { event, created, visible, position: 0, row }, layout)
+    }
+
+    /// Adds events that are not published yet.
+    pub fn add_events(&mut self, events: Vec<IncomingRow>) {
+        self.events.extend(events);
     }
 
     fn add_stored(&mut self, key: EncodedKey, row: StoredRow, layout: &RowLayout) -> Result<(), StoreError> {
@@ -162,14 +169,25 @@ impl Target<'_> {
         rows.settle(self.layout())?;
         let until = (range.until != i64::MAX).then(|| Instant::from_micros_clamped(range.until));
         let events = EventRange { from: Instant::from_micros_clamped(range.from), until };
-        let bereft = self.bereft_keys(events, &rows).await?;
+        // Of events none was dropped that may still count.
+        let bereft = match self.holds_events() {
+            true => HashSet::new(),
+            false => self.bereft_keys(events, &rows).await?,
+        };
         let restored = self.rows_before(&bereft, range.from, rows.at).await?;
         let conflicts = if self.created_declared() { 0 } else { rows.conflicts };
+        let of_events = std::mem::take(&mut rows.events);
         let incoming = rows.into_rows().map(|(key, row)| {
             let StoredRow { event, created, row, .. } = row;
             IncomingRow { key, event, created, row }
         });
-        let fold = Fold { unit: &name, position, note: &note, visible, rows: incoming.collect() };
+        let fold = Fold {
+            unit: &name,
+            position,
+            note: &note,
+            visible,
+            rows: of_events.into_iter().chain(incoming).collect(),
+        };
         let published = self.fold(fold, Some(Replaces { events, restored })).await?;
         Ok(Published { conflicts, ..published })
     }
@@ -258,6 +276,10 @@ impl Target<'_> {
         while let Some(batch) = batches.try_next().await? {
             let mut rows = Vec::new();
             self.incoming_rows(&batch, features, &mut rows)?;
+            if self.holds_events() {
+                gathered.add_events(rows);
+                continue;
+            }
             for row in rows {
                 gathered.add(row, self.layout())?;
             }

@@ -7,13 +7,14 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
 use asof_engine::source::{Fingerprint, RAW_BATCH_ROWS, RawBatch};
+use asof_model::hash;
 use asof_model::plan::Catalog;
-use asof_model::spec::{JoinKey, View};
+use asof_model::spec::{Feature, JoinKey, View};
 use asof_model::{Duration, Instant, ValueType};
 use asof_offline::{Appended, JournalEntry, OfflineStore, Table, TableSpec};
 use asof_online::{
-    IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Replaces, RowLayout,
-    UnitStamp, ViewHandle,
+    EventRule, IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Replaces,
+    RowLayout, UnitStamp, ViewHandle,
 };
 use asof_training::join::Interval;
 use serde_json::json;
@@ -136,6 +137,8 @@ pub struct Fold<'a> {
 /// Where the rows of one view version go.
 pub struct Target<'a> {
     view: &'a View,
+    /// What its rows hold.
+    stored: Vec<Feature>,
     name: String,
     keys: Vec<JoinKey>,
     table_name: String,
@@ -143,6 +146,8 @@ pub struct Target<'a> {
     semantic_hash: String,
     created_declared: bool,
     active_within: Option<Duration>,
+    /// How its events are kept; `None`: it carries values.
+    events: Option<EventRule>,
     schema: SchemaRef,
     layout: RowLayout,
     pub(super) table: Table,
@@ -162,23 +167,33 @@ impl Store {
         let record = catalog.views.get(&view.id).ok_or_else(corrupt)?;
         let table_name = catalog.table_name(&view.id).ok_or_else(corrupt)?;
         let keys = catalog.definitions.join_keys(view);
-        let schema = history_schema(&keys, &view.features);
+        let stored = view.stored();
+        let schema = history_schema(&keys, &stored);
         // The online store first: it is what only one process may hold.
         let online = self.online().await?;
         let handle = online.register(&table_name).await?;
         let offline = self.offline().await?;
         let table = offline.table(&TableSpec { name: table_name.clone(), schema: schema.clone() }).await?;
         let source = catalog.definitions.sources.get(&view.source);
-        let types: Vec<ValueType> = view.features.iter().map(|feature| feature.value_type).collect();
+        let types: Vec<ValueType> = stored.iter().map(|feature| feature.value_type).collect();
         Ok(Target {
             view,
+            stored: stored.into_owned(),
             name: view.id.to_string(),
             keys,
             table_name,
             history_path: self.project().history_path(),
-            semantic_hash: record.semantic_hash.clone(),
+            semantic_hash: match view.aggregates() {
+                true => hash::reading_hash(view, &catalog.definitions),
+                false => record.semantic_hash.clone(),
+            },
             created_declared: source.is_some_and(|source| source.created.is_some()),
             active_within: view.active_within,
+            events: view.aggregates().then(|| EventRule {
+                retention: view.retained(),
+                identity: view.inputs.iter().position(|input| input.identity),
+                pushed: false,
+            }),
             schema,
             layout: RowLayout::new(&types),
             table,
@@ -212,6 +227,11 @@ impl Target<'_> {
     /// The codec of its rows.
     pub fn layout(&self) -> &RowLayout {
         &self.layout
+    }
+
+    /// Whether its rows are events, which count each for itself.
+    pub fn holds_events(&self) -> bool {
+        self.events.is_some()
     }
 
     /// Whether the source names a created column.
@@ -261,10 +281,16 @@ impl Target<'_> {
         inputs: serde_json::Value,
         gathered: &mut Gathered,
     ) -> Result<Outcome, StoreError> {
-        let note = Note::Staged { features: self.view.features.len() };
+        let note = Note::Staged { features: self.stored.len() };
         let (appended, rows) = self.commit_unit(unit, rows, &note, inputs).await?;
-        for row in rows {
-            gathered.add(row, &self.layout)?;
+        match self.events {
+            // Each counts for itself.
+            Some(_) => gathered.add_events(rows),
+            None => {
+                for row in rows {
+                    gathered.add(row, &self.layout)?;
+                }
+            }
         }
         let rows_written = if appended.already_there { 0 } else { appended.rows.unwrap_or_default() };
         Ok(Outcome { rows_written, units: 1, ..Outcome::default() })
@@ -281,7 +307,7 @@ impl Target<'_> {
             rows.batches.iter().map(|batch| self.history_rows(batch, unit)).collect::<Result<Vec<_>, _>>()?;
         let mut incoming = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for batch in &batches {
-            self.incoming_rows(batch, self.view.features.len(), &mut incoming)?;
+            self.incoming_rows(batch, self.stored.len(), &mut incoming)?;
         }
         // Before history is written: a unit there that the online store can't take would block the view for ever.
         refuse_large(&incoming)?;
@@ -318,6 +344,7 @@ impl Target<'_> {
             active_within: self.active_within,
             visible,
             replaces,
+            events: self.events,
             rows,
         };
         let published = self.online.publish(publication).await?;
@@ -375,7 +402,7 @@ impl Target<'_> {
         Err(StoreError::HistoryLost { view: self.view.id.clone(), missing, units, path })
     }
 
-    /// The view's semantic hash, as it is applied.
+    /// The hash of how its rows are read, as it is applied.
     pub fn semantic_hash(&self) -> &str {
         &self.semantic_hash
     }
@@ -408,7 +435,7 @@ impl Target<'_> {
         let events = column(rows, EVENT)?.as_primitive::<TimestampMicrosecondType>().values();
         let createds = column(rows, CREATED)?.as_primitive::<TimestampMicrosecondType>().values();
         let errors = column(rows, ERRORS)?;
-        let carried = &self.view.features[..features.min(self.view.features.len())];
+        let carried = &self.stored[..features.min(self.stored.len())];
         let columns: Vec<ArrayRef> =
             carried.iter().map(|each| column(rows, &each.name).cloned()).collect::<Result<_, _>>()?;
         for row in 0..rows.num_rows() {

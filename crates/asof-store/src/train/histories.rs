@@ -9,12 +9,14 @@ use asof_model::spec::{Feature, JoinKey};
 use asof_model::{KnownAt, ValueType, ViewId};
 use asof_training::TrainingError;
 use asof_training::history::{HistorySource, TableFile, TableHistory};
-use asof_training::join::{JoinSpec, Joined, Resources, ViewSpec};
+use asof_training::join::{JoinSpec, Joined, Joins, Resources, ViewSpec};
+use asof_training::windows::WindowView;
 
 use super::instant;
 use super::report::JoinReport;
 use crate::in_place::{self, InPlace};
 use crate::request::{PlannedJoin, RequestPlan, rule};
+use crate::windows::windows;
 use crate::{Store, StoreError};
 
 /// What is asked beyond the plan.
@@ -67,6 +69,8 @@ impl Store {
             histories: Vec::new(),
             keys: Vec::new(),
             views: Vec::new(),
+            windows: Vec::new(),
+            order: Vec::new(),
             time: asked.time,
             known: asked.known,
             statuses: asked.statuses,
@@ -79,10 +83,19 @@ impl Store {
             let keys: Vec<(String, ValueType)> =
                 join.keys.iter().map(|(key, column)| (column.clone(), key.value_type)).collect();
             let keys = place_of(&mut spec.keys, keys);
+            if join.view.aggregates() {
+                let (view, from) = self.window_view(catalog, join, keys, asked.known_at).await?;
+                spec.order.push(Joins::Windows(spec.windows.len()));
+                spec.windows.push(view);
+                origins.push(Origin { view: join.view.id.clone(), from });
+                continue;
+            }
             let before = origins.iter().position(|origin| origin.view == join.view.id);
-            let (history, view, from) = match before
-                .and_then(|place| spec.views.get(place).zip(origins.get(place)))
-            {
+            let before = before.and_then(|place| match spec.order.get(place)? {
+                Joins::Values(of) => spec.views.get(*of).zip(origins.get(place)),
+                Joins::Windows(_) => None,
+            });
+            let (history, view, from) = match before {
                 Some((before, origin)) => (before.history, before.view, origin.from.again()),
                 None if join.view.in_place => {
                     let (source, view) = in_place
@@ -91,10 +104,13 @@ impl Store {
                             Some((source, views.iter().position(|id| *id == join.view.id)?))
                         })
                         .ok_or_else(|| StoreError::Corrupt(format!("`{}` has no source", join.view.id)))?;
-                    let known = origins.iter().zip(&spec.views).find_map(|(origin, of)| match &origin.from {
-                        From::InPlace(known, _) if Arc::ptr_eq(known, source) => Some(of.history),
-                        _ => None,
-                    });
+                    let known =
+                        origins.iter().zip(&spec.order).find_map(|(origin, of)| match (&origin.from, of) {
+                            (From::InPlace(known, _), Joins::Values(of)) if Arc::ptr_eq(known, source) => {
+                                Some(spec.views[*of].history)
+                            }
+                            _ => None,
+                        });
                     let history = known.unwrap_or_else(|| {
                         spec.histories.push(source.history());
                         spec.histories.len() - 1
@@ -111,6 +127,7 @@ impl Store {
                 true => in_place::units(join.view.features.len()),
                 false => join.journal.units.clone(),
             };
+            spec.order.push(Joins::Values(spec.views.len()));
             spec.views.push(ViewSpec {
                 history,
                 view,
@@ -126,6 +143,43 @@ impl Store {
         Ok(Histories { spec, origins })
     }
 
+    /// A view of events, and where they come from.
+    async fn window_view(
+        &self,
+        catalog: &Catalog,
+        join: &PlannedJoin,
+        keys: usize,
+        known_at: KnownAt,
+    ) -> Result<(WindowView, From), StoreError> {
+        let (view, source) = (&join.view, catalog.definitions.sources.get(&join.view.source));
+        let windows = windows(view, source, &join.asked)?;
+        let stored = view.stored();
+        let (history, from, units): (SharedHistory, From, _) = match (view.in_place, source) {
+            (true, Some(source)) => {
+                let views = [(catalog.definitions.join_keys(view), stored.to_vec())];
+                let in_place = Arc::new(self.in_place(catalog, &view.reads(source), &views)?);
+                (in_place.history(), From::InPlace(in_place, 0), in_place::units(stored.len()))
+            }
+            (true, None) => return Err(StoreError::Corrupt(format!("`{}` has no source", view.id))),
+            (false, _) => {
+                let (table, version) = self.table_history(catalog, join).await?;
+                (Arc::new(table), From::Table(version), join.journal.units.clone())
+            }
+        };
+        let view = WindowView {
+            history,
+            keys,
+            inputs: windows.inputs.iter().map(|place| (*place, stored[*place].clone())).collect(),
+            identity: windows.identity,
+            closing: windows.closing,
+            features: join.asked.iter().map(|place| view.features[*place].clone()).collect(),
+            known_at,
+            units,
+            compares: !view.in_place,
+        };
+        Ok((view, from))
+    }
+
     /// The sources that views of a plan read in place, each once, with these views.
     fn sources_in_place(
         &self,
@@ -133,7 +187,8 @@ impl Store {
         plan: &RequestPlan,
     ) -> Result<Vec<SourceOfViews>, StoreError> {
         let mut found: Vec<(String, Vec<&PlannedJoin>)> = Vec::new();
-        for join in plan.joins.iter().filter(|join| join.view.in_place) {
+        let in_place = |join: &&PlannedJoin| join.view.in_place && !join.view.aggregates();
+        for join in plan.joins.iter().filter(in_place) {
             let place =
                 found.iter().position(|(source, _)| *source == join.view.source).unwrap_or(found.len());
             match found.get_mut(place) {
@@ -150,7 +205,10 @@ impl Store {
                 .map(|join| (catalog.definitions.join_keys(&join.view), join.view.features.clone()))
                 .collect();
             let ids = joins.iter().map(|join| join.view.id.clone()).collect();
-            Ok((Arc::new(self.in_place(catalog, &source, &views)?), ids))
+            let known = catalog.definitions.sources.get(&source);
+            let known =
+                known.ok_or_else(|| StoreError::Corrupt(format!("the registry has no source `{source}`")))?;
+            Ok((Arc::new(self.in_place(catalog, known, &views)?), ids))
         };
         found.into_iter().map(open).collect()
     }
@@ -164,7 +222,7 @@ impl Store {
         let mut history = TableHistory {
             what: format!("view `{}`", join.view.id),
             keys: catalog.definitions.join_keys(&join.view),
-            features: join.view.features.clone(),
+            features: join.view.stored().into_owned(),
             units: join.journal.units.clone(),
             cut: None,
             files: Vec::new(),
@@ -249,11 +307,11 @@ impl Histories {
     pub fn explain(&self, error: TrainingError) -> StoreError {
         match error {
             TrainingError::HistoryCut { history, cut, label } => {
-                let of = self
-                    .spec
-                    .views
-                    .iter()
-                    .position(|view| self.spec.histories[view.history].what() == history);
+                let what = |joins: &Joins| match *joins {
+                    Joins::Values(view) => self.spec.histories[self.spec.views[view].history].what(),
+                    Joins::Windows(view) => self.spec.windows[view].history.what(),
+                };
+                let of = self.spec.order.iter().position(|joins| what(joins) == history);
                 match of.and_then(|place| self.origins.get(place)) {
                     Some(origin) => {
                         let (cut, label) = (instant(cut), instant(label));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use asof_engine::{EngineError, Progress};
 use asof_model::plan::Catalog;
-use asof_model::spec::{About, Source};
+use asof_model::spec::Source;
 use asof_model::transform::Transform;
 use asof_model::{Location, name};
 use asof_training::labels::{LabelTable, Labels, put_aside};
@@ -102,15 +102,11 @@ impl Store {
         let mut source = Source {
             name: QUERY.to_owned(),
             path,
-            format: None,
             event: request.timestamp.clone(),
-            created: None,
             zone: request.reading.zone.name().map(str::to_owned),
             unit: request.reading.unit,
-            fields: Default::default(),
-            columns: Default::default(),
             transform: Some(Transform { sql: sql.to_owned(), lookback: None, meaning: None }),
-            about: About::default(),
+            ..Source::default()
         };
         let meaning = self.meaning_now(&source, &catalog.definitions)?;
         if let Some(transform) = &mut source.transform {

@@ -13,6 +13,7 @@ use futures::TryStreamExt;
 use super::{column, each_key, join_keys};
 use crate::get::{Answer, Answered, OnlinePlan};
 use crate::request::{PlannedJoin, rule};
+use crate::windows::OnlineWindows;
 use crate::{Store, StoreError};
 
 impl Store {
@@ -26,7 +27,8 @@ impl Store {
             keys.iter().map(|key| (key.clone(), Vec::new())).collect();
         let Some(table) = self.offline().await?.existing_table(&join.table).await? else { return Ok(rows) };
         let join_keys = join_keys(join);
-        let features = join.view.features.iter().map(|feature| feature.name.clone());
+        let stored = join.view.stored();
+        let features = stored.iter().map(|feature| feature.name.clone());
         let fixed = [EVENT, CREATED, UNIT, ERRORS].map(str::to_owned);
         let columns = join_keys.iter().map(|key| key.name.clone()).chain(fixed).chain(features);
         let mut batches = table.scan(Scan::of(columns));
@@ -39,7 +41,7 @@ impl Store {
                 let Some(of_key) = rows.get_mut(key) else { return };
                 let Some(unit) = join.journal.units.number(units.value(row)) else { return };
                 let facts = join.journal.units.facts(unit);
-                let carried = &join.view.features[..facts.features.min(join.view.features.len())];
+                let carried = &stored[..facts.features.min(stored.len())];
                 let columns: Vec<ArrayRef> =
                     carried.iter().filter_map(|each| batch.column_by_name(&each.name).cloned()).collect();
                 of_key.push(OracleRow {
@@ -65,6 +67,9 @@ pub(super) fn by_oracle(
     t: Instant,
     include_expired: bool,
 ) -> Answer {
+    if let Some(windows) = plan.windows.first().and_then(Option::as_ref) {
+        return by_windows(join, windows, rows, keys, t);
+    }
     let types: Vec<ValueType> = join.view.features.iter().map(|feature| feature.value_type).collect();
     let feature = |place: usize| OracleFeature {
         index: join.asked[place],
@@ -78,6 +83,30 @@ pub(super) fn by_oracle(
     let answer = |key: &EncodedKey| {
         let rows = rows.get(key).unwrap_or(&nothing);
         let answer = asof_oracle::as_of(rows, &types, Some(key), t, &rule, &features);
+        let value = |value: asof_oracle::OracleValue| Answered {
+            value: value.cell.value().cloned(),
+            status: value.status,
+            event: answer.event,
+        };
+        answer.values.clone().into_iter().map(value).collect()
+    };
+    Answer { t, rows: keys.iter().map(answer).collect(), positions: BTreeMap::new() }
+}
+
+/// The same of a view of events.
+fn by_windows(
+    join: &PlannedJoin,
+    windows: &OnlineWindows,
+    rows: &HashMap<EncodedKey, Vec<OracleRow>>,
+    keys: &[EncodedKey],
+    t: Instant,
+) -> Answer {
+    let view = windows.for_oracle(&join.defaults);
+    let nothing = Vec::new();
+    let answer = |key: &EncodedKey| {
+        let rows = rows.get(key).unwrap_or(&nothing);
+        let answer =
+            asof_oracle::windowed::close(&view, rows, windows.types(), Some(key), (t, t), KnownAt::Served);
         let value = |value: asof_oracle::OracleValue| Answered {
             value: value.cell.value().cloned(),
             status: value.status,

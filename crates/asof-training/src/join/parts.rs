@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
 use parking_lot::Mutex;
@@ -69,6 +69,14 @@ pub(crate) struct RangeParts {
     pub winners: Vec<Winner>,
     /// The event instant of the row that it met, microseconds; anything where it met none. Empty where they are not kept.
     pub events: Vec<i64>,
+}
+
+impl RangeParts {
+    /// Whether a feature of any row is in error.
+    pub fn any_error(&self) -> bool {
+        let mut errors = self.parts.iter().filter_map(|part| part.columns.columns().last());
+        errors.any(|errors| errors.null_count() < errors.len())
+    }
 }
 
 impl Winner {

@@ -18,7 +18,7 @@ use super::offer::LaneUse;
 use super::parts::{Parts, RANGE_ROWS};
 use super::reach;
 use super::scan::{self, Scan, Target};
-use super::spec::{JoinSpec, ViewSpec};
+use super::spec::{JoinSpec, Joins, ViewSpec};
 use super::winners::Winners;
 use crate::TrainingError;
 use crate::explain::{Clock, Explained, ScanExplained};
@@ -26,6 +26,7 @@ use crate::history::{History, HistorySource};
 use crate::labels::Labels;
 use crate::memory::Memory;
 use crate::scratch::Scratch;
+use crate::windows::JoinedWindows;
 
 /// Bytes of a row that waits to be told apart.
 const TIE_BYTES: u64 = 32;
@@ -93,7 +94,9 @@ pub(crate) struct JoinedView<'a> {
 
 /// A join whose winners are known and whose features are at hand.
 pub struct Joined<'a> {
+    order: &'a [Joins],
     pub(crate) views: Vec<JoinedView<'a>>,
+    windows: Vec<JoinedWindows<'a>>,
     /// What the join has kept to.
     pub(crate) memory: Memory,
     labels: u64,
@@ -167,6 +170,21 @@ impl<'a> Run<'a> {
         let mut explained = Explained::new(self.memory, self.threads);
         explained.labels(&pass, &layout, &clock);
 
+        if self.spec.views.is_empty() {
+            let (windows, labels, last) = self.all_windows(labels, pass, &mut explained)?;
+            return Ok(Joined {
+                order: &self.spec.order,
+                memory: self.memory,
+                compared: Vec::new(),
+                rows_read: Vec::new(),
+                views: Vec::new(),
+                windows,
+                labels,
+                last_label: (labels > 0).then_some(last),
+                statuses_told: Vec::new(),
+                explained,
+            });
+        }
         let clock = Clock::start();
         let target = scan::target(self, &pass, &layout)?;
         let histories = self.open(&pass, &layout, &target)?;
@@ -222,18 +240,44 @@ impl<'a> Run<'a> {
         }
         histories.iter().try_for_each(|history| history.check_unchanged())?;
         explained.step("fetch features", &clock);
+        let rows_read = self.spec.views.iter().map(|view| seen[view.history].rows[view.view]).collect();
+        let (windows, labels, last) = self.all_windows(labels, pass, &mut explained)?;
         explained.spilled_bytes = self.scratch.written();
         let told = self.spec.views.iter().map(|view| self.spec.tells_expired(&view.rule)).collect();
         Ok(Joined {
             memory: self.memory,
             compared: views.iter().map(|_| Mutex::new((0, 0))).collect(),
-            rows_read: self.spec.views.iter().map(|view| seen[view.history].rows[view.view]).collect(),
+            rows_read,
+            order: &self.spec.order,
             views,
-            labels: pass.rows,
-            last_label: (pass.rows > 0).then_some(pass.times.1),
+            windows,
+            labels,
+            last_label: (labels > 0).then_some(last),
             statuses_told: told,
             explained,
         })
+    }
+
+    /// The answers of all views of events, with how many labels there are and the time of the last one.
+    fn all_windows(
+        &self,
+        labels: &dyn Labels,
+        pass: LabelPass<'a>,
+        explained: &mut Explained,
+    ) -> Result<(Vec<JoinedWindows<'a>>, u64, i64), TrainingError> {
+        let (rows, last) = (pass.rows, pass.times.1);
+        if self.spec.windows.is_empty() {
+            return Ok((Vec::new(), rows, last));
+        }
+        // Views of values have taken the labels out of it.
+        let pass = if self.spec.views.is_empty() { pass } else { label_pass::read(self, labels)? };
+        if (pass.rows, pass.times.1) != (rows, last) {
+            return Err(TrainingError::LabelsChanged);
+        }
+        let bytes = rows * self.spec.windows.len() as u64 * Parts::LABEL_BYTES;
+        let in_memory = bytes <= self.memory.features() / 2;
+        let joined = self.spec.windows.iter().map(|view| self.windows(view, &pass, in_memory, explained));
+        Ok((joined.collect::<Result<_, _>>()?, rows, last))
     }
 
     fn layout(&self, pass: &LabelPass<'_>) -> Layout {
@@ -327,7 +371,7 @@ impl Joined<'_> {
 
     /// How many views were joined.
     pub fn views(&self) -> usize {
-        self.views.len()
+        self.order.len()
     }
 
     /// How many ranges of [`RANGE_ROWS`] labels there are, the last one shorter.
@@ -337,14 +381,17 @@ impl Joined<'_> {
 
     /// Whether a range costs nothing to look at again.
     pub fn is_in_memory(&self) -> bool {
-        self.views
-            .iter()
-            .all(|view| view.parts.are_in_memory() && view.served.as_ref().is_none_or(Parts::are_in_memory))
+        let mut views = self.views.iter();
+        views.all(|view| view.parts.are_in_memory() && view.served.as_ref().is_none_or(Parts::are_in_memory))
+            && self.windows.iter().all(|view| view.parts.are_in_memory())
     }
 
     /// Rows of a view's history that were looked at.
     pub fn rows_read(&self, view: usize) -> u64 {
-        self.rows_read[view]
+        match self.order[view] {
+            Joins::Values(view) => self.rows_read[view],
+            Joins::Windows(view) => self.windows[view].rows_read,
+        }
     }
 
     /// What a view answers to the labels of a range.
@@ -352,7 +399,10 @@ impl Joined<'_> {
     /// # Errors
     /// [`TrainingError::Scratch`].
     pub fn answer(&self, view: usize, range: usize) -> Result<RangeAnswer, TrainingError> {
-        self.views[view].answer(&self.views[view].parts, range)
+        match self.order[view] {
+            Joins::Values(view) => self.views[view].answer(&self.views[view].parts, range),
+            Joins::Windows(view) => self.windows[view].answer(range),
+        }
     }
 
     fn labels_of(&self, range: usize) -> std::ops::Range<u64> {
@@ -362,7 +412,10 @@ impl Joined<'_> {
 
     /// Whether a view's answers to a range have to be compared with what was served, by [`Joined::compare`].
     pub fn must_compare(&self, view: usize) -> bool {
-        self.views[view].winners.differing.is_some()
+        match self.order[view] {
+            Joins::Values(view) => self.views[view].winners.differing.is_some(),
+            Joins::Windows(_) => false,
+        }
     }
 
     /// Compares a view's answers to a range with what was served; each range once.
@@ -370,6 +423,8 @@ impl Joined<'_> {
     /// # Errors
     /// [`TrainingError::Scratch`].
     pub fn compare(&self, view: usize, range: usize) -> Result<(), TrainingError> {
+        // Views of events were compared while they were joined.
+        let Joins::Values(view) = self.order[view] else { return Ok(()) };
         let joined = &self.views[view];
         let Some(maybe) = &joined.winners.differing else { return Ok(()) };
         let labels = self.labels_of(range);
@@ -403,6 +458,10 @@ impl Joined<'_> {
 
     /// How a view came out. Complete once every range was compared that must be.
     pub fn report(&self, view: usize) -> ViewReport {
+        let view = match self.order[view] {
+            Joins::Values(view) => view,
+            Joins::Windows(view) => return self.windows[view].report(self.labels),
+        };
         let joined = &self.views[view];
         let counts = &joined.winners.counts;
         let (matched, expired) = (counts.matched(), counts.expired());
@@ -418,15 +477,29 @@ impl Joined<'_> {
     }
 }
 
+impl JoinedWindows<'_> {
+    fn answer(&self, range: usize) -> Result<RangeAnswer, TrainingError> {
+        let met = self.parts.range(range)?;
+        let any_error = met.any_error();
+        let places: Vec<usize> = (0..self.features.len()).collect();
+        Ok(RangeAnswer {
+            rule: asof_model::Rule::default(),
+            features: self.features.clone(),
+            positions: places.as_slice().into(),
+            columns: places.into(),
+            units: self.units.clone(),
+            all_shown: !any_error,
+            met,
+        })
+    }
+}
+
 impl JoinedView<'_> {
     fn answer(&self, parts: &Parts<'_>, range: usize) -> Result<RangeAnswer, TrainingError> {
         let spec = self.spec;
         let place = |asked: &usize| self.read.partition_point(|read| read < asked);
         let met = parts.range(range)?;
-        let any_error = met.parts.iter().any(|part| {
-            let errors = part.columns.columns().last();
-            errors.is_some_and(|errors| errors.null_count() < errors.len())
-        });
+        let any_error = met.any_error();
         Ok(RangeAnswer {
             rule: spec.rule,
             features: spec.asked.iter().map(|asked| spec.features[*asked].clone()).collect(),

@@ -9,6 +9,7 @@ use asof_model::{KnownAt, Rule, ValueType};
 use super::units::Units;
 use crate::history::HistorySource;
 use crate::memory::Memory;
+use crate::windows::WindowView;
 
 /// A join of views to labels.
 pub struct JoinSpec {
@@ -16,8 +17,12 @@ pub struct JoinSpec {
     pub histories: Vec<Arc<dyn HistorySource>>,
     /// The choices of label columns as join keys, each with the types of the keys.
     pub keys: Vec<Vec<(String, ValueType)>>,
-    /// The views to join, as many times as they have aliases.
+    /// The views of values to join, as many times as they have aliases.
     pub views: Vec<ViewSpec>,
+    /// The views of events, likewise. Each brings its history.
+    pub windows: Vec<WindowView>,
+    /// In which order they are asked for.
+    pub order: Vec<Joins>,
     /// The label column with the times.
     pub time: String,
     /// The label column with the instants of knowledge; `None`: they are the times.
@@ -28,6 +33,15 @@ pub struct JoinSpec {
     pub events: bool,
     /// How work is done. The answer does not depend on it.
     pub resources: Resources,
+}
+
+/// One of the views that are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joins {
+    /// The view of values at this place.
+    Values(usize),
+    /// The view of events at this place.
+    Windows(usize),
 }
 
 /// What a join may take.

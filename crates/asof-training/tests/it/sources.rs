@@ -7,7 +7,7 @@ use std::sync::Arc;
 use asof_engine::EngineError;
 use asof_engine::columns::{CREATED, EVENT};
 use asof_engine::source;
-use asof_model::spec::{About, Source};
+use asof_model::spec::Source;
 use asof_model::{Cell, Instant, KnownAt, Location};
 use asof_objects::Objects;
 use asof_testkit::world::{Shape, World};
@@ -107,16 +107,9 @@ fn write(world: &World, order: &[usize], layout: &Layout) -> TempDir {
 fn history(world: &World, folder: &Path) -> SourceHistory {
     let source = Source {
         name: "rows".to_owned(),
-        path: String::new(),
-        format: None,
         event: EVENT.to_owned(),
         created: Some(CREATED.to_owned()),
-        zone: None,
-        unit: None,
-        fields: Default::default(),
-        columns: Default::default(),
-        transform: None,
-        about: About::default(),
+        ..Source::default()
     };
     let at = Location::Local(folder.to_owned());
     let files = source::list("source `rows`", &at, None, &Objects::new([])).unwrap();

@@ -20,7 +20,7 @@ use asof_training::history::{
     FeatureRows, FeaturesSink, History, HistorySource, Instants, InstantsSink, Piece, Reach, RowUnits,
     WantedKeys,
 };
-use asof_training::join::{JoinSpec, Resources, UnitFacts, Units, ViewSpec, join};
+use asof_training::join::{JoinSpec, Joins, Resources, UnitFacts, Units, ViewSpec, join};
 use asof_training::labels::{LabelTable, Labels, ValueColumn};
 use asof_training::output::spec::ParquetOptions;
 use asof_training::output::{self, Layout, OutputColumn, OutputSpec, What, Writing, Written};
@@ -198,6 +198,7 @@ pub(crate) fn make_laid_out(
         name: given.name.to_owned(),
         value_type: given.value_type,
         default: None,
+        aggregation: None,
         about: About::default(),
     };
     let mut units = Units::default();
@@ -223,6 +224,8 @@ pub(crate) fn make_laid_out(
             units: Arc::new(units),
             compares: false,
         }],
+        windows: Vec::new(),
+        order: vec![Joins::Values(0)],
         time: time.to_owned(),
         known: None,
         statuses: false,

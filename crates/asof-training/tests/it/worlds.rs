@@ -18,7 +18,7 @@ use asof_training::history::{
     RowUnits, WantedKeys,
 };
 use asof_training::join::{
-    FeatureColumn, Interval, JoinSpec, RANGE_ROWS, Replaced, Resources, UnitFacts, Units, ViewReport,
+    FeatureColumn, Interval, JoinSpec, Joins, RANGE_ROWS, Replaced, Resources, UnitFacts, Units, ViewReport,
     ViewSpec, join,
 };
 use asof_training::labels::MemoryLabels;
@@ -133,6 +133,7 @@ pub fn features(world: &World) -> Vec<Feature> {
         name: format!("feature{index}"),
         value_type: of.value_type,
         default: of.default.as_ref().map(to_text),
+        aggregation: None,
         about: About::default(),
     };
     world.features.iter().enumerate().map(feature).collect()
@@ -409,6 +410,8 @@ pub fn run_on(
             units: Arc::new(units),
             compares,
         }],
+        windows: Vec::new(),
+        order: vec![Joins::Values(0)],
         time: EVENT.to_owned(),
         known: (!reading.knows.is_empty()).then(|| "known".to_owned()),
         statuses: reading.statuses,

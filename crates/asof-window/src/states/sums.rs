@@ -54,6 +54,11 @@ impl Integers {
         self.low = self.low.rem_euclid(Self::BASE);
     }
 
+    /// A sum that is known.
+    pub fn of(sum: i128) -> Self {
+        Self { high: sum.div_euclid(Self::BASE), low: sum.rem_euclid(Self::BASE) }
+    }
+
     /// `None`: it is past 128 bits.
     pub fn value(&self) -> Option<i128> {
         self.high.checked_mul(Self::BASE)?.checked_add(self.low)

@@ -27,7 +27,7 @@ pub fn functions() -> Vec<Function> {
     all
 }
 
-const TYPES: [ValueType; 6] = [
+pub const TYPES: [ValueType; 6] = [
     ValueType::Int64,
     ValueType::Float64,
     ValueType::Float32,
@@ -36,7 +36,7 @@ const TYPES: [ValueType; 6] = [
     ValueType::Timestamp,
 ];
 
-fn value(of: ValueType) -> BoxedStrategy<Value> {
+pub fn value(of: ValueType) -> BoxedStrategy<Value> {
     match of {
         ValueType::Int64 => {
             prop_oneof![-3_i64..4, select(vec![i64::MIN, i64::MAX, 1 << 40])].prop_map(Value::Int64).boxed()

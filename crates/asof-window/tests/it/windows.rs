@@ -3,7 +3,7 @@
 use asof_model::window::{Edge, Span, Window};
 use asof_model::{Duration, ValueType};
 use asof_oracle::windowed::counts;
-use asof_window::windows::{chosen, interval, presence, reach};
+use asof_window::windows::{chosen, interval, presence};
 use asof_window::{Aggregate, Event, values_at};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -70,7 +70,7 @@ fn sessions() {
     assert_eq!(chosen(&closed, 99, &[90]), 0..1);
 }
 
-fn any_span() -> impl Strategy<Value = Span> {
+pub fn any_span() -> impl Strategy<Value = Span> {
     let length = select(vec![1_i64, 2, 5, 7, 12, 40]);
     prop_oneof![
         (length.clone(), prop::option::of(select(vec![1_i64, 3, 5, 10]))).prop_map(|(l, r)| sliding(l, r)),
@@ -108,7 +108,7 @@ proptest! {
         let within = interval(&window, t);
         for (event, counts) in events.iter().zip(&right).filter(|(_, counts)| **counts) {
             prop_assert!(*counts && within.contains(event));
-            if let Some(reach) = reach(&window) {
+            if let Some(reach) = window.reach() {
                 prop_assert!(t - event <= reach.micros(), "{:?} {} {}", window, t, event);
             }
         }
@@ -122,7 +122,7 @@ proptest! {
         t in select(vec![i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX]),
     ) {
         let window = window(span, edge, 3);
-        let _ = (interval(&window, t), chosen(&window, t, &[i64::MIN, 0, i64::MAX]), reach(&window));
+        let _ = (interval(&window, t), chosen(&window, t, &[i64::MIN, 0, i64::MAX]), window.reach());
     }
 }
 

@@ -1,0 +1,382 @@
+//! Events as columns: what inputs hold, where events stand, and when they are known.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use asof_model::order::compare;
+use asof_model::{Cell, Value, ValueType, canonical, key};
+
+use crate::Place;
+
+/// What one input holds of each event.
+#[derive(Debug, Clone)]
+pub struct Column {
+    value_type: ValueType,
+    values: Values,
+    /// Whether each holds a value; empty while all do.
+    marks: Vec<Mark>,
+    any_error: bool,
+}
+
+/// What an event holds of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing.
+    Null,
+    /// A value.
+    Value,
+    /// It could not be read or computed.
+    Error,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Values {
+    /// So many events, which are counted and nothing else.
+    Events(usize),
+    Integers(Vec<i64>),
+    Floats(Vec<f64>),
+    /// Places in a dictionary, in which each value stands once.
+    Codes(Vec<u32>, Dictionary),
+}
+
+/// Values by number, in order of first appearance.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Dictionary {
+    pub values: Vec<Value>,
+    /// By the bytes of text, or the canonical bits of other values.
+    numbers: HashMap<Box<[u8]>, u32>,
+}
+
+impl Dictionary {
+    fn number(&mut self, bits: &[u8], value: impl FnOnce() -> Value) -> u32 {
+        if let Some(known) = self.numbers.get(bits) {
+            return *known;
+        }
+        let number = self.values.len() as u32;
+        self.values.push(value());
+        self.numbers.insert(bits.into(), number);
+        number
+    }
+}
+
+/// The bytes of text as they are; of any other value its canonical bits.
+pub fn bytes_of(value: &Value) -> Cow<'_, [u8]> {
+    match value {
+        Value::String(text) | Value::Json(text) => Cow::Borrowed(text.as_bytes()),
+        value => Cow::Owned(canonical::bits(value)),
+    }
+}
+
+fn value_of(of: ValueType, bytes: &[u8]) -> Option<Value> {
+    let text = || std::str::from_utf8(bytes).ok().map(str::to_owned);
+    match of {
+        ValueType::String => text().map(Value::String),
+        ValueType::Json => text().map(Value::Json),
+        of => canonical::read_bits(of, bytes),
+    }
+}
+
+impl Column {
+    /// Of no event yet.
+    pub fn new(value_type: ValueType) -> Self {
+        let values = match value_type {
+            ValueType::Int32 | ValueType::Int64 => Values::Integers(Vec::new()),
+            ValueType::Float32 | ValueType::Float64 => Values::Floats(Vec::new()),
+            _ => Values::Codes(Vec::new(), Dictionary::default()),
+        };
+        Self { value_type, values, marks: Vec::new(), any_error: false }
+    }
+
+    /// True for each of so many events.
+    pub fn events(count: usize) -> Self {
+        Self {
+            value_type: ValueType::Bool,
+            values: Values::Events(count),
+            marks: Vec::new(),
+            any_error: false,
+        }
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        match &self.values {
+            Values::Events(count) => *count,
+            Values::Integers(values) => values.len(),
+            Values::Floats(values) => values.len(),
+            Values::Codes(codes, _) => codes.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The type of the values.
+    pub fn value_type(&self) -> ValueType {
+        self.value_type
+    }
+
+    pub(crate) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// Whether every event holds a value.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    pub(crate) fn any_error(&self) -> bool {
+        self.any_error
+    }
+
+    /// What an event holds.
+    #[inline]
+    pub fn mark(&self, event: usize) -> Mark {
+        self.marks.get(event).copied().unwrap_or(Mark::Value)
+    }
+
+    /// Adds an integer, in a column of integers.
+    #[inline]
+    pub fn push_integer(&mut self, value: i64) {
+        if let Values::Integers(values) = &mut self.values {
+            values.push(value);
+            self.marked(Mark::Value);
+        }
+    }
+
+    /// Adds a float in canonical form, in a column of floats.
+    #[inline]
+    pub fn push_float(&mut self, value: f64) {
+        if let Values::Floats(values) = &mut self.values {
+            values.push(value);
+            self.marked(Mark::Value);
+        }
+    }
+
+    /// Adds a value by its bytes, as [`bytes_of`] gives them. False: these are not of the column's type.
+    #[inline]
+    pub fn push_bytes(&mut self, bytes: &[u8]) -> bool {
+        let of = self.value_type;
+        match &mut self.values {
+            Values::Codes(codes, dictionary) => {
+                if let Some(known) = dictionary.numbers.get(bytes) {
+                    codes.push(*known);
+                } else {
+                    let Some(value) = value_of(of, bytes) else { return false };
+                    codes.push(dictionary.number(bytes, || value));
+                }
+                self.marked(Mark::Value);
+                true
+            }
+            _ => match value_of(of, bytes) {
+                Some(value) => {
+                    self.push(&Cell::Value(value));
+                    true
+                }
+                None => false,
+            },
+        }
+    }
+
+    /// Adds nothing, or what could not be read.
+    pub fn push_mark(&mut self, mark: Mark) {
+        match &mut self.values {
+            Values::Events(count) => *count += 1,
+            Values::Integers(values) => values.push(0),
+            Values::Floats(values) => values.push(f64::NAN),
+            Values::Codes(codes, _) => codes.push(u32::MAX),
+        }
+        self.marked(mark);
+    }
+
+    /// Adds a cell. One of another type is an error.
+    pub fn push(&mut self, cell: &Cell) {
+        match (cell, &self.values) {
+            (Cell::Null, _) => self.push_mark(Mark::Null),
+            (Cell::Value(Value::Int32(value)), Values::Integers(_)) => self.push_integer((*value).into()),
+            (Cell::Value(Value::Int64(value)), Values::Integers(_)) => self.push_integer(*value),
+            (Cell::Value(Value::Float32(value)), Values::Floats(_)) => self.push_float((*value).into()),
+            (Cell::Value(Value::Float64(value)), Values::Floats(_)) => self.push_float(*value),
+            (Cell::Value(value), Values::Codes(..)) if value.is_of(self.value_type) => {
+                let bytes = bytes_of(value);
+                if let Values::Codes(codes, dictionary) = &mut self.values {
+                    codes.push(dictionary.number(&bytes, || value.clone()));
+                }
+                self.marked(Mark::Value);
+            }
+            _ => self.push_mark(Mark::Error),
+        }
+    }
+
+    #[inline]
+    fn marked(&mut self, mark: Mark) {
+        if mark != Mark::Value && self.marks.is_empty() {
+            self.marks.resize(self.len() - 1, Mark::Value);
+            self.marks.push(mark);
+        } else if !self.marks.is_empty() {
+            self.marks.push(mark);
+        }
+        self.any_error |= mark == Mark::Error;
+    }
+
+    /// The value of an event that holds one.
+    pub(crate) fn value(&self, event: usize) -> Value {
+        match &self.values {
+            Values::Events(_) => Value::Bool(true),
+            Values::Integers(values) => self.integer(values[event]),
+            Values::Floats(values) => self.float(values[event]),
+            Values::Codes(codes, dictionary) => dictionary.values[codes[event] as usize].clone(),
+        }
+    }
+
+    /// An integer as a value of the column's type.
+    pub(crate) fn integer(&self, value: i64) -> Value {
+        match self.value_type {
+            // What was pushed was one.
+            ValueType::Int32 => Value::Int32(value as i32),
+            _ => Value::Int64(value),
+        }
+    }
+
+    /// A float as a value of the column's type.
+    pub(crate) fn float(&self, value: f64) -> Value {
+        match self.value_type {
+            ValueType::Float32 => Value::Float32(value as f32),
+            _ => Value::Float64(value),
+        }
+    }
+
+    /// The cell of an event.
+    pub fn cell(&self, event: usize) -> Cell {
+        match self.mark(event) {
+            Mark::Null => Cell::Null,
+            Mark::Error => Cell::Error,
+            Mark::Value => Cell::Value(self.value(event)),
+        }
+    }
+
+    /// The column with nothing where the filter says false or nothing, and an error where the filter has one.
+    pub(crate) fn masked(&self, filter: &Self) -> Self {
+        let mut masked = self.clone();
+        let mark = |event: usize| match filter.mark(event) {
+            Mark::Error => Mark::Error,
+            Mark::Value if filter.is_true(event) => self.mark(event),
+            _ => Mark::Null,
+        };
+        let marks: Vec<Mark> = (0..self.len()).map(mark).collect();
+        masked.any_error = marks.contains(&Mark::Error);
+        if let Values::Floats(values) = &mut masked.values {
+            // Extremes skip what is no number.
+            let held = values.iter_mut().zip(&marks).filter(|(_, mark)| **mark != Mark::Value);
+            held.for_each(|(value, _)| *value = f64::NAN);
+        }
+        masked.marks = if marks.iter().all(|mark| *mark == Mark::Value) { Vec::new() } else { marks };
+        masked
+    }
+
+    /// Whether an event holds true.
+    pub(crate) fn is_true(&self, event: usize) -> bool {
+        match &self.values {
+            Values::Codes(codes, dictionary) => {
+                matches!(dictionary.values.get(codes[event] as usize), Some(Value::Bool(true)))
+            }
+            Values::Events(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The column of some of the events, in their order.
+    pub(crate) fn pick(&self, events: &[usize]) -> Self {
+        let values = match &self.values {
+            Values::Events(_) => Values::Events(events.len()),
+            Values::Integers(values) => Values::Integers(events.iter().map(|event| values[*event]).collect()),
+            Values::Floats(values) => Values::Floats(events.iter().map(|event| values[*event]).collect()),
+            Values::Codes(codes, dictionary) => {
+                let codes = events.iter().map(|event| codes[*event]).collect();
+                Values::Codes(codes, dictionary.clone())
+            }
+        };
+        let marks: Vec<Mark> = match self.is_whole() {
+            true => Vec::new(),
+            false => events.iter().map(|event| self.mark(*event)).collect(),
+        };
+        Self { value_type: self.value_type, values, any_error: marks.contains(&Mark::Error), marks }
+    }
+
+    pub(crate) fn order(&self, one: usize, other: usize) -> Ordering {
+        match (&self.values, self.mark(one), self.mark(other)) {
+            (Values::Integers(values), Mark::Value, Mark::Value) => values[one].cmp(&values[other]),
+            (_, Mark::Value, Mark::Value) => compare(&self.value(one), &self.value(other)),
+            (_, first, second) => (first == Mark::Value).cmp(&(second == Mark::Value)),
+        }
+    }
+}
+
+/// Events in columns. Those of one key stand together, in the order of their places ([`Events::order`]).
+#[derive(Debug, Clone, Default)]
+pub struct Events {
+    /// Event instants, microseconds.
+    pub instants: Vec<i64>,
+    /// Created instants, microseconds.
+    pub createds: Vec<i64>,
+    /// What the view reads of each event.
+    pub inputs: Vec<Column>,
+    /// The input that tells events apart.
+    pub identity: Option<usize>,
+    /// The instant from which on each is known, microseconds; empty where all are known at their event.
+    pub knowns: Vec<i64>,
+    /// The instant from which on each no longer stands; empty where all stand for ever.
+    pub untils: Vec<i64>,
+}
+
+impl Events {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.instants.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.instants.is_empty()
+    }
+
+    /// Which of two stands first: by event, then created, then identity.
+    pub fn order(&self, one: usize, other: usize) -> Ordering {
+        let instants =
+            (self.instants[one], self.createds[one]).cmp(&(self.instants[other], self.createds[other]));
+        instants.then_with(|| match self.identity {
+            Some(identity) => self.inputs[identity].order(one, other),
+            None => Ordering::Equal,
+        })
+    }
+
+    /// Where an event stands.
+    pub(crate) fn place(&self, event: usize) -> Place {
+        let mut id = Vec::new();
+        if let Some(Cell::Value(value)) = self.identity.map(|identity| self.inputs[identity].cell(event)) {
+            key::encode_part(&mut id, &value);
+        }
+        Place { event: self.instants[event], created: self.createds[event], id: id.into() }
+    }
+
+    /// Some of the events, in this order, without what is known of when they stand.
+    pub fn picked(&self, events: &[usize]) -> Self {
+        Self {
+            instants: events.iter().map(|event| self.instants[*event]).collect(),
+            createds: events.iter().map(|event| self.createds[*event]).collect(),
+            inputs: self.inputs.iter().map(|input| input.pick(events)).collect(),
+            identity: self.identity,
+            knowns: Vec::new(),
+            untils: Vec::new(),
+        }
+    }
+
+    /// When each event is known, and until when it stands.
+    pub(crate) fn stands(&self, event: usize) -> Range<i64> {
+        let known = self.knowns.get(event).copied().unwrap_or(i64::MIN);
+        known..self.untils.get(event).copied().unwrap_or(i64::MAX)
+    }
+}
