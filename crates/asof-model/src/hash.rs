@@ -52,6 +52,7 @@ pub fn facts(view: &View, definitions: &Definitions) -> Vec<Fact> {
     }
     if view.aggregates() {
         add("edge", view.edge.as_str().to_owned());
+        add("delay", view.smallest_delay().to_string());
         add("retention", view.retained().map_or_else(|| "for ever".to_owned(), |most| most.to_string()));
     }
     add("source", view.source.clone());
@@ -190,8 +191,9 @@ pub fn reading_hash(view: &View, definitions: &Definitions) -> String {
     if !view.aggregates() {
         return semantic_hash(view, definitions);
     }
-    let made =
-        |fact: &Fact| fact.name.starts_with("features.") || fact.name == "edge" || fact.name == "retention";
+    let made = |fact: &Fact| {
+        fact.name.starts_with("features.") || ["edge", "delay", "retention"].contains(&fact.name.as_str())
+    };
     let mut hasher = blake3::Hasher::new();
     for fact in facts(view, definitions).into_iter().filter(|fact| !made(fact)) {
         add_fact(&mut hasher, &fact);

@@ -120,6 +120,9 @@ pub struct Source {
     /// Types of columns, by their name here, as queries read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, ValueType>,
+    /// Whether its rows are pushed, and its columns are all that they may have. Sources with files take pushes too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pushed: bool,
     /// The query that makes rows of the files' rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<Transform>,

@@ -6,8 +6,8 @@ use asof_model::canonical::row_bytes;
 use asof_model::knowledge::KnownAt;
 use asof_model::spec::Repeats;
 use asof_model::window::{Edge, Span, Window};
-use asof_model::{Cell, Duration, EncodedKey, Instant, Status, Value, ValueType, entry, key};
-use asof_window::closing::NULL_BUCKET;
+use asof_model::{Cell, Duration, EncodedKey, Instant, Status, Value, ValueType, canonical, key};
+use asof_window::closing::{NULL_BUCKET, bucket_name};
 use asof_window::{Aggregate, Place};
 
 use crate::{OracleAnswer, OracleRow, OracleValue};
@@ -207,7 +207,16 @@ fn value_of(feature: &OracleWindow, rows: &[&OracleRow], identity: Option<usize>
         Some(Cell::Error) => Cell::Error,
         _ => feature.argument.map_or(Cell::Value(Value::Bool(true)), |argument| cell(row, argument)),
     };
-    let seen: Vec<&OracleRow> = rows.iter().copied().filter(passes).collect();
+    let mut seen: Vec<&OracleRow> = rows.iter().copied().filter(passes).collect();
+    if let (Span::LastRows(_), Some(input)) = (feature.window.span, feature.argument) {
+        // Of several at one place the greatest values are the last.
+        let bytes = |row: &OracleRow| {
+            let mut bytes = Vec::new();
+            canonical::write_cell(&mut bytes, feature.aggregate.input(), &cell(row, input));
+            bytes
+        };
+        seen.sort_by_cached_key(|row| (place(row, identity), bytes(row)));
+    }
     let fold = |rows: &[&OracleRow]| {
         let instants: Vec<i64> = rows.iter().map(|row| row.event.micros()).collect();
         let mut state = feature.aggregate.state();
@@ -224,7 +233,7 @@ fn value_of(feature: &OracleWindow, rows: &[&OracleRow], identity: Option<usize>
     let mut unknown = Vec::new();
     for row in seen {
         match cell(row, by) {
-            Cell::Value(value) => buckets.entry(entry::to_text(&value)).or_default().push(row),
+            Cell::Value(value) => buckets.entry(bucket_name(&value)).or_default().push(row),
             Cell::Null => buckets.entry(NULL_BUCKET.to_owned()).or_default().push(row),
             Cell::Error => unknown.push(row),
         }

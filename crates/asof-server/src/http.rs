@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use crate::serving::Serving;
-use crate::{ServerError, feast, json, metrics, native, openapi, ready};
+use crate::{ServerError, feast, json, metrics, native, openapi, push, ready};
 
 /// The largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 10_000_000;
@@ -36,8 +36,16 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route, for counting: what is asked elsewhere counts as `other`.
-const ROUTES: [&str; 6] =
-    ["/get-online-features", "/v1/online-features", "/health", "/ready", "/metrics", "/openapi.json"];
+const ROUTES: [&str; 8] = [
+    "/get-online-features",
+    "/v1/online-features",
+    "/v1/push",
+    "/push",
+    "/health",
+    "/ready",
+    "/metrics",
+    "/openapi.json",
+];
 
 /// The number of entity rows of an answer, for the log.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +99,8 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
     Router::new()
         .route("/get-online-features", post(feast::get_online_features))
         .route("/v1/online-features", post(native::online_features))
+        .route("/v1/push", post(push::push))
+        .route("/push", post(push::push_feast))
         .route_layer(middleware::from_fn_with_state(free, bounded))
         .route("/health", get(ready::health))
         .route("/ready", get(ready::ready))

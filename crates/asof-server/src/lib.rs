@@ -20,6 +20,7 @@ mod metrics;
 mod native;
 mod openapi;
 mod past;
+mod push;
 mod ready;
 mod server;
 mod serving;

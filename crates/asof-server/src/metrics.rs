@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use asof_model::{Status, ViewId};
 use asof_store::get::{Answer, OnlinePlan};
 use asof_store::materialize::MaterializeReport;
+use asof_store::push::{Folded, PushReport};
 use metrics::{
     Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -26,6 +27,9 @@ const ROWS_READ: &str = "asof_materialized_rows_read_total";
 const ROWS_WRITTEN: &str = "asof_materialized_rows_written_total";
 const ANSWERS_RECORDED: &str = "asof_answers_recorded_total";
 const ANSWERS_DROPPED: &str = "asof_answers_dropped_total";
+const PUSHED: &str = "asof_pushed_rows_total";
+const REJECTED: &str = "asof_pushed_rows_rejected_total";
+const FOLDED: &str = "asof_folded_rows_total";
 const REVISION: &str = "asof_registry_revision";
 const REGISTRY_UP: &str = "asof_registry_up";
 const FRESHNESS: &str = "asof_view_freshness_seconds";
@@ -40,7 +44,7 @@ enum Shape {
 }
 
 /// Every metric: its name, its shape, its unit, and what it says.
-const ALL: [(&str, Shape, Unit, &str); 15] = [
+const ALL: [(&str, Shape, Unit, &str); 18] = [
     (REQUESTS, Shape::Counter, Unit::Count, "HTTP requests answered, by route and status"),
     (
         REQUEST_SECONDS,
@@ -53,6 +57,14 @@ const ALL: [(&str, Shape, Unit, &str); 15] = [
     (COMMANDS, Shape::Counter, Unit::Count, "Commands that the server worked for, by outcome"),
     (ROWS_READ, Shape::Counter, Unit::Count, "Rows read from sources"),
     (ROWS_WRITTEN, Shape::Counter, Unit::Count, "Rows written to history"),
+    (PUSHED, Shape::Counter, Unit::Count, "Pushed rows that became durable"),
+    (REJECTED, Shape::Counter, Unit::Count, "Pushed rows that no view can take"),
+    (
+        FOLDED,
+        Shape::Counter,
+        Unit::Count,
+        "Rows folded from the log into views, those that a view set aside not counted",
+    ),
     (ANSWERS_RECORDED, Shape::Counter, Unit::Count, "Entity rows of answers recorded for verify"),
     (
         ANSWERS_DROPPED,
@@ -109,6 +121,17 @@ pub(crate) fn materialized(report: &MaterializeReport) {
         counter!(ROWS_READ, "view" => load.view.clone()).increment(load.rows_read);
         counter!(ROWS_WRITTEN, "view" => load.view.clone()).increment(load.rows_written);
     }
+}
+
+/// Counts what was pushed.
+pub(crate) fn pushed(report: &PushReport) {
+    counter!(PUSHED).increment(if report.repeat { 0 } else { report.accepted });
+    counter!(REJECTED).increment(report.rejected);
+}
+
+/// Counts what was folded.
+pub(crate) fn folded(folded: &Folded) {
+    counter!(FOLDED).increment(folded.rows);
 }
 
 /// Counts entity rows of an answer that were recorded, and those that were not.

@@ -15,7 +15,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, SchemaType, T
 use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
-use crate::{feast, http, native, ready};
+use crate::{feast, http, native, push, ready};
 
 /// The document.
 #[derive(OpenApi)]
@@ -29,6 +29,8 @@ use crate::{feast, http, native, ready};
     paths(
         native::online_features,
         feast::get_online_features,
+        push::push,
+        push::push_feast,
         ready::ready,
         ready::health,
         http::exported,
@@ -134,6 +136,60 @@ impl PartialSchema for OpenApiDocument {
 }
 
 impl ToSchema for OpenApiDocument {}
+
+/// Rows for a source.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PushRows {
+    /// The source.
+    source: String,
+    /// The rows, with the columns of the source by their names in its files.
+    #[schema(max_items = 100_000)]
+    rows: Vec<BTreeMap<String, serde_json::Value>>,
+    /// What tells this push from all others; also the header `Idempotency-Key`. Pushed again, it changes nothing.
+    key: Option<String>,
+}
+
+/// Rows for a source, column by column.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct FeastPush {
+    /// The source.
+    push_source_name: String,
+    /// Column: a value for each row.
+    df: BTreeMap<String, Vec<serde_json::Value>>,
+    /// Where to; rows go everywhere.
+    to: Option<String>,
+}
+
+/// What came of a push.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct PushAnswer {
+    /// The source.
+    source: String,
+    /// Rows that are durable.
+    accepted: u64,
+    /// Rows that no view over the source can take.
+    rejected: u64,
+    /// The first of them, each with its reason.
+    reasons: Vec<RejectedRow>,
+    /// The log positions of the accepted rows, first and last; null where there is none.
+    positions: Option<Vec<u64>>,
+    /// Whether the same push came before: nothing was done.
+    repeat: bool,
+    /// `exactly once` where the same rows, pushed again, count once; else `at least once`.
+    delivery: String,
+    /// The views that take them.
+    views: Vec<String>,
+}
+
+/// A row that was not taken.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct RejectedRow {
+    /// Its place in the push, from 1.
+    row: u64,
+    /// Why.
+    reason: String,
+}
 
 /// What is asked for: a service or features.
 #[derive(Deserialize, ToSchema)]

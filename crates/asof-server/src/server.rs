@@ -143,6 +143,7 @@ impl Server {
             () = waited => tracing::warn!(waited = ?SHUTDOWN_WAIT, "connections were still open"),
             () = told => {}
             () = self.serving.follow() => {}
+            () = self.serving.fold() => {}
         }
         tracing::info!("stopped");
         Ok(())

@@ -14,9 +14,11 @@ use asof_model::spec::{About, Service};
 use asof_model::{Explain, Instant as Time, ViewId};
 use asof_store::answers::AnswerLog;
 use asof_store::get::{Answer, GetRequest, OnlinePlan};
+use asof_store::push::PushReport;
 use asof_store::request::{Naming, RequestPlan, Wanted};
-use asof_store::{Store, StoreError};
+use asof_store::{NoProgress, Store, StoreError};
 use parking_lot::RwLock;
+use tokio::sync::Notify;
 
 use crate::ServerError;
 use crate::metrics::{self, Served};
@@ -29,6 +31,9 @@ pub const REVISION_POLL: Duration = Duration::from_secs(1);
 
 /// The most request shapes whose plans are kept. Past it, one of them makes room and is compiled again when asked for.
 pub const PLANS_MAX: usize = 1024;
+
+/// The pause before what is pushed is folded again where that failed.
+const FOLD_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a plan is used whose meaning can change without a new revision: a view that was never loaded, an added
 /// feature that waits for its backfill, a name whose newest version is not complete yet.
@@ -81,6 +86,8 @@ pub(crate) struct Serving {
     registry_up: AtomicBool,
     /// Whether the server is told to stop.
     stopping: Arc<AtomicBool>,
+    /// Told when something was pushed.
+    pushed: Arc<Notify>,
 }
 
 impl Compiled {
@@ -118,10 +125,56 @@ impl Serving {
             started: Instant::now(),
             registry_up: AtomicBool::new(true),
             stopping: Arc::new(AtomicBool::new(false)),
+            pushed: Arc::default(),
         };
         metrics::recorder();
         serving.look().await;
         Ok(serving)
+    }
+
+    /// The catalog that is served.
+    pub fn catalog(&self) -> Arc<Compiled> {
+        self.compiled.read().clone()
+    }
+
+    /// Says that something was pushed.
+    pub fn pushed(&self) {
+        self.pushed.notify_one();
+    }
+
+    /// Folds what is pushed, for as long as the server runs: at once, and one after the other, so that what comes meanwhile
+    /// is folded together.
+    pub async fn fold(&self) {
+        // Counters that nobody has counted yet are there, at 0.
+        metrics::pushed(&PushReport::default());
+        let mut failed = false;
+        loop {
+            let store = self.store.clone();
+            let folded = self.workers.spawn(async move { store.fold_pushed(&NoProgress).await });
+            let outcome = match folded {
+                Some(folded) => folded.await,
+                None => return,
+            };
+            match outcome {
+                Ok(Ok(folded)) => {
+                    if std::mem::take(&mut failed) {
+                        tracing::info!("what is pushed is folded again");
+                    }
+                    metrics::folded(&folded);
+                    self.pushed.notified().await;
+                }
+                Ok(Err(StoreError::NothingApplied { .. })) => self.pushed.notified().await,
+                Ok(Err(error)) => {
+                    if !std::mem::replace(&mut failed, true) {
+                        let hint = error.hint();
+                        tracing::error!(%error, hint, "what is pushed can't be folded; it stays in the log");
+                    }
+                    tokio::time::sleep(FOLD_RETRY).await;
+                }
+                // The work panicked or the threads are gone; what is durable is folded when it is asked for again.
+                Err(_) => tokio::time::sleep(FOLD_RETRY).await,
+            }
+        }
     }
 
     /// Whether the server is told to stop: set once, for all who ask.

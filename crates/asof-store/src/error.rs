@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use asof_engine::EngineError;
+use asof_log::LogError;
 use asof_model::definition::Problem;
 use asof_model::{Explain, Instant, Kind, ViewId};
 use asof_offline::OfflineError;
@@ -207,6 +208,9 @@ pub enum StoreError {
     /// An error of the online store.
     #[error(transparent)]
     Online(#[from] OnlineError),
+    /// An error of the admission log.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// An error of the registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -264,6 +268,11 @@ impl StoreError {
         matches!(self, Self::Online(OnlineError::Locked { .. }))
     }
 
+    /// Whether so much waits in the admission log that nothing more is taken for a while.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Log(LogError::Full { .. }))
+    }
+
     /// The problems that this error collects, each with its hint; empty for an error that stands alone.
     pub fn parts(&self) -> Vec<(String, Option<String>)> {
         match self {
@@ -303,6 +312,7 @@ impl Explain for StoreError {
             Self::Training(error) => error.kind(),
             Self::Offline(error) => error.kind(),
             Self::Online(error) => error.kind(),
+            Self::Log(error) => error.kind(),
             Self::Registry(error) => error.kind(),
         }
     }
@@ -347,6 +357,7 @@ impl Explain for StoreError {
             Self::Training(error) => error.hint(),
             Self::Offline(error) => error.hint(),
             Self::Online(error) => error.hint(),
+            Self::Log(error) => error.hint(),
             Self::Registry(error) => error.hint(),
             Self::Io { .. } | Self::Definitions(_) | Self::Refused(_) | Self::Corrupt(_) => None,
         }

@@ -63,7 +63,8 @@ pub(crate) fn units(features: usize) -> Arc<Units> {
     let mut units = Units::default();
     // Nothing that is asked of these rows looks at this instant.
     let visible = Instant::MIN;
-    units.add(IN_PLACE, UnitFacts { visible, features, bulk: Vec::new(), replaced: Vec::new() });
+    units
+        .add(IN_PLACE, UnitFacts { visible, features, bulk: Vec::new(), replaced: Vec::new(), stays: false });
     Arc::new(units)
 }
 

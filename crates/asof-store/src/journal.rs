@@ -22,6 +22,9 @@ pub enum Note {
         features: usize,
         /// Ranges of event instants, `[from, until)` in microseconds, of which it belongs to the first complete load.
         bulk: Vec<(i64, i64)>,
+        /// Where in the log its rows stand, where they were pushed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pushed: Option<Pushed>,
     },
     /// A unit of rows that waits in history for the replacement that it belongs to. Never in the journal: there the
     /// replacement names it, and until then nobody sees it.
@@ -80,7 +83,23 @@ pub enum Note {
     },
 }
 
+/// Positions of the admission log, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushed {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// Whether its rows are events, which a load that replaces their range leaves alone.
+    pub stays: bool,
+}
+
 impl Note {
+    /// Whether it is of rows that were pushed.
+    pub fn is_pushed(&self) -> bool {
+        matches!(self, Self::Rows { pushed: Some(_), .. })
+    }
+
     /// The text to keep.
     pub fn to_text(&self) -> String {
         // A plain enum of numbers and text always has a JSON form.
@@ -154,6 +173,8 @@ pub struct ViewJournal {
     pub row_units: BTreeMap<String, u64>,
     /// By the identity of a query's inputs, when they were first taken as they are.
     pub snapshots: HashMap<String, Instant>,
+    /// The log position up to which pushed rows were published; 0: none was.
+    pub pushed_to: u64,
     /// How many ranges were replaced.
     pub replacements: u64,
     /// The last replacement, where nothing was published since: its range and the hash of what was read.
@@ -172,10 +193,14 @@ impl ViewJournal {
         for entry in entries {
             journal.last_visible = journal.last_visible.max(Some(entry.visible));
             match &entry.note {
-                Note::Rows { features, bulk } => {
-                    journal.last_replacement = None;
+                Note::Rows { features, bulk, pushed } => {
+                    if pushed.is_none() {
+                        journal.last_replacement = None;
+                    }
+                    journal.pushed_to = journal.pushed_to.max(pushed.map_or(0, |pushed| pushed.to));
                     journal.row_units.insert(entry.unit.clone(), entry.position);
-                    units.add(&entry.unit, facts(entry.visible, *features, bulk));
+                    let stays = pushed.is_some_and(|pushed| pushed.stays);
+                    units.add(&entry.unit, UnitFacts { stays, ..facts(entry.visible, *features, bulk) });
                 }
                 Note::Staged { .. } => {}
                 Note::Snapshot { inputs, created } => {
@@ -371,7 +396,7 @@ impl Store {
 
 fn facts(visible: Instant, features: usize, bulk: &[(i64, i64)]) -> UnitFacts {
     let bulk = bulk.iter().map(|(from, until)| Interval { from: *from, until: *until }).collect();
-    UnitFacts { visible, features, bulk, replaced: Vec::new() }
+    UnitFacts { visible, features, bulk, replaced: Vec::new(), stays: false }
 }
 
 /// What is left of a half-open part when the ranges of loads are taken out.

@@ -93,6 +93,11 @@ impl Project {
         self.resolve(".asof/scratch")
     }
 
+    /// The folder of the admission log.
+    pub fn log_path(&self) -> PathBuf {
+        self.resolve(".asof/log")
+    }
+
     /// The folder of recorded answers.
     pub fn answers_path(&self) -> PathBuf {
         self.resolve(".asof/answers")

@@ -1,9 +1,13 @@
 //! What is open: each engine when it is first needed, once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use asof_log::{Log, LogOptions};
 use asof_model::Instant;
+use asof_model::plan::Catalog;
+use asof_model::spec::View;
 use asof_objects::Objects;
 use asof_offline::OfflineStore;
 use asof_online::{Clock, EmbeddedStore, OnlineStore};
@@ -37,6 +41,9 @@ pub struct Store {
     registry: OnceCell<Box<dyn Registry>>,
     offline: OnceCell<OfflineStore>,
     online: OnceCell<Arc<dyn OnlineStore>>,
+    log: OnceCell<Arc<Log>>,
+    /// By the table of a view, the log position up to which it is folded, as far as this process knows.
+    folded: parking_lot::Mutex<HashMap<String, u64>>,
     /// Held by the one verb that writes rows.
     turn: Mutex<()>,
 }
@@ -52,6 +59,8 @@ impl Store {
             registry: OnceCell::new(),
             offline: OnceCell::new(),
             online: OnceCell::new(),
+            log: OnceCell::new(),
+            folded: parking_lot::Mutex::default(),
             turn: Mutex::new(()),
         }
     }
@@ -120,6 +129,28 @@ impl Store {
     /// History.
     pub(crate) async fn offline(&self) -> Result<&OfflineStore, StoreError> {
         self.offline.get_or_try_init(async || Ok(OfflineStore::open(&self.project.history_path())?)).await
+    }
+
+    /// The admission log, which is created where it is missing. Whoever opens it holds the online store: one process takes
+    /// pushes and folds them.
+    pub(crate) async fn log(&self) -> Result<Arc<Log>, StoreError> {
+        self.online().await?;
+        let open = async || {
+            Ok::<_, StoreError>(Arc::new(Log::open(&self.project.log_path(), LogOptions::default())?))
+        };
+        Ok(self.log.get_or_try_init(open).await?.clone())
+    }
+
+    /// The log position up to which a view is folded, as far as this process knows.
+    pub(crate) fn folded_to(&self, catalog: &Catalog, view: &View) -> Option<u64> {
+        self.folded.lock().get(&catalog.table_name(&view.id)?).copied()
+    }
+
+    /// Notes up to which log position a view is folded.
+    pub(crate) fn set_folded(&self, catalog: &Catalog, view: &View, position: u64) {
+        if let Some(table) = catalog.table_name(&view.id) {
+            self.folded.lock().insert(table, position);
+        }
     }
 
     /// The online store. It is held by one process at a time, from here to its end.

@@ -34,7 +34,14 @@ pub(crate) fn windows(view: &View, source: Option<&Source>, asked: &[usize]) -> 
             inputs.len() - 1
         }
     };
-    let identity = view.inputs.iter().position(|input| input.identity).map(&mut read);
+    let identity = view.inputs.iter().position(|input| input.identity);
+    if identity.is_some() {
+        // All of an event says which of several of one identity stands, whatever is asked for.
+        for input in 0..view.inputs.len() {
+            read(input);
+        }
+    }
+    let identity = identity.map(&mut read);
     let mut features = Vec::with_capacity(asked.len());
     for place in asked {
         let feature = &view.features[*place];

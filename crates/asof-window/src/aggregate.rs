@@ -32,6 +32,11 @@ impl Aggregate {
         Some(Self { function, input, result })
     }
 
+    /// The type of the argument.
+    pub fn input(&self) -> ValueType {
+        self.input
+    }
+
     /// The type of the result.
     pub fn result(&self) -> ValueType {
         self.result
@@ -83,7 +88,8 @@ impl Aggregate {
         self.put(state, argument, &Place::default(), -1);
     }
 
-    fn put(&self, state: &mut State, argument: &Cell, at: &Place, times: i64) {
+    /// Adds the argument of an event, or takes it away where `times` is -1.
+    pub(crate) fn put(&self, state: &mut State, argument: &Cell, at: &Place, times: i64) {
         let value: &Value = match argument {
             Cell::Null => return,
             Cell::Error => {

@@ -16,6 +16,14 @@ use crate::windows::{chosen, presence};
 /// The bucket of events whose `by` is null.
 pub const NULL_BUCKET: &str = "__null";
 
+/// The bucket of a value: its text. Text that could be taken for [`NULL_BUCKET`] has one more underscore in front.
+pub fn bucket_name(value: &Value) -> String {
+    let text = entry::to_text(value);
+    let bare = text.trim_start_matches('_');
+    let taken = bare == "null" && text.len() - bare.len() >= 2;
+    if taken { format!("_{text}") } else { text }
+}
+
 /// A feature of a view of events. Inputs are told by their places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowFeature {
@@ -156,7 +164,8 @@ impl Closing {
         for (number, feature) in self.features.iter().enumerate() {
             let cells = &mut out.cells[number];
             let picky = matches!(feature.window.span, Span::LastRows(_) | Span::Session { .. });
-            if feature.by.is_some() || (feature.filter.is_some() && picky) {
+            let ranked = matches!(feature.window.span, Span::LastRows(_)) && feature.argument.is_some();
+            if feature.by.is_some() || ranked || (feature.filter.is_some() && picky) {
                 self.picked(feature, events, &within, asks, &oldest, &mut |ask, cell| {
                     cells[place(ask)] = cell
                 });
@@ -199,10 +208,11 @@ impl Closing {
             Some(filter) => filter.mark(*event) == Mark::Error || filter.is_true(*event),
         };
         let seen: Vec<usize> = within.clone().filter(passes).collect();
-        let oldest: Vec<i64> = oldest
-            .iter()
-            .map(|place| events.instants.get(within.start + place).copied().unwrap_or(i64::MAX))
-            .collect();
+        let instant = |place: &usize| match events.instants[within.clone()].get(*place) {
+            Some(instant) => *instant,
+            None => i64::MAX,
+        };
+        let oldest: Vec<i64> = oldest.iter().map(instant).collect();
         let Some(by) = feature.by.map(|by| &events.inputs[by]) else {
             let runs = |instants: &[i64]| runs_of(&feature.window, asks, &oldest, instants);
             fold_picked(feature, events, &seen, runs, &mut |ask, _, cell| put(ask, cell));
@@ -215,7 +225,7 @@ impl Closing {
             match by.cell(*event) {
                 Cell::Error => unknown.push(*event),
                 Cell::Null => buckets.entry(None).or_default().push(*event),
-                Cell::Value(value) => buckets.entry(Some(entry::to_text(&value))).or_default().push(*event),
+                Cell::Value(value) => buckets.entry(Some(bucket_name(&value))).or_default().push(*event),
             }
         }
         let runs = |instants: &[i64]| runs_of(&feature.window, asks, &oldest, instants);
@@ -260,6 +270,15 @@ fn fold_picked(
     runs: impl Fn(&[i64]) -> Vec<Range<usize>>,
     put: &mut dyn FnMut(usize, usize, Cell),
 ) {
+    let mut of = of.to_vec();
+    if let (Span::LastRows(_), Some(argument)) = (feature.window.span, feature.argument) {
+        // Which of several at one place are the last is for their values to say, never for the order they came in.
+        let input = &events.inputs[argument];
+        let mut bytes: Vec<(usize, Vec<u8>)> = of.iter().map(|event| (*event, input.bytes(*event))).collect();
+        bytes.sort_by(|one, other| events.order(one.0, other.0).then_with(|| one.1.cmp(&other.1)));
+        of = bytes.into_iter().map(|(event, _)| event).collect();
+    }
+    let of = of.as_slice();
     let mut argument = match feature.argument {
         Some(argument) => events.inputs[argument].pick(of),
         None => Column::events(of.len()),

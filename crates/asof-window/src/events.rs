@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use asof_model::order::compare;
 use asof_model::{Cell, Value, ValueType, canonical, key};
@@ -38,7 +39,7 @@ pub(crate) enum Values {
     Integers(Vec<i64>),
     Floats(Vec<f64>),
     /// Places in a dictionary, in which each value stands once.
-    Codes(Vec<u32>, Dictionary),
+    Codes(Vec<u32>, Arc<Dictionary>),
 }
 
 /// Values by number, in order of first appearance.
@@ -47,14 +48,28 @@ pub(crate) struct Dictionary {
     pub values: Vec<Value>,
     /// By the bytes of text, or the canonical bits of other values.
     numbers: HashMap<Box<[u8]>, u32>,
+    /// The numbers in the order of their values, and the place of each there. Made when it is asked for.
+    ranks: OnceLock<(Vec<u32>, Vec<u32>)>,
 }
 
 impl Dictionary {
+    /// The numbers in the order of their values, and the place of each there.
+    pub fn ranks(&self) -> &(Vec<u32>, Vec<u32>) {
+        self.ranks.get_or_init(|| {
+            let mut order: Vec<u32> = (0..self.values.len() as u32).collect();
+            order.sort_by(|one, other| compare(&self.values[*one as usize], &self.values[*other as usize]));
+            let mut ranks = vec![0; order.len()];
+            order.iter().zip(0..).for_each(|(number, rank)| ranks[*number as usize] = rank);
+            (order, ranks)
+        })
+    }
+
     fn number(&mut self, bits: &[u8], value: impl FnOnce() -> Value) -> u32 {
         if let Some(known) = self.numbers.get(bits) {
             return *known;
         }
         let number = self.values.len() as u32;
+        self.ranks = OnceLock::new();
         self.values.push(value());
         self.numbers.insert(bits.into(), number);
         number
@@ -84,7 +99,7 @@ impl Column {
         let values = match value_type {
             ValueType::Int32 | ValueType::Int64 => Values::Integers(Vec::new()),
             ValueType::Float32 | ValueType::Float64 => Values::Floats(Vec::new()),
-            _ => Values::Codes(Vec::new(), Dictionary::default()),
+            _ => Values::Codes(Vec::new(), Arc::default()),
         };
         Self { value_type, values, marks: Vec::new(), any_error: false }
     }
@@ -166,7 +181,7 @@ impl Column {
                     codes.push(*known);
                 } else {
                     let Some(value) = value_of(of, bytes) else { return false };
-                    codes.push(dictionary.number(bytes, || value));
+                    codes.push(Arc::make_mut(dictionary).number(bytes, || value));
                 }
                 self.marked(Mark::Value);
                 true
@@ -203,7 +218,7 @@ impl Column {
             (Cell::Value(value), Values::Codes(..)) if value.is_of(self.value_type) => {
                 let bytes = bytes_of(value);
                 if let Values::Codes(codes, dictionary) = &mut self.values {
-                    codes.push(dictionary.number(&bytes, || value.clone()));
+                    codes.push(Arc::make_mut(dictionary).number(&bytes, || value.clone()));
                 }
                 self.marked(Mark::Value);
             }
@@ -241,6 +256,17 @@ impl Column {
         }
     }
 
+    /// What a column says with a number that is the extreme of a run: an integer, or the rank of a value.
+    pub(crate) fn extreme_value(&self, best: i64) -> Cell {
+        match &self.values {
+            Values::Codes(_, dictionary) => {
+                let number = usize::try_from(best).ok().and_then(|rank| dictionary.ranks().0.get(rank));
+                number.map_or(Cell::Null, |number| Cell::Value(dictionary.values[*number as usize].clone()))
+            }
+            _ => Cell::Value(self.integer(best)),
+        }
+    }
+
     /// A float as a value of the column's type.
     pub(crate) fn float(&self, value: f64) -> Value {
         match self.value_type {
@@ -256,6 +282,13 @@ impl Column {
             Mark::Error => Cell::Error,
             Mark::Value => Cell::Value(self.value(event)),
         }
+    }
+
+    /// The canonical bytes of the cell of an event.
+    pub(crate) fn bytes(&self, event: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        canonical::write_cell(&mut bytes, self.value_type, &self.cell(event));
+        bytes
     }
 
     /// The column with nothing where the filter says false or nothing, and an error where the filter has one.

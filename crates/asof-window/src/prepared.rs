@@ -5,6 +5,7 @@
 //! ([`crate::sweep`]).
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use asof_model::{Cell, Value, canonical};
@@ -14,7 +15,7 @@ use crate::events::{Column, Events, Mark, Values};
 use crate::fixed::Fixed;
 use crate::function::Function;
 use crate::states::Integers;
-use crate::{Aggregate, sweep};
+use crate::{Aggregate, State, sweep};
 
 /// One input of the events of one key, with what was found out about it so far.
 pub(crate) struct Prepared<'e> {
@@ -60,12 +61,8 @@ impl<'e> Prepared<'e> {
                 (Function::Avg, Values::Floats(_)) if self.fixed().is_some() => {
                     Some(&|run| self.of_floats(run, true))
                 }
-                (Function::Min, Values::Integers(_) | Values::Floats(_)) => {
-                    Some(&|run| self.extreme(run, false))
-                }
-                (Function::Max, Values::Integers(_) | Values::Floats(_)) => {
-                    Some(&|run| self.extreme(run, true))
-                }
+                (Function::Min, _) => Some(&|run| self.extreme(run, false)),
+                (Function::Max, _) => Some(&|run| self.extreme(run, true)),
                 _ => None,
             };
         if let Some(direct) = direct {
@@ -75,9 +72,7 @@ impl<'e> Prepared<'e> {
             return;
         }
         match aggregate.function() {
-            Function::CountDistinct if matches!(self.column.values(), Values::Codes(..)) => {
-                self.distinct(runs, &mut put);
-            }
+            Function::CountDistinct => self.distinct(runs, &mut put),
             Function::First => self.ranked(runs, 1, false, &mut |place, kept| put(place, one(kept))),
             Function::Last => self.ranked(runs, 1, true, &mut |place, kept| put(place, one(kept))),
             Function::FirstN(most) => {
@@ -85,10 +80,10 @@ impl<'e> Prepared<'e> {
             }
             Function::LastN(most) => self.ranked(runs, most, true, &mut |place, kept| put(place, list(kept))),
             _ => {
-                let add = |state: &mut crate::State, event: usize| {
-                    aggregate.add_at(state, &self.column.cell(event), &self.events.place(event));
+                let into = |state: &mut State, event: usize, by: i64| {
+                    aggregate.put(state, &self.column.cell(event), &self.events.place(event), by);
                 };
-                sweep::runs(aggregate, self.within.start, runs, &add, &mut put);
+                sweep::runs(aggregate, self.within.start, runs, &into, &mut put);
             }
         }
     }
@@ -207,12 +202,21 @@ impl<'e> Prepared<'e> {
             Values::Floats(values) => {
                 Some(Extremes::Floats(Blocks::new(values[self.within.clone()].to_vec(), greatest)))
             }
-            _ => None,
+            Values::Codes(codes, dictionary) => {
+                let ranks = &dictionary.ranks().1;
+                let nothing = if greatest { i64::MIN } else { i64::MAX };
+                let held = self.within.clone().map(|event| match self.column.mark(event) {
+                    Mark::Value => i64::from(ranks[codes[event] as usize]),
+                    _ => nothing,
+                });
+                Some(Extremes::Integers(Blocks::new(held.collect(), greatest)))
+            }
+            Values::Events(_) => None,
         });
         let run_of_key = run.start - self.within.start..run.end - self.within.start;
         match extremes {
             Some(Extremes::Integers(blocks)) if self.count(run) > 0 => {
-                Cell::Value(self.column.integer(blocks.best(run_of_key)))
+                self.column.extreme_value(blocks.best(run_of_key))
             }
             Some(Extremes::Floats(blocks)) => match blocks.best(run_of_key) {
                 best if best.is_nan() => Cell::Null,
@@ -224,27 +228,53 @@ impl<'e> Prepared<'e> {
 
     /// How many different values each run holds: each event comes in and goes out once.
     fn distinct(&self, runs: &[Range<usize>], put: &mut impl FnMut(usize, Cell)) {
-        let Values::Codes(codes, dictionary) = self.column.values() else { return };
-        let mut counts = vec![0_u32; dictionary.values.len()];
-        let (mut head, mut tail, mut distinct) = (self.within.start, self.within.start, 0_i64);
+        let numbers = self.numbers();
+        let different = numbers.iter().max().map_or(0, |most| *most as usize + 1);
+        let mut counts = vec![0_u32; different];
+        let first = self.within.start;
+        let (mut head, mut tail, mut distinct) = (first, first, 0_i64);
+        let held = |event: usize| self.column.mark(event) == Mark::Value;
         for (place, run) in runs.iter().enumerate() {
-            for event in tail.max(run.start)..run.end {
-                if self.column.mark(event) == Mark::Value {
-                    let count = &mut counts[codes[event] as usize];
-                    distinct += i64::from(*count == 0);
-                    *count += 1;
-                }
+            for event in (tail.max(run.start)..run.end).filter(|event| held(*event)) {
+                let count = &mut counts[numbers[event - first] as usize];
+                distinct += i64::from(*count == 0);
+                *count += 1;
             }
-            for event in head..run.start.min(tail) {
-                if self.column.mark(event) == Mark::Value {
-                    let count = &mut counts[codes[event] as usize];
-                    *count -= 1;
-                    distinct -= i64::from(*count == 0);
-                }
+            for event in (head..run.start.min(tail)).filter(|event| held(*event)) {
+                let count = &mut counts[numbers[event - first] as usize];
+                *count -= 1;
+                distinct -= i64::from(*count == 0);
             }
             (head, tail) = (run.start.max(head), tail.max(run.end).max(run.start));
             let error = self.has_error(run);
             put(place, if error { Cell::Error } else { Cell::Value(Value::Int64(distinct)) });
+        }
+    }
+
+    /// A number for each event of the key, the same for equal values; anything where there is none.
+    fn numbers(&self) -> Vec<u32> {
+        let number = |known: &mut HashMap<u64, u32>, bits: u64| {
+            let next = known.len() as u32;
+            *known.entry(bits).or_insert(next)
+        };
+        let mut known: HashMap<u64, u32> = HashMap::new();
+        match self.column.values() {
+            // Few values for many events: they are numbered already.
+            Values::Codes(codes, dictionary) if dictionary.values.len() <= 4 * self.within.len() => self
+                .within
+                .clone()
+                .map(|event| if codes[event] == u32::MAX { 0 } else { codes[event] })
+                .collect(),
+            Values::Codes(codes, _) => {
+                self.within.clone().map(|event| number(&mut known, codes[event].into())).collect()
+            }
+            Values::Integers(values) => {
+                self.within.clone().map(|event| number(&mut known, values[event] as u64)).collect()
+            }
+            Values::Floats(values) => {
+                self.within.clone().map(|event| number(&mut known, values[event].to_bits())).collect()
+            }
+            Values::Events(_) => vec![0; self.within.len()],
         }
     }
 

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringBuilder};
@@ -55,6 +56,40 @@ fn open_bounded(
         batch_bytes_max,
         done: false,
     }))
+}
+
+/// Rows that are JSON objects in memory, a text each. `origin` names them in messages; the first is row 1.
+pub fn batch_of(origin: &Path, rows: &[impl AsRef<[u8]>], columns: &[WantedColumn]) -> RawBatch {
+    let columns: Vec<Column> =
+        columns.iter().map(|column| Column { name: column.name.clone(), told: None }).collect();
+    let mut builders: Vec<StringBuilder> =
+        columns.iter().map(|_| StringBuilder::with_capacity(rows.len(), rows.len() * 8)).collect();
+    let (mut places, mut broken) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (text, row) in rows.iter().zip(1..) {
+        match members(text.as_ref(), &columns) {
+            Ok(members) => {
+                places.push((row, row));
+                for (builder, member) in builders.iter_mut().zip(members) {
+                    builder.append_option(member.map(RawValue::get).filter(|text| *text != "null"));
+                }
+            }
+            Err(reason) => {
+                broken.push(BrokenRow { row, line: row, reason, text: beginning(text.as_ref()) });
+            }
+        }
+    }
+    let columns = columns.iter().zip(builders).map(|(column, mut builder)| {
+        let array: ArrayRef = Arc::new(builder.finish());
+        RawColumn { name: column.name.clone(), array, form: Form::Json }
+    });
+    RawBatch {
+        file: origin.into(),
+        rows: places.len(),
+        columns: columns.collect(),
+        lacking: Vec::new(),
+        places: Places::Each(places),
+        broken,
+    }
 }
 
 /// The names in the first `lines` lines, in order of first use. Lines that are no objects have none.

@@ -3,7 +3,7 @@
 //! A source is one file, a folder of them or a pattern, on this machine or in an object store. [`listing`] says which
 //! files those are (`delta`: those of a table), [`files`] what identifies each, [`partitions`] which columns their folders tell. `csv_file` and
 //! `json_file` (over the bytes of `stream`) and [`parquet_file`] read into [`raw`] batches of what stands there,
-//! [`admission`] turns those into canonical history rows, and sorts out the rows that can't be any.
+//! [`pushed`] rows are JSON objects, [`admission`] turns all of them into canonical history rows, and sorts out the rows that can't be any.
 //!
 //! Every reader streams: what it holds of a file at once is bounded in rows and in bytes.
 
@@ -18,6 +18,7 @@ pub mod listing;
 mod nested;
 pub mod parquet_file;
 pub mod partitions;
+pub mod pushed;
 pub mod raw;
 mod stream;
 mod wanted;

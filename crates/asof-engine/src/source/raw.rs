@@ -177,6 +177,12 @@ impl RawColumn {
         })
     }
 
+    /// The text of a JSON value as it was written; `None` for null.
+    pub(super) fn written_at(&self, row: usize) -> Option<String> {
+        let texts = self.array.as_string_opt::<i32>()?;
+        texts.is_valid(row).then(|| texts.value(row).to_owned())
+    }
+
     /// The value at `row` as text for people; `None` for null.
     pub fn text_at(&self, row: usize) -> Option<String> {
         if self.array.is_null(row) {

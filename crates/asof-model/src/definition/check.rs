@@ -44,6 +44,16 @@ fn check_view(definitions: &Definitions, view: &View, out: &mut Collector) {
     if !view.source.is_empty() && !definitions.sources.contains_key(&view.source) {
         missing(&object, "source", "source", &view.source, definitions.sources.keys(), out);
     }
+    let source = definitions.sources.get(&view.source);
+    if view.in_place && source.is_some_and(|source| source.path.is_empty() && source.transform.is_none()) {
+        let message = format!("{object} reads source {} in place, which has no files", quoted(&view.source));
+        out.problem_in(
+            &object,
+            "in_place",
+            message,
+            Some("leave out `in_place`, or give the source a `path`".to_owned()),
+        );
+    }
     let mut folded: BTreeMap<String, &str> = owners.keys().map(|key| (key.to_lowercase(), *key)).collect();
     for feature in &view.features {
         let twin = folded.insert(feature.name.to_lowercase(), &feature.name);

@@ -43,6 +43,7 @@ const SOURCE: Table = &[
         "A file or a folder, relative to the project; `*` matches in names; or a URL such as s3://.",
         Form::Text,
     ),
+    ("push", "Column: type, of rows that are pushed.", Form::Types),
     (
         "format",
         "How files are read, where their suffix does not say it.",

@@ -15,6 +15,7 @@ use crate::types::ValueType;
 pub(super) const KEYS: KnownKeys = KnownKeys {
     read: &[
         "path",
+        "push",
         "format",
         "event",
         "created",
@@ -30,7 +31,7 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "owner",
         "tags",
     ],
-    later: &["push"],
+    later: &[],
 };
 
 /// Reads a source. What could not be read is left out, with a problem.
@@ -40,8 +41,8 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Sourc
         return source;
     };
     for (key, example) in [("path", "data/trips.parquet"), ("event", "event_timestamp")] {
-        // A query may read other sources alone.
-        let needed = key != "path" || fields.entry("sql").is_none();
+        // A query may read other sources alone, and rows may be pushed.
+        let needed = key != "path" || (fields.entry("sql").is_none() && fields.entry("push").is_none());
         if fields.entry(key).is_none() && needed && !fields.partial {
             let hint = Some(format!("add a line such as `{key}: {example}`"));
             out.problem(entry.key.at, format!("{object} has no `{key}`"), hint);
@@ -61,7 +62,14 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Sourc
     });
     source.unit = fields.text("unit", out).and_then(|(name, at)| unit(name, at, out));
     source.fields = renamed(&fields, out);
-    source.columns = columns(&fields, out);
+    source.columns = columns("columns", &fields, out);
+    source.pushed = fields.entry("push").is_some();
+    for (name, value_type) in columns("push", &fields, out) {
+        if source.columns.insert(name.clone(), value_type).is_some() {
+            let message = format!("`columns` and `push` both name column {}", quoted(&name));
+            out.problem_in(object, &format!("push.{name}"), message, Some("name it once".to_owned()));
+        }
+    }
     for (name, _) in source.columns.iter() {
         if let Some(here) =
             source.fields.get(name).filter(|_| !source.fields.values().any(|each| each == name))
@@ -154,10 +162,10 @@ fn renamed(fields: &Fields<'_>, out: &mut Collector) -> BTreeMap<String, String>
     renamed
 }
 
-/// `columns`: name here to type.
-fn columns(fields: &Fields<'_>, out: &mut Collector) -> BTreeMap<String, ValueType> {
+/// `columns` or `push`: name here to type.
+fn columns(key: &str, fields: &Fields<'_>, out: &mut Collector) -> BTreeMap<String, ValueType> {
     let mut types = BTreeMap::new();
-    for column in fields.map("columns", "{ population: int64 }", out) {
+    for column in fields.map(key, "{ population: int64 }", out) {
         let what = format!("the type of column {}", quoted(&column.key.text));
         let Some(name) = keys::text(&column.value, &what, column.key.at, out) else { continue };
         if let Some(value_type) = keys::value_type(name, column.value.at, out) {

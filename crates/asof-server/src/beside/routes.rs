@@ -20,6 +20,7 @@ use crate::serving::Serving;
 use crate::{http, metrics};
 use asof_store::forget::ForgetRequest;
 use asof_store::materialize::MaterializeRequest;
+use asof_store::push::PushRequest;
 use asof_store::verify::VerifyRequest;
 
 /// Commands that a server works for at a time. Further ones are refused and may be run again.
@@ -38,6 +39,7 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
         .route(&path::<MaterializeRequest>(), post(run::<MaterializeRequest>))
         .route(&path::<VerifyRequest>(), post(run::<VerifyRequest>))
         .route(&path::<ForgetRequest>(), post(run::<ForgetRequest>))
+        .route(&path::<PushRequest>(), post(run::<PushRequest>))
         .route(&path::<GetRow>(), post(run::<GetRow>))
         .route(&path::<GetStatus>(), post(run::<GetStatus>))
         .route(FOLLOW, post(follow))

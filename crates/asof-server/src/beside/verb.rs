@@ -11,6 +11,7 @@ use asof_model::{Instant, Status, Value, Zone, entry, name};
 use asof_store::forget::{ForgetReport, ForgetRequest};
 use asof_store::get::GetRequest;
 use asof_store::materialize::{MaterializeReport, MaterializeRequest};
+use asof_store::push::{PushReport, PushRequest};
 use asof_store::request::{Naming, RequestPlan, Wanted};
 use asof_store::status::StatusReport;
 use asof_store::verify::{VerifyReport, VerifyRequest};
@@ -59,6 +60,20 @@ impl Verb for VerifyRequest {
 
     fn run<'a>(&'a self, store: &'a Store, progress: &'a dyn Progress) -> Running<'a, Self::Report> {
         Box::pin(store.verify(self, progress))
+    }
+}
+
+impl Verb for PushRequest {
+    const NAME: &'static str = "push";
+    const LOADS: bool = true;
+    type Report = PushReport;
+
+    fn run<'a>(&'a self, store: &'a Store, progress: &'a dyn Progress) -> Running<'a, Self::Report> {
+        Box::pin(async move {
+            let report = store.push(self, progress).await?;
+            metrics::pushed(&report);
+            Ok(report)
+        })
     }
 }
 

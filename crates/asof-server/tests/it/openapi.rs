@@ -249,8 +249,16 @@ async fn whole() {
         }
     }
     let described: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
-    let routes =
-        ["/get-online-features", "/health", "/metrics", "/openapi.json", "/ready", "/v1/online-features"];
+    let routes = [
+        "/get-online-features",
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/push",
+        "/ready",
+        "/v1/online-features",
+        "/v1/push",
+    ];
     assert_eq!(described, BTreeSet::from(routes));
 
     let checker = Checker { document: &document };

@@ -35,12 +35,12 @@ use crate::{InPlaceWant, Progress, Store, StoreError, catalog};
 pub(crate) use inputs::Inputs;
 use inputs::{Copies, Pack};
 use loading::{Loading, Staged};
-use quarantine::Quarantine;
+pub(crate) use quarantine::Quarantine;
 pub(crate) use query::QueryInput;
+pub(crate) use recover::finish_units;
 use replace::Replacement;
 pub use report::{LackingColumn, MaterializeReport, Totals, VANISHED_SHOWN_MAX, ViewFailure, ViewLoad};
-use unit::Target;
-pub(crate) use unit::copy_stamps;
+pub(crate) use unit::{Target, UnitRows, copy_stamps};
 
 /// What to materialise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +116,7 @@ impl Store {
         // What no view can do without fails once, and not once for each.
         self.online().await?;
         self.offline().await?;
+        self.fold_in_turn().await?;
         let at_a_time = jobs::count(request.jobs, views.len());
         let outcomes =
             jobs::each(&views, at_a_time, |view| Box::pin(self.load_view(&catalog, view, request, progress)));
@@ -147,6 +148,16 @@ impl Store {
         let mut load = ViewLoad::new(&view.id);
         load.units_recovered = recover::finish_units(self, &mut target).await?;
         let journal = target.journal().await?;
+        if source.path.is_empty() && source.transform.is_none() {
+            // All of its rows are pushed, and those that are durable were folded before.
+            if !journal.has_loaded(stored.len(), range) {
+                let Interval { from, until } = range;
+                target.mark(&Note::Load { features: stored.len(), from, until }).await?;
+            }
+            load.unchanged = true;
+            load.seconds = started.elapsed().as_secs_f64();
+            return Ok(load);
+        }
 
         let what = format!("source `{}`", source.name);
         let features = stored.len();
@@ -246,7 +257,7 @@ impl Store {
                     admission: admit(range, created)?,
                     range,
                     generation: &generation,
-                    note: Note::Rows { features, bulk: journal.uncovered(range, features) },
+                    note: Note::Rows { features, bulk: journal.uncovered(range, features), pushed: None },
                     staged: staged.as_mut(),
                     quarantine: &mut quarantine,
                     erased: erased.as_ref(),

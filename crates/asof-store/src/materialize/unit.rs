@@ -158,7 +158,7 @@ pub struct Target<'a> {
 
 impl Store {
     /// Opens history and online store for a view version, and creates what is missing.
-    pub(super) async fn open_target<'a>(
+    pub(crate) async fn open_target<'a>(
         &'a self,
         catalog: &'a Catalog,
         view: &'a View,
@@ -189,10 +189,11 @@ impl Store {
             },
             created_declared: source.is_some_and(|source| source.created.is_some()),
             active_within: view.active_within,
-            events: view.aggregates().then(|| EventRule {
-                retention: view.retained(),
-                identity: view.inputs.iter().position(|input| input.identity),
-                pushed: false,
+            events: view.aggregates().then(|| {
+                let identity = view.inputs.iter().position(|input| input.identity);
+                // Which event of an identity stands is decided before its instant counts, so all of them are kept.
+                let retention = if identity.is_some() { None } else { view.retained() };
+                EventRule { retention, identity, pushed: false }
             }),
             schema,
             layout: RowLayout::new(&types),
@@ -332,7 +333,7 @@ impl Target<'_> {
         replaces: Option<Replaces>,
     ) -> Result<asof_online::Published, StoreError> {
         let Fold { unit, position, note, visible, rows } = fold;
-        let note = note.to_text();
+        let (note, is_pushed) = (note.to_text(), note.is_pushed());
         let given = rows.len() as u64;
         let publication = Publication {
             view: self.handle,
@@ -344,7 +345,7 @@ impl Target<'_> {
             active_within: self.active_within,
             visible,
             replaces,
-            events: self.events,
+            events: self.events.map(|rule| EventRule { pushed: is_pushed, ..rule }),
             rows,
         };
         let published = self.online.publish(publication).await?;

@@ -31,6 +31,7 @@ pub use asof_training::output::folder::WrittenFile;
 pub use asof_training::output::spec::{ParquetOptions, ROW_GROUP_ROWS};
 pub use asof_training::output::statistics::{ColumnStatistics, Told};
 pub use labels::LabelRows;
+pub(crate) use output::location;
 pub use output::{FolderRequest, SplitRequest};
 pub use report::{JoinReport, TrainReport};
 

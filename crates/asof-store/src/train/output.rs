@@ -51,7 +51,7 @@ pub(super) fn spec(request: &TrainRequest, plan: &RequestPlan) -> Result<OutputS
 }
 
 /// A path of the current folder, or a URL.
-pub(super) fn location(what: &str, path: &Path) -> Result<Location, StoreError> {
+pub(crate) fn location(what: &str, path: &Path) -> Result<Location, StoreError> {
     let Some(text) = path.to_str() else { return Ok(Location::Local(path.to_owned())) };
     Location::parse(text, Path::new("")).map_err(|error| StoreError::Request {
         message: format!("{what}: {error}"),

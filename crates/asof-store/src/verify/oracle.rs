@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use asof_engine::columns::{CREATED, ERRORS, EVENT, UNIT, cells_at};
+use asof_model::spec::Feature;
 use asof_model::{EncodedKey, Instant, KnownAt, ValueType};
 use asof_offline::Scan;
 use asof_oracle::{OracleFeature, OracleRow};
@@ -27,7 +28,10 @@ impl Store {
             keys.iter().map(|key| (key.clone(), Vec::new())).collect();
         let Some(table) = self.offline().await?.existing_table(&join.table).await? else { return Ok(rows) };
         let join_keys = join_keys(join);
+        // An input that was added since stands in no table yet.
+        let there = |feature: &&Feature| table.schema().field_with_name(&feature.name).is_ok();
         let stored = join.view.stored();
+        let stored: Vec<Feature> = stored.iter().take_while(there).cloned().collect();
         let features = stored.iter().map(|feature| feature.name.clone());
         let fixed = [EVENT, CREATED, UNIT, ERRORS].map(str::to_owned);
         let columns = join_keys.iter().map(|key| key.name.clone()).chain(fixed).chain(features);

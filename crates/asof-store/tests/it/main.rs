@@ -23,3 +23,4 @@ mod sources;
 mod tables;
 mod transforms;
 mod views;
+mod windows;

@@ -31,6 +31,8 @@ pub struct UnitFacts {
     pub bulk: Vec<Interval>,
     /// Where its rows no longer stand, because a later commit replaced the range, and since when.
     pub replaced: Vec<Replaced>,
+    /// Whether its rows stand whatever range is replaced: they are events that were pushed.
+    pub stays: bool,
 }
 
 /// A range of event instants that was replaced (SEMANTICS 3 and 4).
@@ -67,7 +69,8 @@ impl Units {
 
     /// Takes the range away from every unit that is here, from the instant on at which its replacement is visible.
     pub fn replace(&mut self, replaced: Replaced) {
-        self.facts.iter_mut().for_each(|facts| facts.replaced.push(replaced));
+        let loaded = self.facts.iter_mut().filter(|facts| !facts.stays);
+        loaded.for_each(|facts| facts.replaced.push(replaced));
     }
 
     /// Whether any range was replaced.

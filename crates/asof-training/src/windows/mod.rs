@@ -70,6 +70,10 @@ pub(crate) struct WindowCounts {
 impl WindowView {
     /// How far before a label an event may lie that matters, microseconds.
     fn reach(&self) -> i64 {
+        if self.identity.is_some() {
+            // Which event of an identity stands is decided before its instant counts.
+            return i64::MAX;
+        }
         // A closed edge moves both ends by a microsecond, which the edge of presence has in it already.
         self.closing.retention.map_or(i64::MAX, |most| most.micros())
     }
@@ -77,6 +81,7 @@ impl WindowView {
     fn events_reach(&self, pass: &LabelPass<'_>) -> Reach {
         let (first, last) = pass.times;
         let until = match self.closing.edge {
+            _ if self.identity.is_some() => i64::MAX,
             Edge::Open => last.saturating_sub(1),
             Edge::Closed => last,
         };
@@ -152,6 +157,7 @@ impl<'a> Run<'a> {
             features: view.features.len(),
             bulk: Vec::new(),
             replaced: Vec::new(),
+            stays: false,
         };
         units.add("", facts);
         Ok(JoinedWindows {

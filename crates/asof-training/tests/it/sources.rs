@@ -124,6 +124,7 @@ fn units(world: &World) -> Units {
         features: world.features.len(),
         bulk: Vec::new(),
         replaced: Vec::new(),
+        stays: false,
     };
     units.add("all", facts);
     units

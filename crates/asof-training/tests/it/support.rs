@@ -202,8 +202,13 @@ pub(crate) fn make_laid_out(
         about: About::default(),
     };
     let mut units = Units::default();
-    let facts =
-        UnitFacts { visible: Instant::MIN, features: given.len(), bulk: Vec::new(), replaced: Vec::new() };
+    let facts = UnitFacts {
+        visible: Instant::MIN,
+        features: given.len(),
+        bulk: Vec::new(),
+        replaced: Vec::new(),
+        stays: false,
+    };
     units.add("all", facts);
     let folder = tempfile::tempdir().unwrap();
     let history = GivenHistory {

@@ -151,6 +151,7 @@ fn units(world: &World, bulk: &[Option<Interval>]) -> Units {
             features: unit.features_held,
             bulk: bulk.iter().copied().collect(),
             replaced: Vec::new(),
+            stays: false,
         };
         units.add(&format!("unit{index}"), facts);
     }

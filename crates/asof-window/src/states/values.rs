@@ -19,11 +19,11 @@ impl Fold for Values {
 
     fn put(&mut self, value: &Value, _: &Place, times: i64) {
         let bits = canonical::bits(value);
-        let count = self.0.entry(bits).or_insert(0);
-        *count += times;
-        // Equal states have equal bytes, also where something was taken away.
-        if *count == 0 {
-            self.0.retain(|_, count| *count != 0);
+        match self.0.get_mut(&bits) {
+            // Equal states have equal bytes, also where something was taken away.
+            Some(count) if *count + times == 0 => drop(self.0.remove(&bits)),
+            Some(count) => *count += times,
+            None => drop(self.0.insert(bits, times)),
         }
     }
 

@@ -11,6 +11,7 @@ mod init;
 mod list;
 mod materialize;
 mod plan;
+mod push;
 mod schema;
 mod serve;
 mod show;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Show(show::Show),
     /// Load the rows of sources into history and the online store
     Materialize(materialize::Materialize),
+    /// Push rows to a source: durable at once, and from there in every view over it
+    Push(push::Push),
     /// Make a training set: features as of the time of each label
     Train(Box<train::Train>),
     /// Get the values of features for one entity key
@@ -77,6 +80,7 @@ impl Command {
             Self::List(command) => Box::pin(command.run(everywhere)).await,
             Self::Show(command) => Box::pin(command.run(everywhere)).await,
             Self::Materialize(command) => Box::pin(command.run(everywhere)).await,
+            Self::Push(command) => Box::pin(command.run(everywhere)).await,
             Self::Train(command) => Box::pin(command.run(everywhere)).await,
             Self::Get(command) => Box::pin(command.run(everywhere)).await,
             Self::Serve(command) => Box::pin(command.run(everywhere)).await,

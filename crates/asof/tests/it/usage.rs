@@ -151,6 +151,7 @@ fn help() {
       list         List what was applied
       show         Show what was applied under a name
       materialize  Load the rows of sources into history and the online store
+      push         Push rows to a source: durable at once, and from there in every view over it
       train        Make a training set: features as of the time of each label
       get          Get the values of features for one entity key
       serve        Serve features over HTTP

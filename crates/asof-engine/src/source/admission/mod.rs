@@ -116,9 +116,23 @@ impl Admission {
     /// # Errors
     /// [`EngineError::Arrow`], a defect of ours. Nothing about a row is an error.
     pub fn admit(&self, raw: &RawBatch) -> Result<Admitted, EngineError> {
+        self.admit_known(raw, self.rows.created_at)
+    }
+
+    /// The same of rows that were pushed, which are known since they were admitted where no column says otherwise
+    /// (SEMANTICS 1).
+    ///
+    /// # Errors
+    /// As [`Admission::admit`].
+    pub fn admit_pushed(&self, raw: &RawBatch, admitted: Instant) -> Result<Admitted, EngineError> {
+        self.admit_known(raw, Some(admitted))
+    }
+
+    fn admit_known(&self, raw: &RawBatch, created_at: Option<Instant>) -> Result<Admitted, EngineError> {
         let shaped = self.shape.shaped(raw)?;
         // No feature makes a row bad, so this is final; errors outside the range are another load's to count.
-        let AdmittedRows { taken, mut columns, bad, outside, filtered } = self.rows.admit(raw, &shaped);
+        let AdmittedRows { taken, mut columns, bad, outside, filtered } =
+            self.rows.admit(raw, &shaped, created_at);
         let features = self.features.read(raw, &shaped, taken.as_ref());
         columns.extend(features.columns);
         let rows = RecordBatch::try_new(self.schema.clone(), columns)?;

@@ -82,7 +82,7 @@ impl RowAdmission {
     /// # Errors
     /// A defect of ours. Nothing about a row is an error.
     pub fn admit(&self, raw: &RawBatch) -> Result<AdmittedRows, EngineError> {
-        Ok(self.rows.admit(raw, &self.shape.shaped(raw)?))
+        Ok(self.rows.admit(raw, &self.shape.shaped(raw)?, self.rows.created_at))
     }
 }
 
@@ -105,7 +105,13 @@ impl Rows {
         }
     }
 
-    pub(super) fn admit(&self, raw: &RawBatch, shaped: &Shaped<'_>) -> AdmittedRows {
+    /// `created_at`: the created instant of every row, where the source names no column of it; `None`: the event.
+    pub(super) fn admit(
+        &self,
+        raw: &RawBatch,
+        shaped: &Shaped<'_>,
+        created_at: Option<Instant>,
+    ) -> AdmittedRows {
         let mut verdicts = Verdicts::new(raw);
         let mut filtered = 0;
         for (row, verdict) in shaped.verdicts().into_iter().enumerate() {
@@ -126,7 +132,7 @@ impl Rows {
             self.required(shaped, self.event_place, ValueType::Timestamp, "event time", &mut verdicts);
         let created = match self.created_place {
             Some(place) => self.required(shaped, place, ValueType::Timestamp, "created time", &mut verdicts),
-            None => match self.created_at {
+            None => match created_at {
                 Some(at) => constant(ValueType::Timestamp, Some(&Value::Timestamp(at)), raw.rows),
                 None => event.clone(),
             },

@@ -1,0 +1,211 @@
+//! `POST /v1/push` and `POST /push`: rows that are acknowledged once they are durable, and follow into views at once.
+
+use std::sync::Arc;
+
+use asof_model::{Explain, Kind, name};
+use asof_store::StoreError;
+use asof_store::push::{PushReport, PushRequest, object_of_columns};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json, json};
+
+use crate::http::{self, BodyError, Rows};
+use crate::openapi::{FeastError, FeastPush, OnlineError, PushAnswer, PushRows};
+use crate::serving::Serving;
+use crate::{metrics, native};
+
+/// The header that carries what tells a push from all others.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Every field of a request.
+const FIELDS: [&str; 3] = ["source", "rows", "key"];
+
+/// What to do about a wrong request.
+const FORM: &str = "send `{\"source\": \"...\", \"rows\": [{...}, ...]}`";
+
+/// Why a push is refused.
+enum Problem {
+    Body(BodyError),
+    Store(StoreError),
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The body of our own shape. Rows stay as they are written, so that no digit of a number is lost.
+#[derive(Deserialize)]
+struct Native {
+    source: String,
+    rows: Vec<Box<RawValue>>,
+    key: Option<String>,
+}
+
+/// The body of Feast's shape.
+#[derive(Deserialize)]
+struct Feast {
+    push_source_name: String,
+    df: Map<String, Json>,
+}
+
+/// `POST /v1/push`: rows for a source. The answer says that they are durable; views follow within milliseconds.
+#[utoipa::path(
+    post,
+    path = "/v1/push",
+    tag = "features",
+    request_body = PushRows,
+    responses(
+        (status = 200, description = "The rows are durable", body = PushAnswer),
+        (status = 404, description = "A source that does not exist", body = OnlineError),
+        (status = 409, description = "The key was used for other rows", body = OnlineError),
+        (status = 413, description = "The body is too large", body = OnlineError),
+        (status = 422, description = "A wrong request, or no row that can be taken", body = OnlineError),
+        (status = 429, description = "Too much waits to be taken in: try again after a while", body = OnlineError),
+        (status = 503, description = "Something needed is away", body = OnlineError)
+    )
+)]
+pub(crate) async fn push(State(serving): State<Arc<Serving>>, request: Request) -> Response {
+    match take(&serving, request, read_native).await {
+        Ok(report) => {
+            let status = match report.accepted {
+                0 if report.rejected > 0 => StatusCode::UNPROCESSABLE_ENTITY,
+                _ => StatusCode::OK,
+            };
+            let mut response = http::respond(status, answer(&report));
+            response.extensions_mut().insert(Rows(report.accepted as usize));
+            response
+        }
+        Err(problem) => refused(problem),
+    }
+}
+
+/// `POST /push`: the same in Feast's shape, column by column.
+#[utoipa::path(
+    post,
+    path = "/push",
+    tag = "features",
+    request_body = FeastPush,
+    responses(
+        (status = 200, description = "The rows are durable"),
+        (status = 413, description = "The body is too large", body = OnlineError),
+        (status = 422, description = "A source that does not exist, a wrong request, or rows that can't be taken", body = FeastError),
+        (status = 429, description = "Too much waits to be taken in: try again after a while", body = OnlineError),
+        (status = 503, description = "Something needed is away", body = OnlineError)
+    )
+)]
+pub(crate) async fn push_feast(State(serving): State<Arc<Serving>>, request: Request) -> Response {
+    match take(&serving, request, read_feast).await {
+        Ok(report) if report.rejected > 0 => {
+            let first = report
+                .reasons
+                .first()
+                .map_or_else(String::new, |each| format!("row {}: {}", each.row, each.reason));
+            let message = format!(
+                "{} of {} rows can't be taken; {first}",
+                report.rejected,
+                report.rejected + report.accepted
+            );
+            http::respond(StatusCode::UNPROCESSABLE_ENTITY, crate::json::quoted(&message))
+        }
+        Ok(_) => http::respond(StatusCode::OK, ""),
+        Err(Problem::Store(StoreError::Unknown { kind: "source", name, hint })) => {
+            let message = format!(
+                "Unable to find push source '{name}'{}",
+                hint.map_or_else(String::new, |hint| format!(" ({hint})"))
+            );
+            let inner = json!({ "module": "feast.errors", "class": "PushSourceNotFoundException", "message": message });
+            http::respond(StatusCode::UNPROCESSABLE_ENTITY, crate::json::quoted(&inner.to_string()))
+        }
+        Err(problem) => refused(problem),
+    }
+}
+
+async fn take(
+    serving: &Arc<Serving>,
+    request: Request,
+    read: impl Fn(&[u8]) -> Result<PushRequest, StoreError>,
+) -> Result<PushReport, Problem> {
+    let key = request.headers().get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned);
+    let body = http::body(request).await?;
+    let mut asked = read(&body)?;
+    asked.key = asked.key.or(key);
+    let catalog = serving.catalog();
+    let report = serving.store().admit(&catalog.catalog, &asked).await?;
+    metrics::pushed(&report);
+    serving.pushed();
+    Ok(report)
+}
+
+fn wrong(message: String) -> StoreError {
+    StoreError::Request { message, hint: Some(FORM.to_owned()) }
+}
+
+fn read_native(body: &[u8]) -> Result<PushRequest, StoreError> {
+    let all: Map<String, Json> = serde_json::from_slice(body)
+        .map_err(|error| wrong(format!("the body is not a JSON object: {error}")))?;
+    if let Some(unknown) = all.keys().find(|field| !FIELDS.contains(&field.as_str())) {
+        let message = format!("the request has no field `{unknown}`");
+        return Err(StoreError::Request { message, hint: name::suggestion(unknown, FIELDS) });
+    }
+    let Native { source, rows, key } =
+        serde_json::from_slice(body).map_err(|error| wrong(format!("the request can't be read: {error}")))?;
+    let rows = rows.iter().map(|row| row.get().to_owned()).collect();
+    Ok(PushRequest { source, rows, key })
+}
+
+fn read_feast(body: &[u8]) -> Result<PushRequest, StoreError> {
+    let Feast { push_source_name, df } =
+        serde_json::from_slice(body).map_err(|error| wrong(format!("the request can't be read: {error}")))?;
+    let count = |values: &Json| values.as_array().map_or(0, Vec::len);
+    let rows = df.values().map(count).max().unwrap_or(0);
+    if df.values().any(|values| count(values) != rows) {
+        return Err(wrong("the columns of `df` have different lengths".to_owned()));
+    }
+    let rows = (0..rows).map(|row| object_of_columns(&df, row)).collect();
+    Ok(PushRequest { source: push_source_name, rows, key: None })
+}
+
+fn answer(report: &PushReport) -> String {
+    let PushReport { source, accepted, rejected, reasons, positions, repeat, exactly_once, views } = report;
+    json!({
+        "source": source,
+        "accepted": accepted,
+        "rejected": rejected,
+        "reasons": reasons,
+        "positions": positions,
+        "repeat": repeat,
+        "delivery": if *exactly_once { "exactly once" } else { "at least once" },
+        "views": views,
+    })
+    .to_string()
+}
+
+fn refused(problem: Problem) -> Response {
+    let error = match problem {
+        Problem::Body(error) => {
+            return native::refusal(error.status(), Kind::Invalid, &error.to_string(), Some(error.hint()));
+        }
+        Problem::Store(error) => error,
+    };
+    let full = error.is_full();
+    let status = if full { StatusCode::TOO_MANY_REQUESTS } else { http::status(error.kind()) };
+    if status.is_server_error() {
+        http::log_failure(&error);
+    }
+    let mut response = native::refusal(status, error.kind(), &error.to_string(), error.hint().as_deref());
+    if full {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
