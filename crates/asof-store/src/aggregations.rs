@@ -147,7 +147,7 @@ fn typed(
             match canonical_default(written, feature.value_type) {
                 Ok(text) => feature.default = Some(text),
                 Err((reason, hint)) => {
-                    let message = format!("feature `{}` cannot have this default: {reason}", feature.name);
+                    let message = format!("it cannot have this default: {reason}");
                     let error = TransformError { message, place: None, hint, unknown_column: false };
                     wrong.push((path("default"), error));
                 }
@@ -246,5 +246,7 @@ fn in_words(error: &TransformError, view: &ViewId, path: &str, read: &ReadDefini
     let place = read.places.key(ObjectKind::View, &view.to_string(), path);
     let (file, line, column) =
         place.map_or((String::new(), 0, 0), |place| (place.file.to_owned(), place.line, place.column));
-    Problem { file, line, column, message: format!("view `{view}`: {error}"), hint: error.hint() }
+    let feature = path.strip_prefix("features.").and_then(|path| path.split('.').next());
+    let of = feature.map_or_else(String::new, |feature| format!(", feature `{feature}`"));
+    Problem { file, line, column, message: format!("view `{view}`{of}: {error}"), hint: error.hint() }
 }

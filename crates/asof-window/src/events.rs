@@ -284,6 +284,19 @@ impl Column {
         }
     }
 
+    /// Whether the integers of some events are all different. False where that is not known without more ado.
+    pub(crate) fn are_different(&self, events: Range<usize>) -> bool {
+        let (Values::Integers(values), true) = (&self.values, self.is_whole()) else { return false };
+        let values = &values[events];
+        // Mostly they ascend with time.
+        if values.windows(2).all(|pair| pair[0] < pair[1]) {
+            return true;
+        }
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable();
+        sorted.windows(2).all(|pair| pair[0] != pair[1])
+    }
+
     /// The canonical bytes of the cell of an event.
     pub(crate) fn bytes(&self, event: usize) -> Vec<u8> {
         let mut bytes = Vec::new();

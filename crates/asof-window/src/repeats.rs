@@ -24,6 +24,9 @@ pub(crate) struct Stands {
 pub(crate) fn resolve(events: &Events, within: Range<usize>, repeats: Repeats) -> Stands {
     let none = Stands { own: Vec::new(), first: within.start };
     let Some(identity) = events.identity.map(|identity| &events.inputs[identity]) else { return none };
+    if identity.are_different(within.clone()) {
+        return none;
+    }
     let mut by_identity: Vec<usize> = within.clone().collect();
     let same = |one: &usize, other: &usize| match (identity.cell(*one), identity.cell(*other)) {
         (Cell::Value(one), Cell::Value(other)) => one == other,

@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use asof_model::Duration;
+use asof_store::train::{LabelRows, TrainRequest};
 use serde_json::Value;
 
-use crate::project::Project;
+use crate::project::{Project, features as wanted};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/read_history.py");
@@ -126,4 +127,68 @@ fn read_during_compaction() {
     }
     std::fs::write(&done, "").unwrap();
     assert!(reader.wait().unwrap().success());
+}
+
+const WINDOWS_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/compare_windows.py");
+
+/// Goal: windows from an hour to ninety days over half a million real purchase lines, by customer, item and country, are what
+/// DuckDB's range joins say, at, beside and far behind events.
+#[test]
+fn windows_over_real_lines() {
+    let events = std::fs::canonicalize(format!("{ROOT}/examples/online_retail/data/events.parquet")).unwrap();
+    let mut features = String::new();
+    for window in ["1h", "1d", "7d", "30d", "90d"] {
+        features += &format!(
+            "
+      count_{window}: {{ aggregate: count(), over: {window} }}
+      orders_{window}: {{ aggregate: count_distinct(invoice_no), over: {window} }}
+      revenue_{window}: {{ aggregate: sum(quantity * unit_price), over: {window}, where: quantity > 0 }}
+      most_{window}: {{ aggregate: max(unit_price), over: {window} }}
+      last_{window}: {{ aggregate: \"last_n(stock_code, 3)\", over: {window} }}"
+        );
+    }
+    let keys = [("customer_id", "int64"), ("stock_code", "string"), ("country", "string")];
+    let mut definitions = format!(
+        "sources: {{ lines: {{ path: {}, event: invoice_date, zone: Europe/London, event_id: line_id }} }}\nentities:\n",
+        events.display()
+    );
+    for (key, of) in keys {
+        definitions += &format!("  {key}: {{ keys: {{ {key}: {of} }} }}\n");
+    }
+    definitions += "feature_views:\n";
+    for (key, _) in keys {
+        definitions += &format!(
+            "  by_{key}:\n    entities: [{key}]\n    source: lines\n    in_place: true\n    features:{features}\n"
+        );
+    }
+    let mut project = Project::new(&definitions);
+    project.apply();
+    let python = |arguments: &[&Path]| -> Value {
+        let run = Command::new(python()).arg(WINDOWS_SCRIPT).args(arguments).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        serde_json::from_slice(&run.stdout).unwrap_or_default()
+    };
+    let labels = project.root.join("labels.parquet");
+    python(&[Path::new("labels"), &events, &labels]);
+    for (key, _) in keys {
+        let output = project.root.join(format!("{key}.parquet"));
+        let request = TrainRequest {
+            labels: LabelRows::of_files(labels.clone()),
+            wanted: wanted(&[&format!("by_{key}:*")]),
+            output: output.clone(),
+            timestamp: "t".to_owned(),
+            reading: asof_model::entry::Reading::default(),
+            naming: Default::default(),
+            known_at: asof_model::KnownAt::Event,
+            statuses: false,
+            include_expired: false,
+            options: Default::default(),
+        };
+        let (runtime, store) = project.store();
+        runtime.block_on(Box::pin(store.train(&request, &asof_store::NoProgress))).unwrap();
+        let compared = python(&[Path::new("compare"), &events, &output, Path::new(key)]);
+        let labels = compared["labels"].as_u64().unwrap();
+        assert!(labels > 1_000, "{compared}");
+        assert_eq!(compared["values"], 25 * labels);
+    }
 }

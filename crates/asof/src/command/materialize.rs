@@ -130,7 +130,10 @@ fn remarks(load: &ViewLoad) -> Vec<String> {
     let mut all = Vec::new();
     let mut say = |text: String| all.push(format!("`{}`: {text}", load.view));
     if load.unchanged {
-        say("nothing to do, these very files were loaded before".to_owned());
+        say(match load.files {
+            0 => "its rows are pushed, and all that were acknowledged are there".to_owned(),
+            _ => "nothing to do, these very files were loaded before".to_owned(),
+        });
     }
     if load.files_vanished > 0 {
         let named: Vec<String> = load.vanished.iter().map(|path| format!("`{path}`")).collect();

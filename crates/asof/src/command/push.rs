@@ -12,7 +12,7 @@ use crate::output::{Table, count, counted};
 use crate::{Everywhere, Outcome, output};
 
 /// Rows of one push: small enough for one message to a server, large enough to spread the cost of making it durable.
-const ROWS_MAX: usize = 5_000;
+const ROWS_MAX: usize = 50_000;
 
 /// Bytes of the rows of one push, a row more or less.
 const BYTES_MAX: usize = 4_000_000;
