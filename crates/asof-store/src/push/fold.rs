@@ -92,6 +92,10 @@ impl Store {
         let (mut first, mut bad) = (None, Vec::new());
         while next <= durable {
             for record in log.read(next, READ_BYTES)? {
+                if record.first > durable {
+                    // It came meanwhile, and is the next fold's.
+                    break;
+                }
                 let last = record.last();
                 // A batch is folded whole, or not at all.
                 if record.topic == source.name && next <= record.first {
@@ -139,7 +143,7 @@ impl Store {
                 }
             }
         }
-        self.set_folded(catalog, view, durable);
+        self.set_folded(catalog, view, next - 1);
         Ok(())
     }
 }

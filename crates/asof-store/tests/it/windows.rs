@@ -421,3 +421,43 @@ feature_views:
     let refused = project.try_apply(&[]).map(|_| ()).unwrap_err().to_string();
     assert!(refused.contains("retention: 30d -> 90d"), "{refused}");
 }
+
+/// Goal: what is pushed while others are folded is folded once, whenever it becomes durable.
+#[test]
+fn pushes_while_folding() {
+    const PUSHES: i64 = 60;
+    let mut project = Project::new(DEFINITIONS);
+    project.write("data/none.ndjson", "");
+    project.apply();
+    let catalog = project.catalog();
+    let (runtime, store) = project.store();
+    runtime.block_on(async {
+        let admit = async {
+            for number in 0..PUSHES {
+                let click = Click {
+                    user: 1,
+                    at: 17_000 + number,
+                    late: 0,
+                    amount: Some(1.0),
+                    page: None,
+                    units: None,
+                };
+                let request =
+                    PushRequest { source: "clicks".to_owned(), rows: vec![click.json()], key: None };
+                store.admit(&catalog, &request).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let fold = async {
+            for _ in 0..PUSHES {
+                store.fold_pushed(&NoProgress).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        Box::pin(async { tokio::join!(admit, fold) }).await;
+        store.fold_pushed(&NoProgress).await.unwrap();
+    });
+    let found = project.get(&["v:count_1h", "v:sum_1d"], &int_keys("user", &[1])).remove(0);
+    assert_eq!(found[1].cell, Cell::Value(Value::Float64(PUSHES as f64)));
+    verify(&mut project);
+}
