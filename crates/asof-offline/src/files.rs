@@ -67,6 +67,8 @@ pub struct Scan {
     pub event_until: Option<Instant>,
     /// Only rows of these units, exactly. `None`: of all.
     pub units: Option<HashSet<String>>,
+    /// Whether `units` only says which files are read, and rows of other units in them come too.
+    pub whole_files: bool,
     /// The most rows of a returned batch; 0 counts as 1.
     pub batch_rows: usize,
 }
@@ -79,6 +81,7 @@ impl Scan {
             event_from: None,
             event_until: None,
             units: None,
+            whole_files: false,
             batch_rows: BATCH_ROWS,
         }
     }

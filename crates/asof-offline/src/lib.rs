@@ -37,7 +37,7 @@ pub use erasures::Erasure;
 pub use error::OfflineError;
 pub use files::{DataFile, Scan};
 pub use journal::{JOURNAL, JournalEntry};
-pub use rewrite::{Rewritten, RowChoice, UnitRank, UnitRanks};
+pub use rewrite::{Rewritten, RowChoice, RowRank, UnitRank, UnitRanks};
 pub use store::OfflineStore;
 pub use table::{Appended, Table, TableSpec, UnitInputs};
 pub use vacuum::{Vacuum, Vacuumed};

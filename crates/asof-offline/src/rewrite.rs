@@ -7,6 +7,7 @@
 //! Rows of units that are not published yet are never touched: their stamps are still to come.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
@@ -52,8 +53,53 @@ pub struct UnitRank {
     pub folds: bool,
 }
 
+/// The rank of a unit that only rows name, where it is one that is published.
+pub type RowRank = Arc<dyn Fn(&str) -> Option<UnitRank> + Send + Sync>;
+
 /// The published units of a table, by name.
-pub type UnitRanks = HashMap<String, UnitRank>;
+#[derive(Clone, Default)]
+pub struct UnitRanks {
+    units: HashMap<String, UnitRank>,
+    /// For rows that name a unit that no file is named after.
+    of_row: Option<RowRank>,
+}
+
+impl UnitRanks {
+    /// No units.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With a rule for units that only rows name.
+    #[must_use]
+    pub fn with_rows(self, of_row: RowRank) -> Self {
+        Self { of_row: Some(of_row), ..self }
+    }
+
+    fn of_row(&self, unit: &str) -> Option<UnitRank> {
+        self.units.get(unit).copied().or_else(|| self.of_row.as_ref()?(unit))
+    }
+}
+
+impl FromIterator<(String, UnitRank)> for UnitRanks {
+    fn from_iter<I: IntoIterator<Item = (String, UnitRank)>>(units: I) -> Self {
+        Self { units: units.into_iter().collect(), of_row: None }
+    }
+}
+
+impl Deref for UnitRanks {
+    type Target = HashMap<String, UnitRank>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.units
+    }
+}
+
+impl DerefMut for UnitRanks {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.units
+    }
+}
 
 /// For each row of a batch with all columns of the table, whether it stays.
 pub type RowChoice = Arc<dyn Fn(&RecordBatch) -> Result<BooleanArray, ArrowError> + Send + Sync>;
@@ -216,6 +262,7 @@ impl Table {
         let batches: Vec<RecordBatch> = read::rows(job, files.clone()).try_collect().await?;
         let of_group: UnitRanks =
             units.iter().filter_map(|unit| Some((unit.clone(), *ranks.get(unit)?))).collect();
+        let of_group = UnitRanks { of_row: ranks.of_row.clone(), ..of_group };
         let schema = self.schema.clone();
         let work = move || {
             let (batch, counts) = sorted_rows(&schema, &batches, &of_group, choice)?;
@@ -368,7 +415,7 @@ fn sorted_rows(
         let unit = units.value(row);
         let unknown =
             || ArrowError::InvalidArgumentError(format!("a row of unit `{unit}` is not expected here"));
-        ranks.get(unit).map(|rank| (rank.kind, rank.place, rank.folds)).ok_or_else(unknown)
+        ranks.of_row(unit).map(|rank| (rank.kind, rank.place, rank.folds)).ok_or_else(unknown)
     };
     let ranks = (0..units.len()).map(rank).collect::<Result<Vec<_>, _>>()?;
     let mut order: Vec<u32> = (0..chosen as u32).collect();

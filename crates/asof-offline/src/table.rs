@@ -119,7 +119,21 @@ impl Table {
         batches: &[RecordBatch],
         inputs: Value,
     ) -> Result<Appended, OfflineError> {
-        append(self, unit, batches, inputs).await
+        append(self, unit, false, batches, inputs).await
+    }
+
+    /// The same of rows that came into being as several units: each names its own in `__unit`, and `unit` is the name
+    /// of them all.
+    ///
+    /// # Errors
+    /// As [`Table::append`].
+    pub async fn append_parted(
+        &mut self,
+        unit: &str,
+        batches: &[RecordBatch],
+        inputs: Value,
+    ) -> Result<Appended, OfflineError> {
+        append(self, unit, true, batches, inputs).await
     }
 
     /// The names of the units in this version. A unit that came stays, also where none of its rows does.
@@ -209,7 +223,7 @@ impl Table {
             schema: Arc::new(Schema::new(fields)),
             event_from: scan.event_from,
             event_until: scan.event_until,
-            units: scan.units.clone().map(Arc::new),
+            units: scan.units.clone().filter(|_| !scan.whole_files).map(Arc::new),
             batch_rows: scan.batch_rows,
         })
     }
@@ -341,6 +355,7 @@ async fn set_cut(table: &mut Table, cut: Instant) -> Result<(), OfflineError> {
 fn append<'a>(
     table: &'a mut Table,
     unit: &'a str,
+    parted: bool,
     batches: &'a [RecordBatch],
     inputs: Value,
 ) -> BoxFuture<'a, Result<Appended, OfflineError>> {
@@ -357,6 +372,7 @@ fn append<'a>(
             root: &table.root,
             table: &table.name,
             unit,
+            parted,
             schema: &table.schema,
             objects: objects.clone(),
         };

@@ -38,6 +38,8 @@ pub(crate) struct UnitWrite<'a> {
     pub(crate) root: &'a Root,
     pub(crate) table: &'a str,
     pub(crate) unit: &'a str,
+    /// Whether rows name units of their own.
+    pub(crate) parted: bool,
     /// The table's columns.
     pub(crate) schema: &'a SchemaRef,
     /// Rooted in the table's folder.
@@ -135,7 +137,7 @@ impl UnitWrite<'_> {
         let batch =
             RecordBatch::try_new(schema.clone(), columns).map_err(|error| self.invalid(error.to_string()))?;
         let units = batch.column_by_name(UNIT).and_then(|column| column.as_string_opt::<i32>());
-        if !units.is_some_and(|units| units.iter().all(|unit| unit == Some(self.unit))) {
+        if !units.is_some_and(|units| self.parted || units.iter().all(|unit| unit == Some(self.unit))) {
             return Err(self.invalid(format!("a row's `{UNIT}` names another unit")));
         }
         Ok(batch)

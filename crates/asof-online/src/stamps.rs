@@ -108,6 +108,11 @@ impl<S: Clone> Stamps<S> {
         drop(pending);
     }
 
+    /// How far a view is that got no new row.
+    pub(crate) fn settle(&self, view: Frontier, units: u64) {
+        Arc::make_mut(&mut self.inner.lock().frontiers).insert(view.view, (view, units));
+    }
+
     /// The unit was certainly not written. Its stamp is spent all the same.
     pub(crate) fn abandon(&self) {
         let mut inner = self.inner.lock();

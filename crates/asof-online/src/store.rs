@@ -141,6 +141,10 @@ pub struct Publication<'a> {
     pub replaces: Option<Replaces>,
     /// How rows are kept where each is an event that counts for itself. `None`: the view carries values.
     pub events: Option<EventRule>,
+    /// Whether the unit waits for history: it is readable as any other, but journaled apart, until
+    /// [`OnlineStore::settle`] puts the unit that holds its rows in history in its place. Replayed, such units may come in
+    /// any order of visible.
+    pub waits: bool,
     /// The rows, in any order, at most [`PUBLICATION_ROWS_MAX`], or [`REPLACEMENT_ROWS_MAX`] where they replace a range.
     pub rows: Vec<IncomingRow>,
 }
@@ -230,7 +234,7 @@ pub struct ViewStatistics {
     pub position: Option<u64>,
     /// The last stamp; `None` before the first unit.
     pub last_visible: Option<Instant>,
-    /// Units journaled.
+    /// Units journaled, but for those that wait for history.
     pub units: u64,
 }
 
@@ -270,11 +274,25 @@ pub trait OnlineStore: Send + Sync {
         now: Option<Instant>,
     ) -> BoxFuture<'a, Result<OnlineAnswer, OnlineError>>;
 
-    /// The view's units in order of visible.
+    /// The view's units in order of visible, but for those that wait for history.
     ///
     /// # Errors
     /// [`OnlineError::UnknownView`]; failures of the store.
     fn journal(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>>;
+
+    /// The units that wait for history, in order of visible ([`Publication::waits`]).
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; failures of the store.
+    fn waiting(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>>;
+
+    /// Puts a unit into the journal in place of all waiting ones up to its visible, in one atomic durable write: history
+    /// holds their rows now, and says of each when it became visible. Nothing that is answered changes. Done again it
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; [`OnlineError::TooLarge`]; failures of the store, as of a publication.
+    fn settle<'a>(&'a self, view: ViewHandle, unit: &'a UnitStamp) -> BoxFuture<'a, Result<(), OnlineError>>;
 
     /// Up to `limit` keys of the view that hold a row in force or waiting, in key order, beginning strictly behind
     /// `after`.

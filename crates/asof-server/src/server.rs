@@ -144,7 +144,9 @@ impl Server {
             () = told => {}
             () = self.serving.follow() => {}
             () = self.serving.fold() => {}
+            () = self.serving.flush() => {}
         }
+        self.serving.settle().await;
         tracing::info!("stopped");
         Ok(())
     }

@@ -14,9 +14,9 @@ use asof_model::spec::{About, Service};
 use asof_model::{Explain, Instant as Time, ViewId};
 use asof_store::answers::AnswerLog;
 use asof_store::get::{Answer, GetRequest, OnlinePlan};
-use asof_store::push::PushReport;
+use asof_store::push::{Flush, PushReport};
 use asof_store::request::{Naming, RequestPlan, Wanted};
-use asof_store::{NoProgress, Store, StoreError};
+use asof_store::{Store, StoreError};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
@@ -34,6 +34,9 @@ pub const PLANS_MAX: usize = 1024;
 
 /// The pause before what is pushed is folded again where that failed.
 const FOLD_RETRY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether enough waits for history.
+const FLUSH_LOOK: Duration = Duration::from_millis(500);
 
 /// How long a plan is used whose meaning can change without a new revision: a view that was never loaded, an added
 /// feature that waits for its backfill, a name whose newest version is not complete yet.
@@ -150,7 +153,7 @@ impl Serving {
         let mut failed = false;
         loop {
             let store = self.store.clone();
-            let folded = self.workers.spawn(async move { store.fold_pushed(&NoProgress).await });
+            let folded = self.workers.spawn(async move { store.fold_pushed().await });
             let outcome = match folded {
                 Some(folded) => folded.await,
                 None => return,
@@ -174,6 +177,40 @@ impl Serving {
                 // The work panicked or the threads are gone; what is durable is folded when it is asked for again.
                 Err(_) => tokio::time::sleep(FOLD_RETRY).await,
             }
+        }
+    }
+
+    /// Brings what is folded into history, for as long as the server runs.
+    pub async fn flush(&self) {
+        let mut failed = false;
+        loop {
+            tokio::time::sleep(FLUSH_LOOK).await;
+            let store = self.store.clone();
+            let flushed = self.workers.spawn(async move { store.flush_pushed(Flush::Due).await });
+            let Some(flushed) = flushed else { return };
+            match flushed.await {
+                Ok(Ok(_)) => {
+                    if std::mem::take(&mut failed) {
+                        tracing::info!("what is pushed comes into history again");
+                    }
+                }
+                Ok(Err(StoreError::NothingApplied { .. })) | Err(_) => {}
+                Ok(Err(error)) => {
+                    if !std::mem::replace(&mut failed, true) {
+                        let hint = error.hint();
+                        tracing::error!(%error, hint, "what is pushed can't be brought into history; it stays in the log");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings all that was pushed into history, as far as that is possible: what is left stays in the log.
+    pub async fn settle(&self) {
+        if let Err(error) = self.store.settle_pushed().await
+            && !matches!(error, StoreError::NothingApplied { .. })
+        {
+            tracing::warn!(%error, "what was pushed is not all in history; it stays in the log");
         }
     }
 

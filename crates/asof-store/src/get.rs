@@ -20,6 +20,7 @@ use asof_training::join::{Joined, RangeAnswer, join};
 use asof_training::labels::MemoryLabels;
 
 use crate::materialize::copy_stamps;
+use crate::push::Flush;
 use crate::request::{Naming, PlannedColumn, PlannedJoin, RequestPlan, Wanted, rule};
 use crate::train::histories::Asked;
 use crate::train::{TrainOptions, blocking};
@@ -137,6 +138,8 @@ impl Store {
         catalog: &Catalog,
         plan: &OnlinePlan,
     ) -> Result<RequestPlan, StoreError> {
+        // What is folded and not in history yet could have been seen too.
+        self.flush_pushed(Flush::All).await?;
         let mut plan = plan.plan.clone();
         for join in &mut plan.joins {
             join.journal = self.view_journal(catalog, &join.view.id).await?;

@@ -26,6 +26,16 @@ pub enum Note {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pushed: Option<Pushed>,
     },
+    /// A unit of pushed rows that stand in the log and not yet in history. Only where the online store keeps such units
+    /// apart.
+    Waiting {
+        /// How many features, in order of addition, its rows carry.
+        features: usize,
+        /// The first log position.
+        from: u64,
+        /// The last log position.
+        to: u64,
+    },
     /// A unit of rows that waits in history for the replacement that it belongs to. Never in the journal: there the
     /// replacement names it, and until then nobody sees it.
     Staged {
@@ -92,12 +102,24 @@ pub struct Pushed {
     pub to: u64,
     /// Whether its rows are events, which a load that replaces their range leaves alone.
     pub stays: bool,
+    /// When the first of them became visible, microseconds since 1970: its rows name units of their own, and the journal
+    /// says when the last did. `None`: they became visible together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
 }
 
 impl Note {
-    /// Whether it is of rows that were pushed.
-    pub fn is_pushed(&self) -> bool {
-        matches!(self, Self::Rows { pushed: Some(_), .. })
+    /// Where in the log its rows stand, where they were pushed.
+    pub fn pushed(&self) -> Option<Pushed> {
+        match self {
+            Self::Rows { pushed, .. } => *pushed,
+            _ => None,
+        }
+    }
+
+    /// Whether its rows name units of their own.
+    pub fn is_parted(&self) -> bool {
+        self.pushed().is_some_and(|pushed| pushed.since.is_some())
     }
 
     /// The text to keep.
@@ -200,9 +222,15 @@ impl ViewJournal {
                     journal.pushed_to = journal.pushed_to.max(pushed.map_or(0, |pushed| pushed.to));
                     journal.row_units.insert(entry.unit.clone(), entry.position);
                     let stays = pushed.is_some_and(|pushed| pushed.stays);
-                    units.add(&entry.unit, UnitFacts { stays, ..facts(entry.visible, *features, bulk) });
+                    let since = pushed.and_then(|pushed| pushed.since).map(Instant::from_micros_clamped);
+                    let of_unit = facts(since.unwrap_or(entry.visible), *features, bulk);
+                    let of_unit = UnitFacts { stays, ..of_unit };
+                    match since {
+                        Some(_) => units.add_pushed(&entry.unit, of_unit, entry.visible),
+                        None => units.add(&entry.unit, of_unit),
+                    }
                 }
-                Note::Staged { .. } => {}
+                Note::Staged { .. } | Note::Waiting { .. } => {}
                 Note::Snapshot { inputs, created } => {
                     let created = Instant::from_micros_clamped(*created);
                     journal.snapshots.entry(inputs.clone()).or_insert(created);
@@ -244,14 +272,20 @@ impl ViewJournal {
     /// same row, nor are those between which a range was replaced, and of the same ones that of the earliest stamp stays
     /// (SEMANTICS 3). `folds`: whether rows that say the same are one row; not the events of a view that aggregates.
     pub fn ranks(&self, folds: bool) -> UnitRanks {
-        let rank = |unit: &String| {
-            let number = self.units.number(unit)?;
-            let facts = self.units.facts(number);
+        let rank = move |units: &Units, unit: &str| {
+            let facts = units.facts(units.number(unit)?);
             // Neither is anywhere near 2^32.
             let kind = facts.features as u64 | (facts.replaced.len() as u64) << 32;
-            Some((unit.clone(), UnitRank { place: u64::from(number), kind, folds }))
+            // In order of their stamps, of which no two are the same.
+            let place = facts.visible.micros() as u64 ^ (1 << 63);
+            Some(UnitRank { place, kind, folds })
         };
-        self.row_units.keys().filter_map(rank).collect()
+        let ranked = |unit: &String| Some((unit.clone(), rank(&self.units, unit)?));
+        let units = self.units.clone();
+        self.row_units.keys().filter_map(ranked).collect::<UnitRanks>().with_rows(Arc::new(move |unit| {
+            // Only rows name it.
+            rank(&units, unit)
+        }))
     }
 
     /// What files held of a range that was replaced does not stand any more, so they count as unread there.

@@ -257,7 +257,7 @@ fn last_run(entries: &[JournalEntry]) -> Result<Option<LastRun>, StoreError> {
                 last = Some(LastRun { at: entry.visible.to_string(), from, until, rows: brought });
                 rows = 0;
             }
-            Note::Staged { .. } | Note::Files { .. } | Note::Snapshot { .. } => {}
+            Note::Waiting { .. } | Note::Staged { .. } | Note::Files { .. } | Note::Snapshot { .. } => {}
         }
     }
     Ok(last)

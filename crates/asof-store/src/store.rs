@@ -1,13 +1,10 @@
 //! What is open: each engine when it is first needed, once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use asof_log::{Log, LogOptions};
 use asof_model::Instant;
-use asof_model::plan::Catalog;
-use asof_model::spec::View;
 use asof_objects::Objects;
 use asof_offline::OfflineStore;
 use asof_online::{Clock, EmbeddedStore, OnlineStore};
@@ -15,6 +12,7 @@ use asof_registry::sqlite::SqliteOptions;
 use asof_registry::{Registry, RegistryError, SqliteRegistry};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use crate::push::Pushes;
 use crate::{Progress, Project, StoreError};
 
 /// How often work that waits for its turn asks whether it is still wanted.
@@ -42,8 +40,7 @@ pub struct Store {
     offline: OnceCell<OfflineStore>,
     online: OnceCell<Arc<dyn OnlineStore>>,
     log: OnceCell<Arc<Log>>,
-    /// By the table of a view, the log position up to which it is folded, as far as this process knows.
-    folded: parking_lot::Mutex<HashMap<String, u64>>,
+    pushes: Pushes,
     /// Held by the one verb that writes rows.
     turn: Mutex<()>,
 }
@@ -60,7 +57,7 @@ impl Store {
             offline: OnceCell::new(),
             online: OnceCell::new(),
             log: OnceCell::new(),
-            folded: parking_lot::Mutex::default(),
+            pushes: Pushes::default(),
             turn: Mutex::new(()),
         }
     }
@@ -141,16 +138,9 @@ impl Store {
         Ok(self.log.get_or_try_init(open).await?.clone())
     }
 
-    /// The log position up to which a view is folded, as far as this process knows.
-    pub(crate) fn folded_to(&self, catalog: &Catalog, view: &View) -> Option<u64> {
-        self.folded.lock().get(&catalog.table_name(&view.id)?).copied()
-    }
-
-    /// Notes up to which log position a view is folded.
-    pub(crate) fn set_folded(&self, catalog: &Catalog, view: &View, position: u64) {
-        if let Some(table) = catalog.table_name(&view.id) {
-            self.folded.lock().insert(table, position);
-        }
+    /// What this process knows of what was pushed.
+    pub(crate) fn pushes(&self) -> &Pushes {
+        &self.pushes
     }
 
     /// The online store. It is held by one process at a time, from here to its end.

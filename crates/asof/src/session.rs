@@ -19,7 +19,7 @@ const STARTING_PAUSE: Duration = Duration::from_millis(100);
 /// A place for verbs to run.
 pub(crate) enum Session {
     /// This process. Nothing is opened yet.
-    Here(Box<Store>),
+    Here(Arc<Store>),
     /// The server of the project.
     Beside(Client),
 }
@@ -29,7 +29,7 @@ impl Session {
     pub(crate) async fn open(project: Project, holder: &str) -> Result<Self, Failure> {
         match Client::connect(&project).await? {
             Some(client) => Ok(Self::Beside(client)),
-            None => Ok(Self::Here(Box::new(Store::new(project, Arc::new(SystemClock), holder)))),
+            None => Ok(Self::Here(Arc::new(Store::new(project, Arc::new(SystemClock), holder)))),
         }
     }
 
@@ -48,7 +48,9 @@ impl Session {
             Err(error) if error.is_held() => {
                 for look in 0..STARTING_LOOKS {
                     if let Some(mut client) = Client::connect(store.project()).await? {
-                        return Ok(client.run(verb, progress).await?);
+                        let report = client.run(verb, progress).await?;
+                        *self = Self::Beside(client);
+                        return Ok(report);
                     }
                     if look + 1 < STARTING_LOOKS {
                         tokio::time::sleep(STARTING_PAUSE).await;

@@ -309,3 +309,46 @@ pub fn inactive_keys_are_left_out(harness: &impl Harness) {
     assert_eq!((third.rows_inactive, third.rows_added), (0, 1));
     assert_eq!(number(b"old"), Some(12));
 }
+
+/// Goal: units that wait for history are read as any other and journaled apart; settled, one unit takes their place, what is
+/// answered stays, and doing it again changes nothing.
+pub fn waiting_units(harness: &impl Harness) {
+    let mut world = World::open(harness);
+    let view = world.view("trips@1");
+    world.publish(view, "load", 1, vec![world.row(b"a", at(-9), at(-9), 1)]);
+    for (number, name) in ["p1", "p2", "p3"].into_iter().enumerate() {
+        world.clock.set(at(10 * number as i64 + 10));
+        let rows = vec![world.row(b"a", at(number as i64 - 8), at(number as i64 - 8), 10 + number as i64)];
+        world.try_publish(Publication { waits: true, ..world.unit(view, name, 0, rows) }).unwrap();
+    }
+    let names = |units: Vec<UnitStamp>| -> Vec<String> { units.into_iter().map(|unit| unit.unit).collect() };
+    let waiting = |world: &World<'_, _>| harness.wait(world.store.waiting(view)).unwrap();
+    let journal = |world: &World<'_, _>| names(harness.wait(world.store.journal(view)).unwrap());
+    let units = waiting(&world);
+    assert_eq!(journal(&world), ["load"]);
+    assert_eq!(units.iter().map(|unit| unit.visible).collect::<Vec<_>>(), [at(10), at(20), at(30)]);
+    let again = world.unit(view, "p2", 0, vec![world.row(b"b", at(0), at(0), 9)]);
+    assert!(world.try_publish(Publication { waits: true, ..again }).unwrap().already);
+    let unit =
+        UnitStamp { unit: "both".to_owned(), visible: at(20), position: 7, rows: 2, note: "n".to_owned() };
+    for _ in 0..2 {
+        harness.wait(world.store.settle(view, &unit)).unwrap();
+        assert_eq!(
+            (journal(&world), names(waiting(&world))),
+            (vec!["load".into(), "both".into()], vec!["p3".into()])
+        );
+        let statistics = harness.wait(world.store.statistics(view)).unwrap();
+        assert_eq!(
+            (statistics.units, statistics.position, statistics.last_visible),
+            (2, Some(7), Some(at(30)))
+        );
+        assert_eq!(world.number_now(view, b"a"), Some(12));
+        world = world.reopen();
+        world.clock.set(at(40));
+    }
+    // A unit that waits may be replayed behind later ones.
+    let late = world.unit(view, "late", 0, vec![world.row(b"c", at(-9), at(-9), 5)]);
+    let late = Publication { waits: true, visible: Some(at(15)), ..late };
+    assert_eq!(world.try_publish(late).unwrap().visible, at(15));
+    assert_eq!(world.number_now(view, b"c"), Some(5));
+}

@@ -25,7 +25,7 @@ pub use answers::{
 pub use folding::{
     a_late_smaller_row_replaces_nothing, a_refused_publication_leaves_nothing, folding_is_order_free,
     inactive_keys_are_left_out, reopening_keeps_everything, repeats_keep_their_first_visible, replacements,
-    replay_keeps_the_stamps, same_unit_twice, ties_and_conflicts,
+    replay_keeps_the_stamps, same_unit_twice, ties_and_conflicts, waiting_units,
 };
 pub use threads::{answers_fall_between_stamps, answers_fall_between_stamps_on_a_clock_that_stands_still};
 pub use world::{ManualClock, World, at};
@@ -59,6 +59,7 @@ macro_rules! online_store_suite {
             reopening_keeps_everything,
             replay_keeps_the_stamps,
             replacements,
+            waiting_units,
             waiting_rows_come_in_force_at_their_instant,
             many_waiting_rows_overflow,
             views_do_not_mix,

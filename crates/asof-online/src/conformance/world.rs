@@ -106,6 +106,7 @@ impl<'h, H: Harness> World<'h, H> {
             visible: None,
             replaces: None,
             events: None,
+            waits: false,
             rows,
         }
     }

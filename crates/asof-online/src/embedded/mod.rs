@@ -16,6 +16,7 @@ mod folder;
 mod publish;
 mod read;
 mod records;
+mod settle;
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -213,6 +214,14 @@ impl OnlineStore for EmbeddedStore {
 
     fn journal(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>> {
         Box::pin(ready(self.journal_now(view)))
+    }
+
+    fn waiting(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>> {
+        Box::pin(ready(self.waiting_now(view)))
+    }
+
+    fn settle<'a>(&'a self, view: ViewHandle, unit: &'a UnitStamp) -> BoxFuture<'a, Result<(), OnlineError>> {
+        Box::pin(ready(self.settle_now(view, unit)))
     }
 
     fn keys<'a>(

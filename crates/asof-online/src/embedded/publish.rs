@@ -46,6 +46,7 @@ impl EmbeddedStore {
         }
         if let (Some(visible), Some(last_visible)) = (publication.visible, before.last_visible)
             && visible <= last_visible
+            && !publication.waits
         {
             return Err(OnlineError::ReplayOrder {
                 unit: publication.unit.to_owned(),
@@ -62,8 +63,10 @@ impl EmbeddedStore {
         let after = Frontier {
             view,
             position: before.position.max(Some(publication.position)),
-            last_visible: Some(visible),
+            // A unit that waits may be replayed behind a later one.
+            last_visible: before.last_visible.max(Some(visible)),
         };
+        let units = units + u64::from(!publication.waits);
         let prepared = self.prepare(&publication, touched, visible).map(|(mut batch, published)| {
             let stamp = UnitStamp {
                 unit: publication.unit.to_owned(),
@@ -72,22 +75,22 @@ impl EmbeddedStore {
                 rows: rows_given,
                 note: publication.note.to_owned(),
             };
-            batch.insert(&self.journal, records::stamp_key(view, visible), records::encode_stamp(&stamp));
+            let key = match publication.waits {
+                true => records::waiting_key(view, visible),
+                false => records::stamp_key(view, visible),
+            };
+            batch.insert(&self.journal, key, records::encode_stamp(&stamp));
             batch.insert(
                 &self.journal,
                 records::unit_key(view, publication.unit),
                 visible.micros().to_le_bytes(),
             );
-            batch.insert(
-                &self.meta,
-                records::frontier_key(view),
-                records::encode_frontier(&after, units + 1),
-            );
+            batch.insert(&self.meta, records::frontier_key(view), records::encode_frontier(&after, units));
             (batch, published)
         });
         let (batch, published) = prepared.inspect_err(|_| self.stamps.abandon())?;
         match batch.commit() {
-            Ok(()) => self.stamps.finish(visible, after, units + 1),
+            Ok(()) => self.stamps.finish(visible, after, units),
             Err(error) => {
                 // Refused before a byte was written, or failed midway: only then is the outcome unknown.
                 match error {

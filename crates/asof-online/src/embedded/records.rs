@@ -3,6 +3,7 @@
 //! | keyspace | key | value |
 //! | --- | --- | --- |
 //! | `journal` | `s`, view `u32` BE, visible `i64` BE with the sign bit flipped | a [`UnitStamp`] |
+//! | `journal` | `w`, and the same | a [`UnitStamp`] that waits for history |
 //! | `journal` | `u`, view `u32` BE, name of the unit | its visible, `i64` LE |
 //! | `meta` | `f` | format version `u8` |
 //! | `meta` | `v`, identity | number of the view, `u32` LE |
@@ -51,6 +52,17 @@ pub(super) fn stamps_prefix(view: ViewHandle) -> Vec<u8> {
 pub(super) fn stamp_key(view: ViewHandle, visible: Instant) -> Vec<u8> {
     let ordered = (visible.micros() as u64) ^ (1 << 63);
     [&b"s"[..], &view.number().to_be_bytes(), &ordered.to_be_bytes()].concat()
+}
+
+/// The same of units that wait for history.
+pub(super) fn waiting_prefix(view: ViewHandle) -> Vec<u8> {
+    [&b"w"[..], &view.number().to_be_bytes()].concat()
+}
+
+pub(super) fn waiting_key(view: ViewHandle, visible: Instant) -> Vec<u8> {
+    let mut key = stamp_key(view, visible);
+    key[0] = b'w';
+    key
 }
 
 pub(super) fn encode_stamp(stamp: &UnitStamp) -> Vec<u8> {

@@ -14,7 +14,7 @@ use serde_json::value::to_raw_value;
 use tokio::sync::Semaphore;
 
 use super::told::Told;
-use super::verb::{GetRow, GetStatus, Verb};
+use super::verb::{GetRow, GetStatus, Settle, Verb};
 use super::{Event, FOLLOW, HELLO, Hello, PROTOCOL, PROTOCOL_HEADER, tape};
 use crate::serving::Serving;
 use crate::{http, metrics};
@@ -40,6 +40,7 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
         .route(&path::<VerifyRequest>(), post(run::<VerifyRequest>))
         .route(&path::<ForgetRequest>(), post(run::<ForgetRequest>))
         .route(&path::<PushRequest>(), post(run::<PushRequest>))
+        .route(&path::<Settle>(), post(run::<Settle>))
         .route(&path::<GetRow>(), post(run::<GetRow>))
         .route(&path::<GetStatus>(), post(run::<GetStatus>))
         .route(FOLLOW, post(follow))

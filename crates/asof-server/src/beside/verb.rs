@@ -63,14 +63,27 @@ impl Verb for VerifyRequest {
     }
 }
 
+/// All that was pushed is to be in history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Settle {}
+
+impl Verb for Settle {
+    const NAME: &'static str = "settle";
+    type Report = ();
+
+    fn run<'a>(&'a self, store: &'a Store, _: &'a dyn Progress) -> Running<'a, Self::Report> {
+        Box::pin(store.settle_pushed())
+    }
+}
+
 impl Verb for PushRequest {
     const NAME: &'static str = "push";
     const LOADS: bool = true;
     type Report = PushReport;
 
-    fn run<'a>(&'a self, store: &'a Store, progress: &'a dyn Progress) -> Running<'a, Self::Report> {
+    fn run<'a>(&'a self, store: &'a Store, _: &'a dyn Progress) -> Running<'a, Self::Report> {
         Box::pin(async move {
-            let report = store.push(self, progress).await?;
+            let report = store.push(self).await?;
             metrics::pushed(&report);
             Ok(report)
         })

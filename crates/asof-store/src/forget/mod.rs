@@ -17,8 +17,9 @@ use asof_offline::Erasure;
 use asof_online::EmbeddedStore;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use noted::Erased;
+pub(crate) use noted::{Erased, Noted};
 
+use crate::push::Flush;
 use crate::{Progress, Store, StoreError};
 
 /// The key to forget.
@@ -99,6 +100,10 @@ impl Store {
         })?;
         let forgotten = Forgotten::read(entity, &request.keys)?;
         let _turn = self.turn(progress).await?;
+        // What was pushed before is in history then, and nothing follows until all is forgotten.
+        let _folding = self.pushes().folding.lock().await;
+        self.fold_alone().await?;
+        self.flush_pushed(Flush::All).await?;
         let _care = self.take_care()?;
         let offline = self.offline().await?;
         let online = match EmbeddedStore::exists(&self.project().online_path()) {

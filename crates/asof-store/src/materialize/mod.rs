@@ -6,19 +6,21 @@
 //!
 //! Several views are loaded at a time. One that fails does not hold up the others: each is reported.
 //!
-//! [`inputs`] says what is read and names the units, [`query`] reads for a query over all rows, [`loading`] reads and cuts, [`unit`] publishes one unit,
-//! [`replace`] publishes a whole range anew, [`recover`] finishes what a killed run left half done and rebuilds a lost online store, [`quarantine`] keeps the rows
+//! [`view_rows`] says what the rows of a view are, [`inputs`] says what is read and names the units, [`query`] reads for a query over all rows, [`loading`] reads and cuts, [`unit`] publishes one unit,
+//! [`replace`] publishes a whole range anew, [`recover`] finishes what a killed run left half done and rebuilds a lost online store, [`parted`] likewise what was pushed, [`quarantine`] keeps the rows
 //! set aside, [`jobs`] does several views at a time, [`report`] says what came of it.
 
 mod inputs;
 mod jobs;
 mod loading;
+mod parted;
 mod quarantine;
 mod query;
 mod recover;
 mod replace;
 mod report;
 mod unit;
+mod view_rows;
 
 use std::num::NonZeroUsize;
 
@@ -40,7 +42,8 @@ pub(crate) use query::QueryInput;
 pub(crate) use recover::finish_units;
 use replace::Replacement;
 pub use report::{LackingColumn, MaterializeReport, Totals, VANISHED_SHOWN_MAX, ViewFailure, ViewLoad};
-pub(crate) use unit::{Target, UnitRows, copy_stamps};
+pub(crate) use unit::{Target, copy_stamps, refuse_large};
+pub(crate) use view_rows::ViewRows;
 
 /// What to materialise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +119,7 @@ impl Store {
         // What no view can do without fails once, and not once for each.
         self.online().await?;
         self.offline().await?;
-        self.fold_in_turn().await?;
+        self.fold_pushed().await?;
         let at_a_time = jobs::count(request.jobs, views.len());
         let outcomes =
             jobs::each(&views, at_a_time, |view| Box::pin(self.load_view(&catalog, view, request, progress)));

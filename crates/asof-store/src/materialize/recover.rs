@@ -13,8 +13,10 @@ use asof_online::IncomingRow;
 use asof_training::join::Interval;
 use futures::TryStreamExt;
 
+use super::parted::finish_parted;
 use super::replace::Replacement;
-use super::unit::{Fold, Target, column};
+use super::unit::{Fold, Target};
+use super::view_rows::column;
 use crate::journal::Note;
 use crate::{Store, StoreError};
 
@@ -39,9 +41,15 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
         .map(|entry| Ok((entry, Note::read(&entry.note)?)))
         .collect::<Result<_, StoreError>>()?;
     for some in read_together(&lost) {
-        let units: HashMap<&str, &Note> = some.iter().map(|(entry, note)| (&*entry.unit, note)).collect();
+        let whole = some.iter().filter(|(_, note)| !note.is_parted());
+        let units: HashMap<&str, &Note> = whole.map(|(entry, note)| (&*entry.unit, note)).collect();
         let mut rows = rows_of(target, &units).await?;
         for (entry, note) in some {
+            if note.is_parted() {
+                finish_parted(target, &entry.unit, note, Some(entry)).await?;
+                recovered += 1;
+                continue;
+            }
             let rows = rows.remove(entry.unit.as_str()).unwrap_or_default();
             refold(target, entry, note, rows).await?;
             recovered += 1;
@@ -61,8 +69,11 @@ pub async fn finish_units(store: &Store, target: &mut Target<'_>) -> Result<u64,
                     "the commit of unit `{unit}` in history table `{table}` says nothing of it"
                 ))
             })?;
-            // A unit of a replacement that was not published is nobody's business.
-            if let Note::Rows { .. } = note {
+            if note.is_parted() {
+                finish_parted(target, unit, note, None).await?;
+                recovered += 1;
+            } else if let Note::Rows { .. } = note {
+                // A unit of a replacement that was not published is nobody's business.
                 let mut rows = rows_of(target, &HashMap::from([(unit, note)])).await?;
                 let rows = rows.remove(unit).unwrap_or_default();
                 let position = target.table.version();
@@ -103,7 +114,11 @@ async fn check_history(target: &Target<'_>) -> Result<(), StoreError> {
         match Note::read(&entry.note)? {
             Note::Rows { .. } => drop(published.insert(entry.unit)),
             Note::Replace { units, .. } => published.extend(units),
-            Note::Staged { .. } | Note::Load { .. } | Note::Files { .. } | Note::Snapshot { .. } => {}
+            Note::Waiting { .. }
+            | Note::Staged { .. }
+            | Note::Load { .. }
+            | Note::Files { .. }
+            | Note::Snapshot { .. } => {}
         }
     }
     target.refuse_lost(published.iter().filter(|unit| !there.contains(*unit)).count(), published.len())
@@ -153,7 +168,7 @@ async fn rows_of<'u>(
             let Some((unit, features)) = features.get_key_value(unit) else { continue };
             let of_unit = take_record_batch(&batch, &UInt32Array::from(places))
                 .map_err(asof_engine::EngineError::from)?;
-            target.incoming_rows(&of_unit, *features, rows.entry(*unit).or_default())?;
+            target.of.incoming_rows(&of_unit, *features, rows.entry(*unit).or_default())?;
         }
     }
     Ok(rows)

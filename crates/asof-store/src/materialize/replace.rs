@@ -20,7 +20,8 @@ use asof_training::join::Interval;
 use futures::TryStreamExt;
 
 use super::inputs::Pack;
-use super::unit::{Fold, Target, column};
+use super::unit::{Fold, Target};
+use super::view_rows::column;
 use crate::StoreError;
 use crate::journal::Note;
 
@@ -166,16 +167,16 @@ impl Target<'_> {
         visible: Option<Instant>,
     ) -> Result<Published, StoreError> {
         let Replacement { name, range, note, position, mut rows } = replacement;
-        rows.settle(self.layout())?;
+        rows.settle(&self.of.layout)?;
         let until = (range.until != i64::MAX).then(|| Instant::from_micros_clamped(range.until));
         let events = EventRange { from: Instant::from_micros_clamped(range.from), until };
         // Of events none was dropped that may still count.
-        let bereft = match self.holds_events() {
+        let bereft = match self.of.holds_events() {
             true => HashSet::new(),
             false => self.bereft_keys(events, &rows).await?,
         };
         let restored = self.rows_before(&bereft, range.from, rows.at).await?;
-        let conflicts = if self.created_declared() { 0 } else { rows.conflicts };
+        let conflicts = if self.of.created_declared { 0 } else { rows.conflicts };
         let of_events = std::mem::take(&mut rows.events);
         let incoming = rows.into_rows().map(|(key, row)| {
             let StoredRow { event, created, row, .. } = row;
@@ -228,7 +229,7 @@ impl Target<'_> {
         scan.event_until = Some(Instant::from_micros_clamped(from - 1));
         let mut batches = self.table.scan(scan);
         while let Some(batch) = batches.try_next().await? {
-            let key_columns = self.key_columns(&batch)?;
+            let key_columns = self.of.key_columns(&batch)?;
             let events = column(&batch, EVENT)?.as_primitive::<TimestampMicrosecondType>().values();
             let units = column(&batch, UNIT)?.as_string::<i32>();
             let mut wanted: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
@@ -245,7 +246,7 @@ impl Target<'_> {
                 let position = journal.row_units.get(unit).copied().unwrap_or(0);
                 let rows = take_record_batch(&batch, &UInt32Array::from(rows));
                 let mut stored = Vec::new();
-                self.incoming_rows(
+                self.of.incoming_rows(
                     &rows.map_err(asof_engine::EngineError::from)?,
                     facts.features,
                     &mut stored,
@@ -253,12 +254,12 @@ impl Target<'_> {
                 for IncomingRow { key, event, created, row } in stored {
                     if facts.replaced_at(event.micros()).is_none() {
                         let row = StoredRow { event, created, visible: facts.visible, position, row };
-                        gathered.add_stored(key, row, self.layout())?;
+                        gathered.add_stored(key, row, &self.of.layout)?;
                     }
                 }
             }
         }
-        gathered.settle(self.layout())?;
+        gathered.settle(&self.of.layout)?;
         Ok(gathered.into_rows().collect())
     }
 
@@ -275,13 +276,13 @@ impl Target<'_> {
         let mut batches = self.table.scan(scan);
         while let Some(batch) = batches.try_next().await? {
             let mut rows = Vec::new();
-            self.incoming_rows(&batch, features, &mut rows)?;
-            if self.holds_events() {
+            self.of.incoming_rows(&batch, features, &mut rows)?;
+            if self.of.holds_events() {
                 gathered.add_events(rows);
                 continue;
             }
             for row in rows {
-                gathered.add(row, self.layout())?;
+                gathered.add(row, &self.of.layout)?;
             }
         }
         Ok(gathered)

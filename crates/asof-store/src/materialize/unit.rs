@@ -1,26 +1,23 @@
 //! One publication unit: history first, then the online store, then the copy of its stamp.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
+use arrow::array::RecordBatch;
 use asof_engine::source::{Fingerprint, RAW_BATCH_ROWS, RawBatch};
-use asof_model::hash;
+use asof_model::Instant;
 use asof_model::plan::Catalog;
-use asof_model::spec::{Feature, JoinKey, View};
-use asof_model::{Duration, Instant, ValueType};
+use asof_model::spec::View;
 use asof_offline::{Appended, JournalEntry, OfflineStore, Table, TableSpec};
 use asof_online::{
     EventRule, IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Replaces,
-    RowLayout, UnitStamp, ViewHandle,
+    UnitStamp, ViewHandle,
 };
 use asof_training::join::Interval;
 use serde_json::json;
 
 use super::inputs::{Pack, Scope};
 use super::replace::Gathered;
+use super::view_rows::ViewRows;
 use crate::journal::{Entry, Note, ViewJournal};
 use crate::{Store, StoreError};
 
@@ -136,23 +133,12 @@ pub struct Fold<'a> {
 
 /// Where the rows of one view version go.
 pub struct Target<'a> {
-    view: &'a View,
-    /// What its rows hold.
-    stored: Vec<Feature>,
-    name: String,
-    keys: Vec<JoinKey>,
-    table_name: String,
+    /// What its rows are.
+    pub(super) of: ViewRows,
     history_path: PathBuf,
-    semantic_hash: String,
-    created_declared: bool,
-    active_within: Option<Duration>,
-    /// How its events are kept; `None`: it carries values.
-    events: Option<EventRule>,
-    schema: SchemaRef,
-    layout: RowLayout,
-    pub(super) table: Table,
-    pub(super) handle: ViewHandle,
-    pub(super) online: &'a dyn OnlineStore,
+    pub(crate) table: Table,
+    pub(crate) handle: ViewHandle,
+    pub(crate) online: &'a dyn OnlineStore,
     pub(super) offline: &'a OfflineStore,
 }
 
@@ -160,60 +146,29 @@ impl Store {
     /// Opens history and online store for a view version, and creates what is missing.
     pub(crate) async fn open_target<'a>(
         &'a self,
-        catalog: &'a Catalog,
-        view: &'a View,
+        catalog: &Catalog,
+        view: &View,
     ) -> Result<Target<'a>, StoreError> {
-        let corrupt = || StoreError::Corrupt(format!("the registry has no record of view `{}`", view.id));
-        let record = catalog.views.get(&view.id).ok_or_else(corrupt)?;
-        let table_name = catalog.table_name(&view.id).ok_or_else(corrupt)?;
-        let keys = catalog.definitions.join_keys(view);
-        let stored = view.stored();
-        let schema = history_schema(&keys, &stored);
+        let of = ViewRows::new(catalog, view)?;
         // The online store first: it is what only one process may hold.
         let online = self.online().await?;
-        let handle = online.register(&table_name).await?;
+        let handle = online.register(&of.table_name).await?;
         let offline = self.offline().await?;
-        let table = offline.table(&TableSpec { name: table_name.clone(), schema: schema.clone() }).await?;
-        let source = catalog.definitions.sources.get(&view.source);
-        let types: Vec<ValueType> = stored.iter().map(|feature| feature.value_type).collect();
-        Ok(Target {
-            view,
-            stored: stored.into_owned(),
-            name: view.id.to_string(),
-            keys,
-            table_name,
-            history_path: self.project().history_path(),
-            semantic_hash: match view.aggregates() {
-                true => hash::reading_hash(view, &catalog.definitions),
-                false => record.semantic_hash.clone(),
-            },
-            created_declared: source.is_some_and(|source| source.created.is_some()),
-            active_within: view.active_within,
-            events: view.aggregates().then(|| {
-                let identity = view.inputs.iter().position(|input| input.identity);
-                // Which event of an identity stands is decided before its instant counts, so all of them are kept.
-                let retention = if identity.is_some() { None } else { view.retained() };
-                EventRule { retention, identity, pushed: false }
-            }),
-            schema,
-            layout: RowLayout::new(&types),
-            table,
-            handle,
-            online,
-            offline,
-        })
+        let spec = TableSpec { name: of.table_name.clone(), schema: of.schema.clone() };
+        let table = offline.table(&spec).await?;
+        Ok(Target { of, history_path: self.project().history_path(), table, handle, online, offline })
     }
 }
 
 impl Target<'_> {
     /// The view in words: what its load is called in progress.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.of.name
     }
 
     /// The history table's name.
     pub fn table_name(&self) -> &str {
-        &self.table_name
+        &self.of.table_name
     }
 
     /// The scope of a load of `range`. `generation`: what was replaced before, so that the same file read once more, behind
@@ -221,29 +176,8 @@ impl Target<'_> {
     pub fn scope(&self, range: Interval, generation: &str) -> Scope {
         Scope(format!(
             "{} {} {} {} {generation} {UNIT_ROWS} {UNIT_BYTES} {RAW_BATCH_ROWS} {CUT_REVISION}",
-            self.table_name, self.semantic_hash, range.from, range.until
+            self.of.table_name, self.of.semantic_hash, range.from, range.until
         ))
-    }
-
-    /// The codec of its rows.
-    pub fn layout(&self) -> &RowLayout {
-        &self.layout
-    }
-
-    /// Whether its rows are events, which count each for itself.
-    pub fn holds_events(&self) -> bool {
-        self.events.is_some()
-    }
-
-    /// Whether the source names a created column.
-    pub fn created_declared(&self) -> bool {
-        self.created_declared
-    }
-
-    /// The keys of history rows.
-    pub fn key_columns<'b>(&self, rows: &'b RecordBatch) -> Result<KeyColumns<'b>, StoreError> {
-        let keys = self.keys.iter().map(|key| Ok((column(rows, &key.name)?, key.value_type)));
-        Ok(KeyColumns::new(keys.collect::<Result<Vec<_>, StoreError>>()?))
     }
 
     /// The view's journal as the online store holds it.
@@ -282,14 +216,14 @@ impl Target<'_> {
         inputs: serde_json::Value,
         gathered: &mut Gathered,
     ) -> Result<Outcome, StoreError> {
-        let note = Note::Staged { features: self.stored.len() };
+        let note = Note::Staged { features: self.of.stored.len() };
         let (appended, rows) = self.commit_unit(unit, rows, &note, inputs).await?;
-        match self.events {
+        match self.of.events {
             // Each counts for itself.
             Some(_) => gathered.add_events(rows),
             None => {
                 for row in rows {
-                    gathered.add(row, &self.layout)?;
+                    gathered.add(row, &self.of.layout)?;
                 }
             }
         }
@@ -304,11 +238,14 @@ impl Target<'_> {
         note: &Note,
         inputs: serde_json::Value,
     ) -> Result<(Appended, Vec<IncomingRow>), StoreError> {
-        let batches =
-            rows.batches.iter().map(|batch| self.history_rows(batch, unit)).collect::<Result<Vec<_>, _>>()?;
+        let batches = rows
+            .batches
+            .iter()
+            .map(|batch| self.of.history_rows(batch, unit))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut incoming = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for batch in &batches {
-            self.incoming_rows(batch, self.stored.len(), &mut incoming)?;
+            self.of.incoming_rows(batch, self.of.stored.len(), &mut incoming)?;
         }
         // Before history is written: a unit there that the online store can't take would block the view for ever.
         refuse_large(&incoming)?;
@@ -319,7 +256,7 @@ impl Target<'_> {
             let here = incoming.len();
             return Err(StoreError::Corrupt(format!(
                 "unit `{unit}` of `{}` has {there} rows in history, and {here} were read for it",
-                self.table_name
+                self.of.table_name
             )));
         }
         Ok((appended, incoming))
@@ -333,26 +270,27 @@ impl Target<'_> {
         replaces: Option<Replaces>,
     ) -> Result<asof_online::Published, StoreError> {
         let Fold { unit, position, note, visible, rows } = fold;
-        let (note, is_pushed) = (note.to_text(), note.is_pushed());
+        let (note, pushed) = (note.to_text(), note.pushed().is_some());
         let given = rows.len() as u64;
         let publication = Publication {
             view: self.handle,
-            layout: &self.layout,
+            layout: &self.of.layout,
             unit,
             position,
             note: &note,
-            created_declared: self.created_declared,
-            active_within: self.active_within,
+            created_declared: self.of.created_declared,
+            active_within: self.of.active_within,
             visible,
             replaces,
-            events: self.events.map(|rule| EventRule { pushed: is_pushed, ..rule }),
+            events: self.of.events.map(|rule| EventRule { pushed, ..rule }),
+            waits: false,
             rows,
         };
         let published = self.online.publish(publication).await?;
         // At once: what serving answers from must be in history for whoever looks there, and the stamp of a unit must
         // outlive a lost online store.
         let entry = JournalEntry {
-            table: self.table_name.clone(),
+            table: self.of.table_name.clone(),
             unit: unit.to_owned(),
             visible: published.visible,
             position,
@@ -361,6 +299,15 @@ impl Target<'_> {
         };
         self.offline.append_journal(&[entry]).await?;
         Ok(published)
+    }
+
+    /// Journals a unit of pushed rows that history holds, beside history and in the online store, where those that it is made
+    /// of waited.
+    pub async fn settle(&self, entry: JournalEntry) -> Result<(), StoreError> {
+        let JournalEntry { unit, visible, position, rows, note, .. } = entry.clone();
+        self.offline.append_journal(&[entry]).await?;
+        self.online.settle(self.handle, &UnitStamp { unit, visible, position, rows, note }).await?;
+        Ok(())
     }
 
     /// Puts a mark without rows into the journal.
@@ -382,7 +329,7 @@ impl Target<'_> {
         for file in pack.fingerprints() {
             let more = file.path.len() + file.hash.len() + FINGERPRINT_BYTES;
             if bytes + more > FILES_NOTE_BYTES && !files.is_empty() {
-                let semantic_hash = self.semantic_hash.clone();
+                let semantic_hash = self.of.semantic_hash.clone();
                 let files = std::mem::take(&mut files);
                 self.mark(&Note::Files { semantic_hash, from, until, hashes: Vec::new(), files }).await?;
                 bytes = 0;
@@ -390,7 +337,7 @@ impl Target<'_> {
             files.push(file.clone());
             bytes += more;
         }
-        let semantic_hash = self.semantic_hash.clone();
+        let semantic_hash = self.of.semantic_hash.clone();
         self.mark(&Note::Files { semantic_hash, from, until, hashes: Vec::new(), files }).await
     }
 
@@ -399,65 +346,23 @@ impl Target<'_> {
         if missing == 0 {
             return Ok(());
         }
-        let path = self.history_path.join(&self.table_name);
-        Err(StoreError::HistoryLost { view: self.view.id.clone(), missing, units, path })
+        let path = self.history_path.join(&self.of.table_name);
+        Err(StoreError::HistoryLost { view: self.of.id.clone(), missing, units, path })
     }
 
     /// The hash of how its rows are read, as it is applied.
     pub fn semantic_hash(&self) -> &str {
-        &self.semantic_hash
+        &self.of.semantic_hash
     }
 
     /// Copies stamps that are not there yet beside history; see [`copy_stamps`].
     pub async fn copy_journal(&self) -> Result<(), StoreError> {
-        copy_stamps(self.online, self.handle, self.offline, &self.table_name).await
-    }
-
-    /// Admitted rows as history keeps them: with the name of their unit.
-    fn history_rows(&self, admitted: &RecordBatch, unit: &str) -> Result<RecordBatch, StoreError> {
-        let units: ArrayRef = Arc::new(StringArray::from(vec![unit; admitted.num_rows()]));
-        let column = |name: &String| match name.as_str() {
-            UNIT => Ok(units.clone()),
-            name => column(admitted, name).cloned(),
-        };
-        let columns =
-            self.schema.fields().iter().map(|field| column(field.name())).collect::<Result<Vec<_>, _>>()?;
-        Ok(RecordBatch::try_new(self.schema.clone(), columns).map_err(asof_engine::EngineError::from)?)
-    }
-
-    /// History rows as the online store takes them. `features`: how many, in order of addition, the rows carry.
-    pub(super) fn incoming_rows(
-        &self,
-        rows: &RecordBatch,
-        features: usize,
-        out: &mut Vec<IncomingRow>,
-    ) -> Result<(), StoreError> {
-        let keys = self.key_columns(rows)?;
-        let events = column(rows, EVENT)?.as_primitive::<TimestampMicrosecondType>().values();
-        let createds = column(rows, CREATED)?.as_primitive::<TimestampMicrosecondType>().values();
-        let errors = column(rows, ERRORS)?;
-        let carried = &self.stored[..features.min(self.stored.len())];
-        let columns: Vec<ArrayRef> =
-            carried.iter().map(|each| column(rows, &each.name).cloned()).collect::<Result<_, _>>()?;
-        for row in 0..rows.num_rows() {
-            let mut key = Vec::new();
-            if !keys.encode(row, &mut key) {
-                let unit = self.table_name.clone();
-                return Err(StoreError::Corrupt(format!("history table `{unit}` has a row without a key")));
-            }
-            out.push(IncomingRow {
-                key,
-                event: Instant::from_micros_clamped(events[row]),
-                created: Instant::from_micros_clamped(createds[row]),
-                row: self.layout.encode(&cells_at(&columns, errors.as_ref(), carried, row)),
-            });
-        }
-        Ok(())
+        copy_stamps(self.online, self.handle, self.offline, &self.of.table_name).await
     }
 
     /// The columns of a whole history row.
     pub(super) fn history_columns(&self) -> Vec<String> {
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+        self.of.schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 }
 
@@ -481,7 +386,7 @@ pub(crate) async fn copy_stamps(
 }
 
 /// Refuses rows that one publication can't hold.
-fn refuse_large(rows: &[IncomingRow]) -> Result<(), StoreError> {
+pub(crate) fn refuse_large(rows: &[IncomingRow]) -> Result<(), StoreError> {
     let bytes: usize = rows.iter().map(|row| row.key.len() + row.row.len()).sum();
     if bytes <= PUBLICATION_BYTES_MAX {
         return Ok(());
@@ -493,9 +398,4 @@ fn refuse_large(rows: &[IncomingRow]) -> Result<(), StoreError> {
         ),
         hint: Some("cut the source into files of fewer rows".to_owned()),
     })
-}
-
-pub(super) fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, StoreError> {
-    rows.column_by_name(name)
-        .ok_or_else(|| StoreError::Corrupt(format!("history rows have no column `{name}`")))
 }

@@ -1,26 +1,30 @@
-//! From the log to views: what is durable and was not folded yet, in order.
+//! From the log to views: what is durable and was not folded yet, in order. It is readable at once; history follows
+//! ([`super::flush`]).
 
 use std::path::Path;
-use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use asof_engine::source::BadRow;
 use asof_engine::source::pushed::batch_of;
-use asof_log::Log;
-use asof_model::plan::Catalog;
-use asof_model::spec::{Source, View};
-use serde_json::json;
+use asof_log::{Log, Record};
+use asof_online::{EventRule, Publication};
 
-use super::{admission, takes_pushes};
-use crate::journal::{Note, Pushed};
-use crate::materialize::{Quarantine, Target, UnitRows, finish_units};
-use crate::{Progress, Store, StoreError};
+use super::views::{Part, PushedView, PushedViews};
+use crate::forget::Noted;
+use crate::journal::Note;
+use crate::materialize::{Quarantine, refuse_large};
+use crate::{Store, StoreError};
 
 /// Bytes of the log that are read at a time.
-const READ_BYTES: usize = 8 << 20;
+pub(super) const READ_BYTES: usize = 8 << 20;
+
+/// Rows after which a unit is cut: they become readable together.
+const UNIT_ROWS: u64 = 50_000;
 
 /// What a fold came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Folded {
-    /// Rows that were published, over all views.
+    /// Rows that became readable, over all views.
     pub rows: u64,
     /// Rows that a view could not take, and that were set aside.
     pub bad: u64,
@@ -29,121 +33,148 @@ pub struct Folded {
 }
 
 impl Store {
-    /// Folds everything that is durable in the log into the views over its sources. Nothing where nobody ever pushed.
+    /// Folds everything that is durable in the log into the views over its sources: when it returns it is served. Nothing
+    /// where nobody ever pushed.
     ///
     /// # Errors
     /// Those of the log, of history and of the online store. What was published until then stays, and the next fold goes on
     /// from there.
-    pub async fn fold_pushed(&self, progress: &dyn Progress) -> Result<Folded, StoreError> {
+    pub async fn fold_pushed(&self) -> Result<Folded, StoreError> {
         if !self.project().log_path().exists() {
             return Ok(Folded::default());
         }
-        let _turn = self.turn(progress).await?;
-        self.fold_in_turn().await
+        let _one = self.pushes().folding.lock().await;
+        self.fold_alone().await
     }
 
-    /// The same by whoever has the turn.
-    pub(crate) async fn fold_in_turn(&self) -> Result<Folded, StoreError> {
+    /// The same by whoever folds alone.
+    pub(crate) async fn fold_alone(&self) -> Result<Folded, StoreError> {
         if !self.project().log_path().exists() {
             return Ok(Folded::default());
         }
         let log = self.log().await?;
-        let catalog = self.applied_catalog().await?;
+        let views = self.pushed_views().await?;
         let durable = log.durable();
         let mut folded = Folded { position: durable, ..Folded::default() };
-        for view in catalog.definitions.views.values().filter(|view| !view.in_place) {
-            let Some(source) = catalog.definitions.sources.get(&view.source) else { continue };
-            if takes_pushes(source) {
-                self.fold_view(&catalog, source, view, (&log, durable), &mut folded).await?;
-            }
-        }
-        if durable > 0 {
-            log.folded(durable)?;
+        for view in &views.views {
+            let done = self.fold_view(&views, view, (&log, durable), &mut folded).await;
+            done.inspect_err(|_| self.pushes().forget(&view.rows.table_name))?;
         }
         Ok(folded)
     }
 
     async fn fold_view(
         &self,
-        catalog: &Catalog,
-        source: &Source,
-        view: &View,
-        (log, durable): (&Arc<Log>, u64),
+        of: &PushedViews,
+        view: &PushedView,
+        (log, durable): (&Log, u64),
         done: &mut Folded,
     ) -> Result<(), StoreError> {
-        let known = self.folded_to(catalog, view);
-        if known == Some(durable) || durable == 0 {
+        let known = self.folded_to(of, view).await?;
+        if known >= durable {
             return Ok(());
         }
-        let mut next = known.unwrap_or(0).max(log.first().saturating_sub(1)) + 1;
-        let mut target: Option<Target<'_>> = None;
-        if known.is_none() {
-            // What was folded before this process began stands in the journal.
-            let mut opened = self.open_target(catalog, view).await?;
-            finish_units(self, &mut opened).await?;
-            next = next.max(opened.journal().await?.pushed_to + 1);
-            target = Some(opened);
-        }
-        let admission = admission(catalog, source, view)?;
         let noted = self.noted_erasures().await?;
-        let erased = noted.as_ref().map(|noted| noted.of_view(&catalog.definitions, view, source));
-        let origin = format!("pushes to `{}`", source.name);
-        let mut rows = UnitRows::default();
-        let (mut first, mut bad) = (None, Vec::new());
+        let admit = Admit { of, view, noted: noted.as_ref() };
+        let mut next = known.max(log.first().saturating_sub(1)) + 1;
         while next <= durable {
+            let (mut first, mut bad) = (None, Vec::new());
+            let mut part = Part { from: next, to: next, batches: Vec::new() };
             for record in log.read(next, READ_BYTES)? {
                 if record.first > durable {
                     // It came meanwhile, and is the next fold's.
                     break;
                 }
-                let last = record.last();
                 // A batch is folded whole, or not at all.
-                if record.topic == source.name && next <= record.first {
-                    let raw = batch_of(Path::new(&origin), &record.entries, admission.columns());
-                    let mut admitted = admission.admit_pushed(&raw, record.admitted)?;
-                    if let Some(erased) = &erased {
-                        admitted.rows = erased.leave_out(admitted.rows, &origin)?.0;
-                    }
-                    bad.append(&mut admitted.bad);
+                if record.topic == view.source.name && next <= record.first {
+                    let (rows, of_record) = admit.rows(&record)?;
+                    bad.extend(of_record);
                     first.get_or_insert(record.first);
-                    rows.add(&raw, admitted.rows);
+                    part.batches.extend(Some(rows).filter(|rows| rows.num_rows() > 0));
                 }
-                next = last + 1;
-                if rows.is_full() {
+                next = record.last() + 1;
+                if part.rows() >= UNIT_ROWS {
                     break;
                 }
             }
-            if (rows.is_full() || next > durable)
-                && let Some(first) = first.take()
-            {
-                if target.is_none() {
-                    target = Some(self.open_target(catalog, view).await?);
-                }
-                let Some(target) = &mut target else { continue };
-                let unit_rows = std::mem::take(&mut rows);
-                let count = unit_rows.len() as u64;
-                let range = (first, next - 1);
-                if !bad.is_empty() {
-                    done.bad += bad.len() as u64;
-                    let folder = self.project().quarantine_path().join(target.table_name());
-                    let mut quarantine = Quarantine::new(folder);
-                    let mut aside = quarantine.of_file(&format!("push-{}-{}", range.0, range.1));
-                    aside.add(&bad)?;
-                    quarantine.keep(aside)?;
-                    bad.clear();
-                }
-                if !unit_rows.is_empty() {
-                    let pushed = Pushed { from: range.0, to: range.1, stays: target.holds_events() };
-                    let features = view.stored().len();
-                    let note = Note::Rows { features, bulk: Vec::new(), pushed: Some(pushed) };
-                    // Positions in names, so that units of one table never meet.
-                    let unit = format!("push-{:020}-{:020}", range.0, range.1);
-                    target.publish_unit(&unit, unit_rows, &note, json!({ "log": range })).await?;
-                    done.rows += count;
-                }
+            if let Some(first) = first {
+                (part.from, part.to) = (first, next - 1);
+                done.bad += bad.len() as u64;
+                self.set_aside(view, &part, &bad)?;
+                done.rows += self.publish_part(view, part).await?;
             }
+            self.pushes().set_folded(&view.rows.table_name, next - 1);
         }
-        self.set_folded(catalog, view, next - 1);
         Ok(())
+    }
+
+    /// Keeps the rows that a view can't take.
+    fn set_aside(&self, view: &PushedView, part: &Part, bad: &[BadRow]) -> Result<(), StoreError> {
+        if bad.is_empty() {
+            return Ok(());
+        }
+        let mut quarantine = Quarantine::new(self.project().quarantine_path().join(&view.rows.table_name));
+        let mut aside = quarantine.of_file(&format!("push-{}-{}", part.from, part.to));
+        aside.add(bad)?;
+        quarantine.keep(aside)
+    }
+
+    /// Makes the rows of a part readable, as one unit. Returns how many they are.
+    async fn publish_part(&self, view: &PushedView, part: Part) -> Result<u64, StoreError> {
+        let PushedView { rows: of, handle, .. } = view;
+        let count = part.rows();
+        if count == 0 {
+            return Ok(0);
+        }
+        let mut rows = Vec::with_capacity(count as usize);
+        for batch in &part.batches {
+            of.incoming_rows(batch, of.stored.len(), &mut rows)?;
+        }
+        refuse_large(&rows)?;
+        let note = Note::Waiting { features: of.stored.len(), from: part.from, to: part.to };
+        let publication = Publication {
+            view: *handle,
+            layout: &of.layout,
+            // Positions in names, so that units of one table never meet.
+            unit: &format!("waits-{:020}-{:020}", part.from, part.to),
+            // History does not hold it yet.
+            position: 0,
+            note: &note.to_text(),
+            created_declared: of.created_declared,
+            active_within: of.active_within,
+            visible: None,
+            replaces: None,
+            events: of.events.map(|rule| EventRule { pushed: true, ..rule }),
+            waits: true,
+            rows,
+        };
+        self.online().await?.publish(publication).await?;
+        self.pushes().add(&of.table_name, part);
+        Ok(count)
+    }
+}
+
+/// How entries of the log become rows of a view.
+pub(super) struct Admit<'a> {
+    pub of: &'a PushedViews,
+    pub view: &'a PushedView,
+    pub noted: Option<&'a Noted>,
+}
+
+impl Admit<'_> {
+    /// The rows of a batch of its source but for those that were erased, and those that the view can't take.
+    pub fn rows(&self, record: &Record) -> Result<(RecordBatch, Vec<BadRow>), StoreError> {
+        let PushedView { view, source, admission, .. } = self.view;
+        let origin = format!("pushes to `{}`", source.name);
+        let raw = batch_of(Path::new(&origin), &record.entries, admission.columns());
+        let admitted = admission.admit_pushed(&raw, record.admitted)?;
+        let rows = match self.noted {
+            Some(noted) => {
+                let erased = noted.of_view(&self.of.catalog.definitions, view, source);
+                erased.leave_out(admitted.rows, &origin)?.0
+            }
+            None => admitted.rows,
+        };
+        Ok((rows, admitted.bad))
     }
 }

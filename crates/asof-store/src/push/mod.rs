@@ -1,12 +1,14 @@
 //! `push`: rows that come one by one, acknowledged once they are durable in the admission log, and folded from there into
 //! history and the online store of every view over their source (SEMANTICS 8).
 //!
-//! [`fold`](self) takes what is durable, in order, and publishes it in units of log positions. A unit is named by its
-//! positions, and a view goes on behind the last unit that its journal names, so a crash anywhere loses nothing and doubles
-//! nothing.
+//! `fold` takes what is durable, in order, and makes it readable in units of log positions; `flush` brings many units at a
+//! time into history. A unit is named by its positions, and a view goes on behind the last unit that its journal names, so a
+//! crash anywhere loses nothing and doubles nothing. `views` is what both need to know, `file` reads what is to be pushed.
 
 mod file;
+mod flush;
 mod fold;
+mod views;
 
 use std::path::Path;
 
@@ -20,11 +22,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::train::blocking;
-use crate::{Progress, Store, StoreError};
+use crate::{Store, StoreError};
 
 pub use asof_engine::source::pushed::object_of_columns;
 pub use file::{PushBatch, PushFile};
+pub use flush::Flush;
 pub use fold::Folded;
+pub(crate) use views::Pushes;
 
 /// Rejected rows that a report shows, each with its reason.
 pub const REJECTED_SHOWN_MAX: usize = 100;
@@ -71,18 +75,14 @@ pub struct Rejected {
 }
 
 impl Store {
-    /// Admits rows and folds them: when it returns they are in history and are served.
+    /// Admits rows and folds them: when it returns they are served. History follows ([`Store::flush_pushed`]).
     ///
     /// # Errors
     /// As [`Store::admit`] and [`Store::fold_pushed`].
-    pub async fn push(
-        &self,
-        request: &PushRequest,
-        progress: &dyn Progress,
-    ) -> Result<PushReport, StoreError> {
+    pub async fn push(&self, request: &PushRequest) -> Result<PushReport, StoreError> {
         let catalog = self.applied_catalog().await?;
         let report = self.admit(&catalog, request).await?;
-        self.fold_pushed(progress).await?;
+        self.fold_pushed().await?;
         Ok(report)
     }
 

@@ -105,6 +105,11 @@ impl Store {
     ) -> Result<TrainReport, StoreError> {
         let started = std::time::Instant::now();
         let catalog = self.applied_catalog().await?;
+        match self.settle_pushed().await {
+            // Whoever holds the online store brings what was pushed into history.
+            Err(error) if error.is_held() => {}
+            settled => settled?,
+        }
         let plan = self.request(&catalog, &request.wanted, &request.naming).await?;
         plan.check_names()?;
         if request.known_at == KnownAt::Served {

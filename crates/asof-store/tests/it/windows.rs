@@ -178,7 +178,7 @@ fn push(project: &mut Project, rows: &[Click], key: &str, polls: usize) -> Optio
         rows: rows.iter().map(Click::json).collect(),
         key: Some(key.to_owned()),
     };
-    dying(project, polls, async |store| store.push(&request, &NoProgress).await)
+    dying(project, polls, async |store| store.push(&request).await)
 }
 
 fn load(project: &mut Project, mode: Mode, polls: usize) -> bool {
@@ -450,12 +450,12 @@ fn pushes_while_folding() {
         };
         let fold = async {
             for _ in 0..PUSHES {
-                store.fold_pushed(&NoProgress).await.unwrap();
+                store.fold_pushed().await.unwrap();
                 tokio::task::yield_now().await;
             }
         };
         Box::pin(async { tokio::join!(admit, fold) }).await;
-        store.fold_pushed(&NoProgress).await.unwrap();
+        store.fold_pushed().await.unwrap();
     });
     let found = project.get(&["v:count_1h", "v:sum_1d"], &int_keys("user", &[1])).remove(0);
     assert_eq!(found[1].cell, Cell::Value(Value::Float64(PUSHES as f64)));

@@ -102,7 +102,7 @@ impl HistorySource for TableHistory {
             let of_units = match (known.as_slice(), file.units.len()) {
                 // Nobody sees a row of it.
                 ([], _) => continue,
-                ([unit], 1) => FileUnits::One(*unit),
+                ([unit], 1) if !self.units.is_parted(*unit) => FileUnits::One(*unit),
                 ([unit, ..], all) if known.len() == all => FileUnits::Several(*unit),
                 _ => FileUnits::Mixed,
             };

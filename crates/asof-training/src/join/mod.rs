@@ -26,6 +26,7 @@ pub(crate) mod key_table;
 pub(crate) mod keys;
 pub(crate) mod label_pass;
 mod lane;
+mod met;
 mod offer;
 pub(crate) mod order;
 pub(crate) mod parts;
@@ -45,7 +46,7 @@ pub use answer::{FeatureColumn, RangeAnswer};
 pub use parts::RANGE_ROWS;
 pub use run::{Joined, ViewReport, join};
 pub use spec::{JoinSpec, Joins, Resources, ViewSpec};
-pub use units::{Interval, Replaced, UnitFacts, Units};
+pub use units::{Interval, Replaced, UnitFacts, Units, pushed_unit, read_pushed_unit};
 
 pub(crate) use keys::KeyForm;
 pub(crate) use label_pass::LabelPass;

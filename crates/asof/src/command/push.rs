@@ -1,14 +1,20 @@
 //! `asof push`.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use asof_store::push::{PushFile, PushReport, PushRequest, REJECTED_SHOWN_MAX};
+use asof_model::plan::Catalog;
+use asof_store::push::{Flush, PushFile, PushReport, PushRequest, REJECTED_SHOWN_MAX};
+use asof_store::{Progress, Store, StoreError};
 use clap::Args;
+use tokio::task::JoinHandle;
 
 use crate::arguments::{Format, FormatOption};
 use crate::failure::Failure;
 use crate::output::{Table, count, counted};
+use crate::session::Session;
 use crate::{Everywhere, Outcome, output};
 
 /// Rows of one push: small enough for one message to a server, large enough to spread the cost of making it durable.
@@ -39,16 +45,20 @@ impl Push {
         let catalog = store.applied_catalog().await?;
         // A name that is none is refused before anything is read.
         let columns = store.pushed_columns(&catalog, &self.source)?;
-        let mut session = everywhere.session("asof push").await?;
+        let mut pushing = Pushing::new(everywhere.session("asof push").await?, catalog);
         let mut all = PushReport { source: self.source.clone(), ..PushReport::default() };
         let mut number = 0_u64;
         let progress = everywhere.progress();
         let mut rows = Rows::default();
-        let mut file = match self.file.as_os_str() == "-" {
-            true => None,
-            false => Some(PushFile::open(&store, &self.source, &self.file, &columns)?),
+        let (mut lines, mut file): (Option<Box<dyn BufRead>>, Option<PushFile>) = match () {
+            () if self.file.as_os_str() == "-" => (Some(Box::new(BufReader::new(std::io::stdin()))), None),
+            () if is_lines(&self.file) => {
+                let open = File::open(&self.file);
+                let failed = |error| Failure::new(format!("cannot read {}: {error}", self.file.display()));
+                (Some(Box::new(BufReader::with_capacity(LINES_BUFFER_BYTES, open.map_err(failed)?))), None)
+            }
+            () => (None, Some(PushFile::open(&store, &self.source, &self.file, &columns)?)),
         };
-        let mut lines = BufReader::new(std::io::stdin().lock());
         loop {
             let more = match &mut file {
                 Some(file) => match file.next().transpose()? {
@@ -60,20 +70,24 @@ impl Push {
                     }
                     None => false,
                 },
-                None => rows.read(&mut lines)?,
+                None => match &mut lines {
+                    Some(lines) => rows.read(lines)?,
+                    None => false,
+                },
             };
             while rows.waiting.len() >= ROWS_MAX || (!more && !rows.waiting.is_empty()) {
                 let (some, first) = rows.take();
                 let key = self.key.as_ref().map(|key| format!("{key}/{number}"));
                 number += 1;
                 let request = PushRequest { source: self.source.clone(), rows: some, key };
-                let report = session.run(&request, &progress).await?;
+                let report = pushing.run(&request, &progress).await?;
                 add(&mut all, report, first);
             }
             if !more {
                 break;
             }
         }
+        pushing.finish().await?;
         drop(progress);
         all.reasons.truncate(REJECTED_SHOWN_MAX);
         match self.format.format {
@@ -83,6 +97,77 @@ impl Push {
         output::remark(remarks(&all), everywhere);
         Ok(if all.rejected > 0 { Outcome::Differs } else { Outcome::Done })
     }
+}
+
+/// Bytes of a file of lines that are read at a time.
+const LINES_BUFFER_BYTES: usize = 1 << 20;
+
+/// Whether a file is JSON objects, one on each line, that need no reader to take apart.
+fn is_lines(file: &Path) -> bool {
+    let lines = file.extension().is_some_and(|suffix| suffix == "ndjson" || suffix == "jsonl");
+    lines && file.is_file()
+}
+
+/// Where pushes go. In this process, rows are folded while the next ones are admitted.
+struct Pushing {
+    session: Session,
+    catalog: Catalog,
+    /// Whether a push went through, so that it is known where they go.
+    begun: bool,
+    folding: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Pushing {
+    fn new(session: Session, catalog: Catalog) -> Self {
+        Self { session, catalog, begun: false, folding: None }
+    }
+
+    async fn run(&mut self, request: &PushRequest, progress: &dyn Progress) -> Result<PushReport, Failure> {
+        let store = match &self.session {
+            Session::Here(store) if self.begun => store.clone(),
+            _ => {
+                let report = self.session.run(request, progress).await?;
+                self.begun = true;
+                return Ok(report);
+            }
+        };
+        let report = loop {
+            match store.admit(&self.catalog, request).await {
+                Err(error) if error.is_full() => {
+                    self.folded().await?;
+                    store.settle_pushed().await?;
+                }
+                admitted => break admitted?,
+            }
+        };
+        if self.folding.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.folded().await?;
+            self.folding = Some(tokio::spawn(fold(store)));
+        }
+        Ok(report)
+    }
+
+    /// Waits for what is being folded.
+    async fn folded(&mut self) -> Result<(), Failure> {
+        let Some(folding) = self.folding.take() else { return Ok(()) };
+        let died = |error| Failure::new(format!("folding what was pushed died: {error}"));
+        Ok(folding.await.map_err(died)??)
+    }
+
+    /// Waits until all that was pushed in this process is in history.
+    async fn finish(mut self) -> Result<(), Failure> {
+        self.folded().await?;
+        match &self.session {
+            Session::Here(store) if self.begun => Ok(store.settle_pushed().await?),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn fold(store: Arc<Store>) -> Result<(), StoreError> {
+    store.fold_pushed().await?;
+    store.flush_pushed(Flush::Due).await?;
+    Ok(())
 }
 
 /// Rows on their way.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use asof_model::entry::Reading;
 use asof_model::{Instant, KnownAt, TimeUnit, Zone};
+use asof_server::beside::verb::Settle;
 use asof_store::StoreError;
 use asof_store::in_place::SourceRead;
 use asof_store::request::Naming;
@@ -19,6 +20,7 @@ use crate::arguments::{Format, FormatOption, WantedOptions, instant, pair, size,
 use crate::command::explain;
 use crate::failure::Failure;
 use crate::output::{Table, count, counted};
+use crate::session::Session;
 use crate::{Everywhere, Outcome, output};
 
 /// What to train on.
@@ -139,6 +141,10 @@ impl Train {
             },
         };
         let store = everywhere.store("asof train")?;
+        if let Session::Beside(mut server) = everywhere.session("asof train").await? {
+            // It holds what was pushed and is not in history yet.
+            server.run(&Settle {}, &everywhere.progress()).await?;
+        }
         let trained = store.train(&request, &everywhere.progress().until_told()).await;
         let report = trained.map_err(|error| match error {
             StoreError::Stopped => Failure::new("stopped: nothing was written"),
