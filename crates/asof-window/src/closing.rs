@@ -72,16 +72,21 @@ pub struct Closed {
     pub cells: Vec<Vec<Cell>>,
 }
 
+/// What a feature's input is made of: its argument and its filter.
+type Input = (Option<usize>, Option<usize>);
+
+/// What a bucket's feature comes to, by the bucket's name; `None`: the whole map is an error.
+type Buckets = Option<Vec<(String, Option<Value>)>>;
+
 /// The inputs of a view's features over some events: each argument with its filter.
 pub struct Arguments {
-    /// By argument and filter.
-    columns: Vec<((Option<usize>, Option<usize>), Column)>,
+    columns: Vec<(Input, Column)>,
 }
 
 impl Closing {
     /// The arguments of all features, filtered, for events of any number of keys.
     pub fn arguments(&self, events: &Events) -> Arguments {
-        let mut columns: Vec<((Option<usize>, Option<usize>), Column)> = Vec::new();
+        let mut columns: Vec<(Input, Column)> = Vec::new();
         for feature in &self.features {
             let of = (feature.argument, feature.filter);
             if columns.iter().any(|(known, _)| *known == of) {
@@ -160,7 +165,7 @@ impl Closing {
             }
         }
         let mut runs: Vec<(Window, Vec<Range<usize>>)> = Vec::new();
-        let mut prepared: Vec<((Option<usize>, Option<usize>), Prepared<'_>)> = Vec::new();
+        let mut prepared: Vec<(Input, Prepared<'_>)> = Vec::new();
         for (number, feature) in self.features.iter().enumerate() {
             let cells = &mut out.cells[number];
             let picky = matches!(feature.window.span, Span::LastRows(_) | Span::Session { .. });
@@ -229,7 +234,7 @@ impl Closing {
             }
         }
         let runs = |instants: &[i64]| runs_of(&feature.window, asks, &oldest, instants);
-        let mut maps: Vec<Option<Vec<(String, Option<Value>)>>> = vec![Some(Vec::new()); asks.len()];
+        let mut maps: Vec<Buckets> = vec![Some(Vec::new()); asks.len()];
         let instants: Vec<i64> = unknown.iter().map(|event| events.instants[*event]).collect();
         for (map, run) in maps.iter_mut().zip(runs(&instants)) {
             if !run.is_empty() {

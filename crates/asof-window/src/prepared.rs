@@ -42,6 +42,9 @@ enum Extremes {
     Floats(Blocks<f64>),
 }
 
+/// The value of a run by itself.
+type Direct<'f> = &'f dyn Fn(&Range<usize>) -> Cell;
+
 impl<'e> Prepared<'e> {
     pub fn new(events: &'e Events, column: &'e Column, within: Range<usize>) -> Self {
         let (values, errors, sums) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
@@ -50,21 +53,20 @@ impl<'e> Prepared<'e> {
 
     /// The values of an aggregate over runs of the key's events, which begin and end in ascending order.
     pub fn fold(&self, aggregate: &Aggregate, runs: &[Range<usize>], mut put: impl FnMut(usize, Cell)) {
-        let direct: Option<&dyn Fn(&Range<usize>) -> Cell> =
-            match (aggregate.function(), self.column.values()) {
-                (Function::Count, _) => Some(&|run| Cell::Value(Value::Int64(self.count(run) as i64))),
-                (Function::Sum, Values::Integers(_)) => Some(&|run| self.sum_of_integers(run)),
-                (Function::Avg, Values::Integers(_)) => Some(&|run| self.average_of_integers(run)),
-                (Function::Sum, Values::Floats(_)) if self.fixed().is_some() => {
-                    Some(&|run| self.of_floats(run, false))
-                }
-                (Function::Avg, Values::Floats(_)) if self.fixed().is_some() => {
-                    Some(&|run| self.of_floats(run, true))
-                }
-                (Function::Min, _) => Some(&|run| self.extreme(run, false)),
-                (Function::Max, _) => Some(&|run| self.extreme(run, true)),
-                _ => None,
-            };
+        let direct: Option<Direct<'_>> = match (aggregate.function(), self.column.values()) {
+            (Function::Count, _) => Some(&|run| Cell::Value(Value::Int64(self.count(run) as i64))),
+            (Function::Sum, Values::Integers(_)) => Some(&|run| self.sum_of_integers(run)),
+            (Function::Avg, Values::Integers(_)) => Some(&|run| self.average_of_integers(run)),
+            (Function::Sum, Values::Floats(_)) if self.fixed().is_some() => {
+                Some(&|run| self.of_floats(run, false))
+            }
+            (Function::Avg, Values::Floats(_)) if self.fixed().is_some() => {
+                Some(&|run| self.of_floats(run, true))
+            }
+            (Function::Min, _) => Some(&|run| self.extreme(run, false)),
+            (Function::Max, _) => Some(&|run| self.extreme(run, true)),
+            _ => None,
+        };
         if let Some(direct) = direct {
             for (place, run) in runs.iter().enumerate() {
                 put(place, if self.has_error(run) { Cell::Error } else { direct(run) });

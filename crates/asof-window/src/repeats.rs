@@ -116,8 +116,10 @@ impl Stands {
         let (mut known, mut until) = (i64::MIN, i64::MAX);
         sure.push((known, until));
         for event in within.clone() {
-            let stands = self.once(events, event).unwrap_or(i64::MAX..i64::MIN);
-            (known, until) = (known.max(stands.start), until.min(stands.end));
+            // What never stands once and for all leaves no ask unaffected.
+            let (start, end) =
+                self.once(events, event).map_or((i64::MAX, i64::MIN), |one| (one.start, one.end));
+            (known, until) = (known.max(start), until.min(end));
             sure.push((known, until));
         }
         let instants = &events.instants[within];
