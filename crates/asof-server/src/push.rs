@@ -1,5 +1,7 @@
 //! `POST /v1/push` and `POST /push`: rows that are acknowledged once they are durable, and follow into views at once.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use asof_model::{Explain, Kind, name};
@@ -46,9 +48,10 @@ impl From<StoreError> for Problem {
 
 /// The body of our own shape. Rows stay as they are written, so that no digit of a number is lost.
 #[derive(Deserialize)]
-struct Native {
+struct Native<'b> {
     source: String,
-    rows: Vec<Box<RawValue>>,
+    #[serde(borrow)]
+    rows: Vec<&'b RawValue>,
     key: Option<String>,
 }
 
@@ -152,9 +155,10 @@ fn wrong(message: String) -> StoreError {
 }
 
 fn read_native(body: &[u8]) -> Result<PushRequest, StoreError> {
-    let all: Map<String, Json> = serde_json::from_slice(body)
+    // Rows are not taken apart here.
+    let all: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body)
         .map_err(|error| wrong(format!("the body is not a JSON object: {error}")))?;
-    if let Some(unknown) = all.keys().find(|field| !FIELDS.contains(&field.as_str())) {
+    if let Some(unknown) = all.keys().find(|field| !FIELDS.contains(&field.as_ref())) {
         let message = format!("the request has no field `{unknown}`");
         return Err(StoreError::Request { message, hint: name::suggestion(unknown, FIELDS) });
     }

@@ -64,10 +64,7 @@ impl Store {
             let declared = source.columns.get(name).copied();
             declared.or_else(|| known.iter().find(|(column, _)| **column == name).map(|(_, of)| **of))
         };
-        let mut columns = match self.columns_of_files(source, &type_of)? {
-            Some(columns) => columns,
-            None => SourceColumns::default(),
-        };
+        let mut columns = self.columns_of_files(source, &type_of)?.unwrap_or_default();
         for name in source.columns.keys().chain(known.keys().copied()) {
             if let (None, Some(value_type)) = (columns.type_of(name), type_of(name)) {
                 columns.columns.push(KnownColumn { name: name.clone(), value_type: Ok(value_type) });

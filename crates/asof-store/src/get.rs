@@ -412,7 +412,6 @@ fn encoded(columns: &[&Vec<Option<Value>>], row: usize) -> Option<EncodedKey> {
 
 /// What the windows of each join of a view of events come to in each entity row; `None` for a join of a view of values, and
 /// for a row whose key holds no event.
-#[expect(clippy::type_complexity, reason = "a table of the request: joins, rows")]
 fn closed(
     plan: &OnlinePlan,
     places: &[Vec<Option<usize>>],

@@ -1,5 +1,7 @@
 //! Definitions and settings as users write them: text in, objects or problems out.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic, as tests may")]
+
 mod definitions_bad;
 mod definitions_good;
 mod definitions_windows;

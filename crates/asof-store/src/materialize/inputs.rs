@@ -34,6 +34,16 @@ pub enum Copies {
     Count,
 }
 
+/// Where the files of a source are, and what they are.
+pub struct Listing<'a> {
+    /// Where they are.
+    pub at: &'a Location,
+    /// `None`: their names say.
+    pub format: Option<FileFormat>,
+    /// What one with the content of another is.
+    pub copies: Copies,
+}
+
 /// The files of a load that are to be read.
 #[derive(Default)]
 pub struct Inputs {
@@ -106,23 +116,21 @@ impl Inputs {
     /// Those of listing and reading files; a column of `columns` that not one of the files has.
     pub fn read(
         what: &str,
-        at: &Location,
-        format: Option<FileFormat>,
+        listing: &Listing<'_>,
         objects: &Objects,
         columns: &[WantedColumn],
         unread: impl Fn(&str) -> Vec<Interval>,
         recorded: impl Fn(&str) -> Option<Fingerprint>,
-        copies: Copies,
     ) -> Result<Self, StoreError> {
         let mut inputs = Self::default();
         // For each range the pack that is being filled, and the bytes that still fit.
         let mut open: Vec<(Pack, u64)> = Vec::new();
         let mut seen: HashMap<String, u32> = HashMap::new();
-        let listed = source::list(what, at, format, objects)?;
+        let listed = source::list(what, listing.at, listing.format, objects)?;
         for file in listed.clone() {
             let known = recorded(&file.path.display().to_string()).filter(|known| file.looks_like(known));
             let mut fingerprint = known.map_or_else(|| file.fingerprint(), Ok)?;
-            if copies == Copies::Count {
+            if listing.copies == Copies::Count {
                 let (hash, _) = fingerprint.hash.split_once('#').unwrap_or((&fingerprint.hash, ""));
                 let (hash, seen) = (hash.to_owned(), seen.entry(hash.to_owned()).or_insert(0_u32));
                 fingerprint.hash = if *seen == 0 { hash } else { format!("{hash}#{seen}") };

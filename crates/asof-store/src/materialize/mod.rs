@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Note, ViewJournal};
 use crate::{InPlaceWant, Progress, Store, StoreError, catalog};
 pub(crate) use inputs::Inputs;
-use inputs::{Copies, Pack};
+use inputs::{Copies, Listing, Pack};
 use loading::{Loading, Staged};
 pub(crate) use quarantine::Quarantine;
 pub(crate) use query::QueryInput;
@@ -197,7 +197,8 @@ impl Store {
                     let all = Interval { from: Instant::MIN.micros(), until: i64::MAX };
                     let admission = admit(all, None)?;
                     let columns = admission.columns();
-                    Inputs::read(&what, &at, source.format, self.objects(), columns, unread, recorded, copies)
+                    let listing = Listing { at: &at, format: source.format, copies };
+                    Inputs::read(&what, &listing, self.objects(), columns, unread, recorded)
                 }
             }
         };

@@ -9,6 +9,8 @@ use asof_engine::source::pushed::batch_of;
 use asof_log::{Log, Record};
 use asof_online::{EventRule, Publication};
 
+use super::fresh::OfView;
+use super::origin_of;
 use super::views::{Part, PushedView, PushedViews};
 use crate::forget::Noted;
 use crate::journal::Note;
@@ -60,6 +62,7 @@ impl Store {
             let done = self.fold_view(&views, view, (&log, durable), &mut folded).await;
             done.inspect_err(|_| self.pushes().forget(&view.rows.table_name))?;
         }
+        self.pushes().fresh.forget_to(durable);
         Ok(folded)
     }
 
@@ -80,7 +83,25 @@ impl Store {
         while next <= durable {
             let (mut first, mut bad) = (None, Vec::new());
             let mut part = Part { from: next, to: next, batches: Vec::new() };
-            for record in log.read(next, READ_BYTES)? {
+            while let Some((last, of_view)) =
+                self.pushes().fresh.at(next, of.catalog.revision, &view.rows.table_name)
+                && last <= durable
+                && part.rows() < UNIT_ROWS
+            {
+                if let Some(OfView { rows, bad: of_batch }) = of_view {
+                    bad.extend(of_batch);
+                    first.get_or_insert(next);
+                    let rows = admit.not_erased(rows)?;
+                    part.batches.extend(Some(rows).filter(|rows| rows.num_rows() > 0));
+                }
+                next = last + 1;
+            }
+            let read = match first {
+                // What follows is read when the log is all there is.
+                Some(_) => Vec::new(),
+                None => log.read(next, READ_BYTES)?,
+            };
+            for record in read {
                 if record.first > durable {
                     // It came meanwhile, and is the next fold's.
                     break;
@@ -164,17 +185,17 @@ pub(super) struct Admit<'a> {
 impl Admit<'_> {
     /// The rows of a batch of its source but for those that were erased, and those that the view can't take.
     pub fn rows(&self, record: &Record) -> Result<(RecordBatch, Vec<BadRow>), StoreError> {
-        let PushedView { view, source, admission, .. } = self.view;
-        let origin = format!("pushes to `{}`", source.name);
-        let raw = batch_of(Path::new(&origin), &record.entries, admission.columns());
+        let PushedView { source, admission, .. } = self.view;
+        let raw = batch_of(Path::new(&origin_of(source)), &record.entries, admission.columns());
         let admitted = admission.admit_pushed(&raw, record.admitted)?;
-        let rows = match self.noted {
-            Some(noted) => {
-                let erased = noted.of_view(&self.of.catalog.definitions, view, source);
-                erased.leave_out(admitted.rows, &origin)?.0
-            }
-            None => admitted.rows,
-        };
-        Ok((rows, admitted.bad))
+        Ok((self.not_erased(admitted.rows)?, admitted.bad))
+    }
+
+    /// Admitted rows but for those that were erased.
+    fn not_erased(&self, rows: RecordBatch) -> Result<RecordBatch, StoreError> {
+        let Some(noted) = self.noted else { return Ok(rows) };
+        let PushedView { view, source, .. } = self.view;
+        let erased = noted.of_view(&self.of.catalog.definitions, view, source);
+        Ok(erased.leave_out(rows, &origin_of(source))?.0)
     }
 }

@@ -8,12 +8,14 @@
 mod file;
 mod flush;
 mod fold;
+mod fresh;
 mod views;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use asof_engine::source::pushed::batch_of;
-use asof_engine::source::{Admission, WantedColumn};
+use asof_engine::source::{Admission, Admitted, WantedColumn};
 use asof_log::{BATCH_ENTRIES_MAX, Batch};
 use asof_model::plan::Catalog;
 use asof_model::spec::{Source, View};
@@ -28,6 +30,8 @@ pub use asof_engine::source::pushed::object_of_columns;
 pub use file::{PushBatch, PushFile};
 pub use flush::Flush;
 pub use fold::Folded;
+use fresh::{FreshBatch, OfView};
+use views::PushedView;
 pub(crate) use views::Pushes;
 
 /// Rejected rows that a report shows, each with its reason.
@@ -93,7 +97,9 @@ impl Store {
     /// [`asof_log::LogError::Full`] says to come again later.
     pub async fn admit(&self, catalog: &Catalog, request: &PushRequest) -> Result<PushReport, StoreError> {
         let source = pushed_source(catalog, &request.source)?;
-        let views = views_over(catalog, source);
+        let of = self.pushed_views_at(catalog).await?;
+        let views: Vec<&PushedView> =
+            of.views.iter().filter(|view| view.source.name == source.name).collect();
         if views.is_empty() {
             return Err(StoreError::Request {
                 message: format!("no view keeps rows of source `{}`", source.name),
@@ -109,7 +115,9 @@ impl Store {
                 hint: Some("cut it into several".to_owned()),
             });
         }
-        let mut reasons = rejected(catalog, source, &views, &request.rows)?;
+        let admitted = self.now();
+        let Judged { rejected: mut reasons, views: of_views } =
+            judge(source, &views, &request.rows, admitted)?;
         let entries = taken(&request.rows, &reasons);
         let count = reasons.len() as u64;
         reasons.truncate(REJECTED_SHOWN_MAX);
@@ -121,7 +129,7 @@ impl Store {
             positions: None,
             repeat: false,
             exactly_once: request.key.is_some() || source.event_id.is_some(),
-            views: views.iter().map(|view| view.id.to_string()).collect(),
+            views: views.iter().map(|view| view.rows.name.clone()).collect(),
         };
         if entries.is_empty() {
             return Ok(report);
@@ -130,10 +138,14 @@ impl Store {
         let batch = Batch {
             topic: &source.name,
             key: request.key.as_ref().map(|key| key.as_bytes()),
-            admitted: self.now(),
+            admitted,
             entries: &entries,
         };
         let appended = blocking(|| log.append(batch))?;
+        if count == 0 && !appended.repeat {
+            let batch = FreshBatch { revision: of.catalog.revision, last: appended.last, views: of_views };
+            self.pushes().fresh.add(appended.first, batch);
+        }
         report.positions = Some((appended.first, appended.last));
         report.repeat = appended.repeat;
         Ok(report)
@@ -198,24 +210,29 @@ fn taken(rows: &[String], rejected: &[Rejected]) -> Vec<Bytes> {
     taken.map(|(text, _)| Bytes::copy_from_slice(text.as_bytes())).collect()
 }
 
-/// The rows that no view can take, in order.
-fn rejected(
-    catalog: &Catalog,
+/// What views make of rows.
+struct Judged {
+    /// The rows that no view can take, in order.
+    rejected: Vec<Rejected>,
+    /// By history table.
+    views: HashMap<String, OfView>,
+}
+
+fn judge(
     source: &Source,
-    views: &[&View],
+    views: &[&PushedView],
     rows: &[String],
-) -> Result<Vec<Rejected>, StoreError> {
+    admitted: Instant,
+) -> Result<Judged, StoreError> {
     let mut rejected: Option<Vec<Rejected>> = None;
+    let mut judged = HashMap::with_capacity(views.len());
     for view in views {
-        let admission = admission(catalog, source, view)?;
-        let batch = batch_of(Path::new("the push"), rows, admission.columns());
-        let broken =
-            batch.broken.iter().map(|broken| Rejected { row: broken.row, reason: broken.reason.clone() });
-        let mut of_view: Vec<Rejected> = broken.collect();
-        let bad = admission.admit(&batch)?.bad;
-        of_view.extend(bad.into_iter().map(|bad| Rejected { row: bad.row, reason: bad.reason }));
+        let raw = batch_of(Path::new(&origin_of(source)), rows, view.admission.columns());
+        let Admitted { rows, bad, .. } = view.admission.admit_pushed(&raw, admitted)?;
+        let mut of_view: Vec<Rejected> =
+            bad.iter().map(|bad| Rejected { row: bad.row, reason: bad.reason.clone() }).collect();
         of_view.sort_by_key(|rejected| rejected.row);
-        of_view.dedup_by_key(|rejected| rejected.row);
+        judged.insert(view.rows.table_name.clone(), OfView { rows, bad });
         rejected = Some(match rejected {
             None => of_view,
             Some(before) => {
@@ -223,9 +240,11 @@ fn rejected(
                 before.into_iter().filter(|each| also(each.row)).collect()
             }
         });
-        if rejected.as_ref().is_some_and(Vec::is_empty) {
-            break;
-        }
     }
-    Ok(rejected.unwrap_or_default())
+    Ok(Judged { rejected: rejected.unwrap_or_default(), views: judged })
+}
+
+/// What messages and set-aside rows call pushed rows.
+fn origin_of(source: &Source) -> String {
+    format!("pushes to `{}`", source.name)
 }

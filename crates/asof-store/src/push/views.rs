@@ -12,6 +12,7 @@ use asof_model::spec::{Source, View};
 use asof_online::ViewHandle;
 use parking_lot::Mutex;
 
+use super::fresh::Fresh;
 use super::{admission, takes_pushes};
 use crate::journal::Note;
 use crate::materialize::{ViewRows, finish_units};
@@ -44,6 +45,7 @@ pub(crate) struct Pushes {
     /// Held by who brings rows into history. Taken behind `folding`, where both are.
     pub flushing: tokio::sync::Mutex<()>,
     views: Mutex<Option<Arc<PushedViews>>>,
+    pub(super) fresh: Fresh,
     /// By history table.
     tails: Mutex<HashMap<String, Tail>>,
 }
@@ -143,6 +145,19 @@ impl Store {
             return Ok(known);
         }
         let catalog = self.applied_catalog().await?;
+        self.make_pushed_views(catalog).await
+    }
+
+    /// Those of a catalog, or of a later one.
+    pub(super) async fn pushed_views_at(&self, catalog: &Catalog) -> Result<Arc<PushedViews>, StoreError> {
+        let known = self.pushes().views.lock().clone();
+        match known.filter(|known| known.catalog.revision >= catalog.revision && catalog.revision > 0) {
+            Some(known) => Ok(known),
+            None => self.make_pushed_views(catalog.clone()).await,
+        }
+    }
+
+    async fn make_pushed_views(&self, catalog: Catalog) -> Result<Arc<PushedViews>, StoreError> {
         let mut views = Vec::new();
         for view in catalog.definitions.views.values().filter(|view| !view.in_place) {
             let Some(source) = catalog.definitions.sources.get(&view.source) else { continue };
