@@ -77,3 +77,6 @@ impl KeyEvents {
         !self.pushed[place] && range.contains(&self.events.instants[place])
     }
 }
+
+#[cfg(test)]
+mod tests;

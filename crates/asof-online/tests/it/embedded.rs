@@ -221,7 +221,7 @@ fn bounds() {
     let longer = vec![b'k'; KEY_BYTES_MAX + 1];
     assert_eq!(
         refuse("u2", vec![world.row(&longer, at(-9), at(-9), 1)]),
-        "an encoded key has 65532 bytes, the most is 65531"
+        "an encoded key has 65528 bytes, the most is 65527"
     );
     refuse(&"u".repeat(5_000), Vec::new());
     let row = world.row(b"k", at(-9), at(-9), 1);
