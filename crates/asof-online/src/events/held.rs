@@ -250,8 +250,7 @@ impl HeldEvents {
         if !held.events.is_ordered_from(before.max(1)) {
             held.events.settle_from(bound);
         }
-        let expired = |held: &Self| held.events.events.instants.partition_point(|event| *event < bound);
-        held.expired = expired(&held);
+        held.expired = held.events.events.instants.partition_point(|event| *event < bound);
         if held.expired > held.events.events.len() / EXPIRED_PARTS {
             held.events.settle_from(bound);
             held.expired = 0;
