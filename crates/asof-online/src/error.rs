@@ -107,6 +107,17 @@ pub enum OnlineError {
         newest: u8,
     },
 
+    /// Stored bytes of a version that this program does not read any more.
+    #[error("a stored {what} has version {found}, this program reads versions from {oldest} on")]
+    RetiredVersion {
+        /// What it is.
+        what: &'static str,
+        /// Its version.
+        found: u8,
+        /// The oldest version read.
+        oldest: u8,
+    },
+
     /// Another process, or another part of this one, holds the folder.
     #[error("the online store in `{}` is in use{}", path.display(), by(holder))]
     Locked {
@@ -181,7 +192,10 @@ impl OnlineError {
     /// Says where the damage lies. Errors that are not damage pass unchanged.
     pub(crate) fn at(self, view: ViewHandle, key: &[u8]) -> Self {
         match self {
-            Self::Damaged { .. } | Self::UnknownVersion { .. } | Self::RowNewer { .. } => {
+            Self::Damaged { .. }
+            | Self::UnknownVersion { .. }
+            | Self::RetiredVersion { .. }
+            | Self::RowNewer { .. } => {
                 let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
                 Self::DamagedEntry { view, key, source: Box::new(self) }
             }
@@ -201,7 +215,8 @@ impl Explain for OnlineError {
             Self::NowBehind { .. }
             | Self::ReplayOrder { .. }
             | Self::RowNewer { .. }
-            | Self::UnknownVersion { .. } => Kind::Conflict,
+            | Self::UnknownVersion { .. }
+            | Self::RetiredVersion { .. } => Kind::Conflict,
             Self::DamagedEntry { source, .. } => source.kind(),
             Self::Damaged { .. } | Self::DamagedStore { .. } => Kind::Corrupt,
             Self::ClockEnd { .. }
@@ -234,7 +249,7 @@ impl Explain for OnlineError {
             Self::ReadOnly { .. } => {
                 "give this user write access to the folder, or name another one under [online]"
             }
-            Self::Damaged { .. } | Self::DamagedStore { .. } => REBUILD,
+            Self::Damaged { .. } | Self::DamagedStore { .. } | Self::RetiredVersion { .. } => REBUILD,
             Self::DamagedEntry { source, .. } => return source.hint(),
             Self::Io { .. } => "check that the path is a folder on a healthy disk",
             Self::Backend { .. } => return None,

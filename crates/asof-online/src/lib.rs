@@ -21,6 +21,7 @@ pub mod fold;
 pub mod layout;
 mod stamps;
 pub mod store;
+mod varint;
 
 pub use cell::CellRef;
 pub use embedded::EmbeddedStore;

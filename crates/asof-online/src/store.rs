@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use crate::entry::StoredRow;
 use crate::error::OnlineError;
+use crate::events::StoredEvents;
 use crate::layout::RowLayout;
 
 /// A future that an implementation may compute inline or on its own runtime.
@@ -36,8 +37,8 @@ pub const PUBLICATION_BYTES_MAX: usize = 1 << 30;
 /// are held together, some 4 GB of memory with rows of 500 bytes in the worst case.
 pub const REPLACEMENT_ROWS_MAX: usize = 4_000_000;
 /// The most bytes of an encoded key. The embedded engine takes keys of 65,535 bytes and panics beyond; 4 of them
-/// are the view's number.
-pub const KEY_BYTES_MAX: usize = 65_531;
+/// are the view's number, and 4 that of a segment.
+pub const KEY_BYTES_MAX: usize = 65_527;
 /// The most bytes of a view's identity or of a unit's name.
 pub const NAME_BYTES_MAX: usize = 4_096;
 /// The most bytes of a unit's note.
@@ -201,8 +202,10 @@ pub struct AnswerRow {
     pub visible: Instant,
     /// The position of that unit.
     pub position: u64,
-    /// Its features, for [`RowLayout::cell`]; or all events, for [`KeyEvents::read`](crate::events::KeyEvents::read).
+    /// Its features, for [`RowLayout::cell`]. Empty in a view of events.
     pub row: Bytes,
+    /// In a view of events all events of the key.
+    pub events: Option<StoredEvents>,
 }
 
 /// How far a view has been folded in the snapshot of an answer.

@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod events;
 mod folding;
 mod threads;
 mod world;
@@ -21,6 +22,10 @@ pub use answers::{
     composite_keys_that_share_prefixes, keys_are_listed_in_order, many_waiting_rows_overflow,
     now_is_answered_or_refused, unknown_views_are_refused, views_do_not_mix,
     waiting_rows_come_in_force_at_their_instant,
+};
+pub use events::{
+    a_unit_of_events_twice, erased_events, events_are_added, events_are_replaced,
+    events_of_an_earlier_answer, many_events_of_one_key,
 };
 pub use folding::{
     a_late_smaller_row_replaces_nothing, a_refused_publication_leaves_nothing, folding_is_order_free,
@@ -60,6 +65,12 @@ macro_rules! online_store_suite {
             replay_keeps_the_stamps,
             replacements,
             waiting_units,
+            events_are_added,
+            a_unit_of_events_twice,
+            many_events_of_one_key,
+            events_of_an_earlier_answer,
+            erased_events,
+            events_are_replaced,
             waiting_rows_come_in_force_at_their_instant,
             many_waiting_rows_overflow,
             views_do_not_mix,

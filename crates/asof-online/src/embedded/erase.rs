@@ -11,6 +11,7 @@ use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::{EmbeddedStore, records};
 use crate::error::OnlineError;
+use crate::events::is_events;
 use crate::store::ViewHandle;
 
 /// The keyspace of the filler. One that a crash has left is used again, and goes with the next erasure.
@@ -30,24 +31,29 @@ impl EmbeddedStore {
             return Err(OnlineError::Poisoned { path: self.path.clone() });
         }
         let failed = |error| self.failed(error);
-        let mut erased = 0;
+        let (mut erased, mut gone) = (0, Vec::new());
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for (view, key) in keys {
             self.stamps.frontier(*view)?;
-            let key = records::row_key(*view, key);
-            if self.rows.contains_key(&key).map_err(failed)? {
-                erased += 1;
-                batch.remove(&self.rows, key.clone());
-                batch.remove(&self.waiting, key);
+            let stored_key = records::row_key(*view, key);
+            let Some(entry) = self.rows.get(&stored_key).map_err(failed)? else { continue };
+            erased += 1;
+            if is_events(&entry) {
+                self.remove_segments(&mut batch, &stored_key, &entry)
+                    .map_err(|error| error.at(*view, key))?;
             }
+            batch.remove(&self.rows, stored_key.clone());
+            batch.remove(&self.waiting, stored_key.clone());
+            gone.push(stored_key);
         }
         batch.commit().map_err(failed)?;
+        gone.iter().for_each(|stored_key| self.cache.forget(stored_key));
         self.forget_log()?;
         // Twice: the first pass may have met a reader that still held what was.
         for _ in 0..2 {
             drop(self.database.snapshot());
             self.flush()?;
-            for tree in [&self.rows, &self.waiting] {
+            for tree in [&self.rows, &self.waiting, &self.segments] {
                 tree.major_compact().map_err(failed)?;
             }
         }
@@ -89,7 +95,7 @@ impl EmbeddedStore {
         let filler = self.filler()?;
         // An empty tree has nothing to write; with this one there is always a flush.
         filler.insert([0xff; 5], [0]).map_err(failed)?;
-        for tree in [&self.rows, &self.waiting, &self.journal, &self.meta, &filler] {
+        for tree in [&self.rows, &self.waiting, &self.segments, &self.journal, &self.meta, &filler] {
             tree.rotate_memtable_and_wait().map_err(failed)?;
         }
         Ok(())

@@ -53,7 +53,7 @@ pub(super) fn create_whole(path: &Path) -> Result<(), OnlineError> {
     })?;
     {
         let database = open_database(&staging, CACHE_BYTES_CREATING)?;
-        let [_, _, _, meta] = open_keyspaces(&staging, &database)?;
+        let [.., meta] = open_keyspaces(&staging, &database)?;
         check_format(&staging, &database, &meta)?;
     }
     match fs::rename(&staging, path) {
@@ -64,13 +64,13 @@ pub(super) fn create_whole(path: &Path) -> Result<(), OnlineError> {
     }
 }
 
-/// The keyspaces of a store: rows, rows that wait, journal, meta. Created where they are missing.
-pub(super) fn open_keyspaces(path: &Path, database: &Database) -> Result<[Keyspace; 4], OnlineError> {
+/// The keyspaces of a store: rows, rows that wait, segments of events, journal, meta. Created where they are missing.
+pub(super) fn open_keyspaces(path: &Path, database: &Database) -> Result<[Keyspace; 5], OnlineError> {
     let open = |name: &str| {
         let opened = database.keyspace(name, KeyspaceCreateOptions::default);
         opened.map_err(|error| failure::explain(path, error))
     };
-    Ok([open("rows")?, open("waiting")?, open("journal")?, open("meta")?])
+    Ok([open("rows")?, open("waiting")?, open("segments")?, open("journal")?, open("meta")?])
 }
 
 /// Opens or creates the database in `path`.
@@ -84,17 +84,18 @@ pub(super) fn open_database(path: &Path, cache_bytes: u64) -> Result<Database, O
     }
 }
 
-/// Checks the format of the store, and writes it into a new one.
+/// Checks the format of the store, and writes it into one that is new or older.
 pub(super) fn check_format(path: &Path, database: &Database, meta: &Keyspace) -> Result<(), OnlineError> {
     let failed = |error| failure::explain(path, error);
-    match meta.get(records::FORMAT_KEY).map_err(failed)? {
-        Some(value) => Fields::new("online store", &value).check_version(records::FORMAT_VERSION),
-        None => {
-            let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
-            batch.insert(meta, records::FORMAT_KEY, [records::FORMAT_VERSION]);
-            batch.commit().map_err(failed)
+    if let Some(value) = meta.get(records::FORMAT_KEY).map_err(failed)? {
+        Fields::new("online store", &value).check_version(records::FORMAT_VERSION)?;
+        if value.first() == Some(&records::FORMAT_VERSION) {
+            return Ok(());
         }
     }
+    let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+    batch.insert(meta, records::FORMAT_KEY, [records::FORMAT_VERSION]);
+    batch.commit().map_err(failed)
 }
 
 /// Who holds a store.

@@ -2,15 +2,17 @@
 //!
 //! | keyspace | key | value |
 //! | --- | --- | --- |
-//! | `rows` | view `u32` big-endian, encoded key | entry ([`crate::entry`]) |
+//! | `rows` | view `u32` big-endian, encoded key | entry ([`crate::entry`]), or head of events ([`crate::events`]) |
 //! | `waiting` | the same | overflow record of the entry |
+//! | `segments` | the same, number `u32` big-endian | segment of events, or under 0 their directory |
 //! | `journal` | see `records` | unit to stamp, stamp to unit |
 //! | `meta` | see `records` | identity to view, view to frontier, format |
 //!
-//! A publication is one batch over all four, synced before it is acknowledged. Everything is computed inline and
+//! A publication is one batch over all of them, synced before it is acknowledged. Everything is computed inline and
 //! futures come back ready. One process holds the folder at a time; `holder.json` says which.
 
 mod erase;
+mod events;
 mod failure;
 mod folder;
 mod publish;
@@ -30,6 +32,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::entry::smallest_event;
 use crate::error::OnlineError;
+use crate::events::cache::{CACHED_BYTES_MAX, EventCache};
 use crate::stamps::Stamps;
 use crate::store::{
     BoxFuture, Clock, EventRange, NAME_BYTES_MAX, OnlineAnswer, OnlineStore, Publication, Published,
@@ -48,10 +51,13 @@ pub struct EmbeddedStore {
     database: Database,
     rows: Keyspace,
     waiting: Keyspace,
+    segments: Keyspace,
     journal: Keyspace,
     meta: Keyspace,
     views: RwLock<HashMap<String, ViewHandle>>,
     stamps: Stamps<Snapshot>,
+    /// The events of large keys that were read.
+    cache: Arc<EventCache>,
     /// Held while something is written: there is one writer at a time.
     writer: Mutex<()>,
 }
@@ -81,7 +87,7 @@ impl EmbeddedStore {
     ) -> Result<Self, OnlineError> {
         folder::create_whole(path)?;
         let database = folder::open_database(path, cache_bytes.max(CACHE_BYTES_MIN))?;
-        let [rows, waiting, journal, meta] = folder::open_keyspaces(path, &database)?;
+        let [rows, waiting, segments, journal, meta] = folder::open_keyspaces(path, &database)?;
         let snapshot = database.snapshot();
         folder::check_format(path, &database, &meta)?;
         let loaded = records::load(&snapshot, &meta, |error| failure::explain(path, error))?;
@@ -92,10 +98,12 @@ impl EmbeddedStore {
             clock,
             rows,
             waiting,
+            segments,
             journal,
             meta,
             views: RwLock::new(loaded.views),
             stamps: Stamps::new(loaded.high.unwrap_or(Instant::MIN), loaded.frontiers),
+            cache: Arc::new(EventCache::new(CACHED_BYTES_MAX)),
             writer: Mutex::new(()),
             database,
         })

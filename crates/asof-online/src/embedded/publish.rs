@@ -7,13 +7,13 @@ use asof_model::Instant;
 use fjall::{OwnedWriteBatch, PersistMode, Readable, Slice, Snapshot};
 
 use super::{EmbeddedStore, records};
-use crate::entry::{RECORD_BYTES_MAX, StoredRow, decode_entry, encode_entry, overflow_from};
+use crate::entry::{StoredRow, decode_entry, encode_entry, overflow_from};
 use crate::error::OnlineError;
-use crate::events::{KeyEvents, NewEvent, is_events};
+use crate::events::is_events;
 use crate::fields::Fields;
 use crate::fold::{FoldRow, FoldUnit, fold};
 use crate::store::{
-    EventRange, EventRule, Frontier, KEY_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, PUBLICATION_BYTES_MAX,
+    EventRange, Frontier, KEY_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, PUBLICATION_BYTES_MAX,
     PUBLICATION_ROWS_MAX, Publication, Published, REPLACEMENT_ROWS_MAX, UnitStamp, ViewHandle,
 };
 
@@ -57,7 +57,8 @@ impl EmbeddedStore {
         let rows_given = publication.rows.len() as u64;
         let touched = self.touched(&mut publication)?;
 
-        // From here on readers are held just before the stamp, so the slow part, reading, is behind us.
+        // From here on readers are held just before the stamp, so the slow part, reading, is behind us: all but the
+        // last segment of a key of events whose tail is full.
         let visible =
             self.stamps.begin(self.clock.now(), publication.visible, || self.database.snapshot())?;
         let after = Frontier {
@@ -67,7 +68,7 @@ impl EmbeddedStore {
             last_visible: before.last_visible.max(Some(visible)),
         };
         let units = units + u64::from(!publication.waits);
-        let prepared = self.prepare(&publication, touched, visible).map(|(mut batch, published)| {
+        let prepared = self.prepare(&publication, touched, visible).map(|(mut batch, published, gone)| {
             let stamp = UnitStamp {
                 unit: publication.unit.to_owned(),
                 visible,
@@ -86,11 +87,14 @@ impl EmbeddedStore {
                 visible.micros().to_le_bytes(),
             );
             batch.insert(&self.meta, records::frontier_key(view), records::encode_frontier(&after, units));
-            (batch, published)
+            (batch, published, gone)
         });
-        let (batch, published) = prepared.inspect_err(|_| self.stamps.abandon())?;
+        let (batch, published, gone) = prepared.inspect_err(|_| self.stamps.abandon())?;
         match batch.commit() {
-            Ok(()) => self.stamps.finish(visible, after, units),
+            Ok(()) => {
+                self.stamps.finish(visible, after, units);
+                gone.iter().for_each(|stored_key| self.cache.forget(stored_key));
+            }
             Err(error) => {
                 // Refused before a byte was written, or failed midway: only then is the outcome unknown.
                 match error {
@@ -139,9 +143,9 @@ impl EmbeddedStore {
             let snapshot = self.database.snapshot();
             self.each_entry(&snapshot, view, None, |key, entry, overflow| {
                 let replaced = match &publication.events {
-                    Some(rule) => {
-                        let types = publication.layout.types();
-                        KeyEvents::read(entry, types, rule.identity)?.any_loaded_in(micros_of(events))
+                    Some(_) => {
+                        let stored_key = records::row_key(view, key);
+                        self.any_loaded_in(publication, &stored_key, entry, &micros_of(events))?
                     }
                     None => decode_entry(entry, overflow)?.iter().any(|row| events.contains(row.event)),
                 };
@@ -206,13 +210,13 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    /// Folds every touched key and puts what changed into a batch.
+    /// Folds every touched key and puts what changed into a batch. With it the stored keys that hold no event any more.
     fn prepare(
         &self,
         publication: &Publication<'_>,
         touched: Vec<Touched>,
         visible: asof_model::Instant,
-    ) -> Result<(OwnedWriteBatch, Published), OnlineError> {
+    ) -> Result<(OwnedWriteBatch, Published, Vec<Vec<u8>>), OnlineError> {
         let view = publication.view;
         let unit = FoldUnit {
             visible,
@@ -232,18 +236,16 @@ impl EmbeddedStore {
             waiting: 0,
             overflowed: 0,
         };
+        let mut gone = Vec::new();
         let mut batch = OwnedWriteBatch::with_capacity(self.database.clone(), touched.len() + 3)
             .durability(Some(PersistMode::SyncAll));
         for Touched { key, entry, overflow, coming } in touched {
             if let Some(rule) = publication.events {
-                let folded =
-                    fold_events(publication, rule, entry.as_deref(), coming.rows, visible, &mut published)
-                        .map_err(|error| error.at(view, &key))?;
-                let stored_key = records::row_key(view, &key);
-                match folded {
-                    Some(record) if !record.is_empty() => batch.insert(&self.rows, stored_key, record),
-                    Some(_) => batch.remove(&self.rows, stored_key),
-                    None => {}
+                let stored = (&key[..], entry.as_deref());
+                let outcome = (&mut batch, &mut published);
+                let emptied = self.fold_events(publication, rule, stored, coming.rows, outcome);
+                if emptied.map_err(|error| error.at(view, &key))? {
+                    gone.push(records::row_key(view, &key));
                 }
                 continue;
             }
@@ -294,60 +296,11 @@ impl EmbeddedStore {
             }
             batch.insert(&self.rows, stored_key, encoded.entry);
         }
-        Ok((batch, published))
+        Ok((batch, published, gone))
     }
 }
 
-/// Folds events of one key: those that a replacement takes away go, those that come are added, and those that are older
-/// than retention at the stamp go. `None`: nothing changed; an empty record: nothing is left.
-fn fold_events(
-    publication: &Publication<'_>,
-    rule: EventRule,
-    entry: Option<&[u8]>,
-    coming: Vec<FoldRow>,
-    visible: Instant,
-    published: &mut Published,
-) -> Result<Option<Vec<u8>>, OnlineError> {
-    let layout = publication.layout;
-    let mut all = match entry {
-        Some(entry) => KeyEvents::read(entry, layout.types(), rule.identity)?,
-        None => KeyEvents::new(layout.types(), rule.identity),
-    };
-    let before = all.events.len();
-    if let Some(replaces) = &publication.replaces {
-        let range = micros_of(replaces.events);
-        let stays: Vec<bool> = (0..before).map(|place| !all.is_loaded_in(place, &range)).collect();
-        published.rows_removed += stays.iter().filter(|stays| !**stays).count() as u64;
-        all.settle(|place| stays[place]);
-    }
-    let oldest = rule.retention.map_or(i64::MIN, |most| visible.minus(most).micros());
-    let mut added = 0;
-    for row in coming {
-        if row.event.micros() < oldest {
-            // History has it, and it can't count any more.
-            published.rows_beaten += 1;
-            continue;
-        }
-        let cells = layout.cells(&row.row)?;
-        let (event, created) = (row.event, row.created);
-        all.push(NewEvent { event, created, visible, pushed: rule.pushed, cells: &cells });
-        added += 1;
-    }
-    published.rows_added += added;
-    if added == 0 && all.events.len() == before {
-        return Ok(None);
-    }
-    let instants = all.events.instants.clone();
-    all.settle(|place| instants[place] >= oldest);
-    if all.events.is_empty() {
-        return Ok(entry.map(|_| Vec::new()));
-    }
-    let record = all.write();
-    check_size("what is stored under one key", "bytes", record.len(), RECORD_BYTES_MAX)?;
-    Ok(Some(record))
-}
-
-fn micros_of(events: EventRange) -> std::ops::Range<i64> {
+pub(super) fn micros_of(events: EventRange) -> std::ops::Range<i64> {
     events.from.micros()..events.until.map_or(i64::MAX, Instant::micros)
 }
 

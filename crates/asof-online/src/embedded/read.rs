@@ -18,6 +18,7 @@ impl EmbeddedStore {
         keys: &[(ViewHandle, &[u8])],
         now: Option<Instant>,
     ) -> Result<OnlineAnswer, OnlineError> {
+        let forgotten = self.cache.forgotten();
         let drawn = self.stamps.draw(self.clock.now(), now, || self.database.snapshot())?;
         let frontiers = asked_frontiers(&drawn.frontiers, keys)?;
         let last = frontiers.iter().filter_map(|each| each.last_visible).max();
@@ -28,14 +29,14 @@ impl EmbeddedStore {
         }
         let rows = keys
             .iter()
-            .map(|(view, key)| self.row(&drawn.snapshot, *view, key, drawn.t))
+            .map(|(view, key)| self.row((&drawn.snapshot, forgotten), *view, key, drawn.t))
             .collect::<Result<_, _>>()?;
         Ok(OnlineAnswer { t: drawn.t, rows, frontiers })
     }
 
     fn row(
         &self,
-        snapshot: &Snapshot,
+        (snapshot, forgotten): (&Snapshot, u64),
         view: ViewHandle,
         key: &[u8],
         t: Instant,
@@ -51,8 +52,10 @@ impl EmbeddedStore {
         let damaged = |error: OnlineError| error.at(view, key);
         if is_events(&entry) {
             // Which of them count is for whoever closes their windows to say.
-            let row = Bytes::copy_from_slice(&entry);
-            return Ok(Some(AnswerRow { event: t, created: t, visible: t, position: 0, row }));
+            let events =
+                self.stored_events(snapshot, forgotten, view, stored_key, &entry).map_err(damaged)?;
+            let (row, events) = (Bytes::new(), Some(events));
+            return Ok(Some(AnswerRow { event: t, created: t, visible: t, position: 0, row, events }));
         }
         let row = row_at(&entry, t).map_err(damaged)?;
         if overflow_from(&entry).map_err(damaged)?.is_none_or(|from| from > t) {
@@ -88,5 +91,6 @@ fn answer_row(row: StoredRowRef<'_>) -> AnswerRow {
         visible: row.visible,
         position: row.position,
         row: Bytes::copy_from_slice(row.row),
+        events: None,
     }
 }

@@ -1,4 +1,4 @@
-//! The keys and values of the `journal` and `meta` keyspaces. Version 1.
+//! The keys of all keyspaces, and the values of `journal` and `meta`. Version 1.
 //!
 //! | keyspace | key | value |
 //! | --- | --- | --- |
@@ -21,8 +21,10 @@ use crate::store::{Frontier, UnitStamp, ViewHandle};
 
 /// The key of the format version in `meta`.
 pub(super) const FORMAT_KEY: &[u8] = b"f";
-/// The format that this program writes, and the newest it reads.
-pub(super) const FORMAT_VERSION: u8 = 1;
+/// The format that this program writes, and the newest it reads. Version 2 has segments of events.
+pub(super) const FORMAT_VERSION: u8 = 2;
+/// Bytes of the view's number, in front of every row key.
+pub(super) const VIEW_BYTES: usize = 4;
 
 const RECORD_VERSION: u8 = 1;
 const STAMP_KEY_BYTES: usize = 13;
@@ -30,6 +32,11 @@ const STAMP_HEAD_BYTES: usize = 21;
 
 pub(super) fn row_key(view: ViewHandle, key: &[u8]) -> Vec<u8> {
     [&view.number().to_be_bytes()[..], key].concat()
+}
+
+/// The key of a segment, or of the directory. The number has a fixed width, so no two keys share one.
+pub(super) fn segment_key(row_key: &[u8], number: u32) -> Vec<u8> {
+    [row_key, &number.to_be_bytes()].concat()
 }
 
 pub(super) fn identity_key(identity: &str) -> Vec<u8> {

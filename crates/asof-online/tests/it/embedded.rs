@@ -13,16 +13,16 @@ use asof_online::{
 const CACHE_BYTES: u64 = 4 << 20;
 
 /// A folder of its own per test.
-struct Folder {
+pub(super) struct Folder {
     keep: tempfile::TempDir,
 }
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { keep: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.keep.path().join("online")
     }
 }
@@ -34,7 +34,7 @@ impl Harness for Folder {
 }
 
 /// A folder that was copied from another one.
-struct Copied(PathBuf);
+pub(super) struct Copied(pub(super) PathBuf);
 
 impl Harness for Copied {
     fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn OnlineStore> {
@@ -51,7 +51,7 @@ fn open(path: &Path) -> Result<EmbeddedStore, OnlineError> {
     EmbeddedStore::open(path, CACHE_BYTES, ManualClock::new(at(0)), "asof serve")
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(super) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
@@ -118,7 +118,7 @@ fn a_unit_cut_short_is_not_there() {
 }
 
 /// How far the journal file, which is made longer beforehand, has been written.
-fn written_bytes(path: &Path) -> u64 {
+pub(super) fn written_bytes(path: &Path) -> u64 {
     fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
 }
 
@@ -221,7 +221,7 @@ fn bounds() {
     let longer = vec![b'k'; KEY_BYTES_MAX + 1];
     assert_eq!(
         refuse("u2", vec![world.row(&longer, at(-9), at(-9), 1)]),
-        "an encoded key has 65532 bytes, the most is 65531"
+        "an encoded key has 65528 bytes, the most is 65527"
     );
     refuse(&"u".repeat(5_000), Vec::new());
     let row = world.row(b"k", at(-9), at(-9), 1);
@@ -308,7 +308,7 @@ fn erased_keys_leave_no_bytes() {
 }
 
 /// How many files below a folder hold these bytes.
-fn files_with(folder: &Path, bytes: &[u8]) -> usize {
+pub(super) fn files_with(folder: &Path, bytes: &[u8]) -> usize {
     let mut found = 0;
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_dir() {

@@ -8,5 +8,6 @@
 )]
 
 mod embedded;
+mod events;
 mod fold;
 mod layout;

@@ -1,0 +1,208 @@
+//! The events of a key in this store: where their segments stand, how a unit changes them, how they are read.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use asof_model::{Cell, ValueType};
+use bytes::Bytes;
+use fjall::{Keyspace, OwnedWriteBatch, Readable, Slice, Snapshot};
+
+use super::{EmbeddedStore, failure, publish, records};
+use crate::error::OnlineError;
+use crate::events::cache::EventCache;
+use crate::events::head::Head;
+use crate::events::segments::{DIRECTORY, Segments};
+use crate::events::stream::StreamEvent;
+use crate::events::write::{EventUnit, Sizes, Writer, Written};
+use crate::events::{EventSource, HeldEvents, StoredEvents};
+use crate::fold::FoldRow;
+use crate::store::{EventRule, Publication, Published, ViewHandle};
+
+/// The segments of one key, as they stand now. For whoever writes.
+struct StoredSegments<'s> {
+    store: &'s EmbeddedStore,
+    stored_key: &'s [u8],
+}
+
+impl Segments for StoredSegments<'_> {
+    type Record = Slice;
+
+    fn record(&self, number: u32) -> Result<Option<Slice>, OnlineError> {
+        let found = self.store.segments.get(records::segment_key(self.stored_key, number));
+        found.map_err(|error| self.store.failed(error))
+    }
+}
+
+/// The segments of one key in the snapshot of an answer.
+struct SnapshotSegments {
+    snapshot: Snapshot,
+    segments: Keyspace,
+    cache: Arc<EventCache>,
+    /// Where forgetting stood before the snapshot was read.
+    forgotten: u64,
+    path: PathBuf,
+    view: ViewHandle,
+    stored_key: Vec<u8>,
+}
+
+impl Segments for SnapshotSegments {
+    type Record = Slice;
+
+    fn record(&self, number: u32) -> Result<Option<Slice>, OnlineError> {
+        let found = self.snapshot.get(&self.segments, records::segment_key(&self.stored_key, number));
+        found.map_err(|error| failure::explain(&self.path, error))
+    }
+}
+
+impl EventSource for SnapshotSegments {
+    fn held(
+        &self,
+        head: &[u8],
+        types: &[ValueType],
+        identity: Option<usize>,
+    ) -> Result<Arc<HeldEvents>, OnlineError> {
+        let key = self.stored_key.get(records::VIEW_BYTES..).unwrap_or_default();
+        let held = Head::read(head).and_then(|head| {
+            self.cache.held(&self.stored_key, self.forgotten, &head, (types, identity), self)
+        });
+        held.map_err(|error| error.at(self.view, key))
+    }
+}
+
+impl EmbeddedStore {
+    /// The events of a key for an answer.
+    pub(super) fn stored_events(
+        &self,
+        snapshot: &Snapshot,
+        forgotten: u64,
+        view: ViewHandle,
+        stored_key: Vec<u8>,
+        entry: &[u8],
+    ) -> Result<StoredEvents, OnlineError> {
+        let head = Head::read(entry)?;
+        let source: Option<Arc<dyn EventSource>> = match head.sealed {
+            None => None,
+            Some(_) => Some(Arc::new(SnapshotSegments {
+                snapshot: snapshot.clone(),
+                segments: self.segments.clone(),
+                cache: self.cache.clone(),
+                forgotten,
+                path: self.path.clone(),
+                view,
+                stored_key,
+            })),
+        };
+        Ok(StoredEvents::new(Bytes::copy_from_slice(entry), source))
+    }
+
+    /// Whether a load brought an event of a key that has its instant in a range, in microseconds.
+    pub(super) fn any_loaded_in(
+        &self,
+        publication: &Publication<'_>,
+        stored_key: &[u8],
+        entry: &[u8],
+        range: &Range<i64>,
+    ) -> Result<bool, OnlineError> {
+        let head = Head::read(entry)?;
+        if head.newest() < range.start {
+            return Ok(false);
+        }
+        let segments = StoredSegments { store: self, stored_key };
+        let held = HeldEvents::read(&head, publication.layout.types(), None, &segments)?;
+        Ok(held.within().any(|place| held.is_loaded_in(place, range)))
+    }
+
+    /// Folds events of one key: those that a replacement takes away go, those that come are added, and those that are
+    /// older than retention at the stamp are no longer held. Answers whether the key holds no event any more.
+    pub(super) fn fold_events(
+        &self,
+        publication: &Publication<'_>,
+        rule: EventRule,
+        (key, entry): (&[u8], Option<&[u8]>),
+        mut coming: Vec<FoldRow>,
+        (batch, published): (&mut OwnedWriteBatch, &mut Published),
+    ) -> Result<bool, OnlineError> {
+        let stored_key = records::row_key(publication.view, key);
+        let segments = StoredSegments { store: self, stored_key: &stored_key };
+        let visible = published.visible;
+        let unit = EventUnit {
+            visible,
+            retention: rule.retention,
+            types: publication.layout.types(),
+            sizes: Sizes::default(),
+        };
+        let mut writer = Writer::open(entry, unit, &segments)?;
+        let mut removed = 0;
+        if let Some(replaces) = &publication.replaces {
+            removed = writer.remove_loaded(&publish::micros_of(replaces.events))?;
+        }
+        // In order, so that a segment covers a short time. Rows of one place stay as they came.
+        coming.sort_by_key(|row| (row.event, row.created));
+        let mut added = 0;
+        for FoldRow { event, created, row } in coming {
+            if event.micros() < writer.bound() {
+                // History has it, and it can't count any more.
+                published.rows_beaten += 1;
+                continue;
+            }
+            let mut cells = publication.layout.cells(&row)?;
+            cells.resize(publication.layout.types().len(), Cell::Null);
+            let known = match rule.identity {
+                // Which of several came first depends on when they came.
+                Some(_) => created.max(visible),
+                None => created,
+            };
+            writer.add(&StreamEvent {
+                event: event.micros(),
+                created: created.micros(),
+                known: known.micros(),
+                pushed: rule.pushed,
+                cells: &cells,
+            })?;
+            added += 1;
+        }
+        published.rows_added += added;
+        published.rows_removed += removed;
+        if added == 0 && removed == 0 {
+            return Ok(false);
+        }
+        let Written { head, records } = writer.finish()?;
+        for (number, record) in records {
+            let segment_key = records::segment_key(&stored_key, number);
+            match record {
+                Some(record) => batch.insert(&self.segments, segment_key, record),
+                None => batch.remove(&self.segments, segment_key),
+            }
+        }
+        match head {
+            Some(head) => {
+                batch.insert(&self.rows, stored_key, head);
+                Ok(false)
+            }
+            None if entry.is_some() => {
+                batch.remove(&self.rows, stored_key);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Takes the segments of a key away, and their directory.
+    pub(super) fn remove_segments(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        stored_key: &[u8],
+        entry: &[u8],
+    ) -> Result<(), OnlineError> {
+        if Head::read(entry)?.sealed.is_none() {
+            return Ok(());
+        }
+        let segments = StoredSegments { store: self, stored_key };
+        for each in segments.directory()?.segments {
+            batch.remove(&self.segments, records::segment_key(stored_key, each.number));
+        }
+        batch.remove(&self.segments, records::segment_key(stored_key, DIRECTORY));
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! The events of a key in memory, in the order of their places.
+//!
+//! As long as bytes are only added behind (an epoch of the key), what was read before is kept, and only what came since
+//! is read.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use asof_model::{Instant, ValueType};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::KeyEvents;
+use super::head::Head;
+use super::segments::Segments;
+use super::stream::{Decoded, Resume};
+use crate::error::OnlineError;
+
+/// Bytes of an event in memory, beside its inputs: event, created, known, whether it was pushed.
+const EVENT_BYTES: usize = 25;
+/// Bytes of one of its inputs: a number and its mark.
+const INPUT_BYTES: usize = 9;
+/// How much larger than their stored bytes values in a dictionary may be.
+const DICTIONARY_FACTOR: usize = 2;
+/// The events that left retention are dropped from memory when they are this part of all.
+const EXPIRED_PARTS: usize = 4;
+
+/// Where the events of one key are found: whatever an implementation needs to read them.
+pub trait EventSource: Send + Sync {
+    /// The events of a head that has segments, read or kept from an earlier time.
+    ///
+    /// # Errors
+    /// As [`StoredEvents::held`].
+    fn held(
+        &self,
+        head: &[u8],
+        types: &[ValueType],
+        identity: Option<usize>,
+    ) -> Result<Arc<HeldEvents>, OnlineError>;
+}
+
+/// The events of a key as an answer names them: its head, and where the rest is. What they were in the snapshot of the
+/// answer, also when they are read later. It holds that snapshot, so it should not be kept.
+#[derive(Clone)]
+pub struct StoredEvents {
+    head: Bytes,
+    source: Option<Arc<dyn EventSource>>,
+}
+
+impl StoredEvents {
+    /// The events of a head. `source`: where its segments are; it may be left out where it has none.
+    pub fn new(head: Bytes, source: Option<Arc<dyn EventSource>>) -> Self {
+        Self { head, source }
+    }
+
+    /// The events, of inputs of these types. `identity`: which of them tells events apart. Inputs that an event does not
+    /// have hold nothing. Those of a large key are kept between calls, so they are shared.
+    ///
+    /// # Errors
+    /// [`OnlineError::Damaged`], [`OnlineError::UnknownVersion`], [`OnlineError::RetiredVersion`]; failures of the store.
+    pub fn held(&self, types: &[ValueType], identity: Option<usize>) -> Result<Arc<HeldEvents>, OnlineError> {
+        let head = Head::read(&self.head)?;
+        match (&self.source, head.sealed) {
+            (Some(source), Some(_)) => source.held(&self.head, types, identity),
+            _ => HeldEvents::read(&head, types, identity, &Nowhere).map(Arc::new),
+        }
+    }
+
+    /// How many events are stored, with those that have left retention and were not dropped yet. The head alone is read.
+    ///
+    /// # Errors
+    /// As [`StoredEvents::held`].
+    pub fn count(&self) -> Result<u64, OnlineError> {
+        Ok(Head::read(&self.head)?.count())
+    }
+
+    /// How many bytes are stored under the key, but for the directory of its segments. The head alone is read.
+    ///
+    /// # Errors
+    /// As [`StoredEvents::held`].
+    pub fn bytes(&self) -> Result<u64, OnlineError> {
+        let sealed = Head::read(&self.head)?.sealed;
+        Ok(self.head.len() as u64 + sealed.map_or(0, |sealed| sealed.bytes))
+    }
+
+    /// The newest event. The head alone is read.
+    ///
+    /// # Errors
+    /// As [`StoredEvents::held`].
+    pub fn newest(&self) -> Result<Instant, OnlineError> {
+        Ok(Instant::from_micros_clamped(Head::read(&self.head)?.newest()))
+    }
+}
+
+impl PartialEq for StoredEvents {
+    /// By the heads: each write of a key makes another one.
+    fn eq(&self, other: &Self) -> bool {
+        self.head == other.head
+    }
+}
+
+impl Eq for StoredEvents {}
+
+impl fmt::Debug for StoredEvents {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("StoredEvents").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+/// Where a key without segments has them.
+struct Nowhere;
+
+impl Segments for Nowhere {
+    type Record = Vec<u8>;
+
+    fn record(&self, _: u32) -> Result<Option<Self::Record>, OnlineError> {
+        Ok(None)
+    }
+}
+
+/// The events of a key in memory.
+pub struct HeldEvents {
+    events: KeyEvents,
+    /// How many of the first events have left retention.
+    expired: usize,
+    types: Vec<ValueType>,
+    generation: i64,
+    epoch: Option<i64>,
+    /// How far the stream of the epoch was read, in bytes.
+    position: u64,
+    resume: Resume,
+    attached: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Deref for HeldEvents {
+    type Target = KeyEvents;
+
+    fn deref(&self) -> &KeyEvents {
+        &self.events
+    }
+}
+
+impl fmt::Debug for HeldEvents {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = out.debug_struct("HeldEvents");
+        out.field("events", &self.events).field("expired", &self.expired).finish_non_exhaustive()
+    }
+}
+
+impl HeldEvents {
+    /// The events that are held: all but the first ones, where these have left retention at the last write of the key and
+    /// are only still in memory.
+    pub fn within(&self) -> Range<usize> {
+        self.expired..self.events.events.len()
+    }
+
+    /// What a caller made of these events, kept with them for as long as they do not change. `make` is called where nothing
+    /// is kept, by one caller at a time. One thing is kept: that of another type is made again at each call.
+    ///
+    /// It should not be much larger than the events, whose bytes are counted twice for it.
+    pub fn attached<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
+        let mut attached = self.attached.lock();
+        if let Some(kept) = attached.as_ref() {
+            match Arc::downcast::<T>(kept.clone()) {
+                Ok(kept) => return kept,
+                Err(_) => drop(attached),
+            }
+            return Arc::new(make(self));
+        }
+        let made = Arc::new(make(self));
+        *attached = Some(made.clone());
+        made
+    }
+
+    /// Reads all events of a head.
+    ///
+    /// # Errors
+    /// Damaged records; failures of the store.
+    pub(crate) fn read(
+        head: &Head<'_>,
+        types: &[ValueType],
+        identity: Option<usize>,
+        segments: &impl Segments,
+    ) -> Result<Self, OnlineError> {
+        let mut all = Decoded::new(types, identity);
+        let mut resume = Resume::default();
+        read_from(0, head, segments, &mut all, &mut resume)?;
+        Ok(Self {
+            events: all.finish(head.bound.unwrap_or(i64::MIN)),
+            expired: 0,
+            types: types.to_vec(),
+            generation: head.generation,
+            epoch: head.sealed.map(|sealed| sealed.epoch),
+            position: head.end(),
+            resume,
+            attached: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    /// Whether they were read with these inputs.
+    pub(crate) fn is_of(&self, types: &[ValueType], identity: Option<usize>) -> bool {
+        self.types == types && self.events.events.identity == identity
+    }
+
+    /// Whether a head only has bytes behind those that were read here.
+    pub(crate) fn begins(&self, head: &Head<'_>) -> bool {
+        self.epoch.is_some()
+            && self.epoch == head.sealed.map(|sealed| sealed.epoch)
+            && self.generation <= head.generation
+            && self.position <= head.end()
+    }
+
+    /// The events of a head which these begin: only what is behind them is read. Where nobody else has them, they are not
+    /// copied.
+    ///
+    /// # Errors
+    /// As [`HeldEvents::read`].
+    pub(crate) fn follow(
+        self: Arc<Self>,
+        head: &Head<'_>,
+        segments: &impl Segments,
+    ) -> Result<Self, OnlineError> {
+        let identity = self.events.events.identity;
+        let mut more = Decoded::new(&self.types, identity);
+        let mut resume = self.resume;
+        read_from(self.position, head, segments, &mut more, &mut resume)?;
+        let knew_all = !self.events.events.knowns.is_empty();
+        if more.late && !knew_all && identity.is_some() {
+            // When each was known was not kept while none was late.
+            return Self::read(head, &self.types.clone(), identity, segments);
+        }
+        let mut held = Arc::try_unwrap(self).unwrap_or_else(|shared| shared.copied());
+        let before = held.events.events.len();
+        if more.late && !knew_all {
+            held.events.events.knowns.clone_from(&held.events.events.createds);
+        }
+        if more.late || knew_all {
+            held.events.events.knowns.extend(&more.knowns);
+        }
+        held.events.extend(&more.events);
+        (held.generation, held.position, held.resume) = (head.generation, head.end(), resume);
+        held.attached = Mutex::new(None);
+        let bound = head.bound.unwrap_or(i64::MIN);
+        if !held.events.is_ordered_from(before.max(1)) {
+            held.events.settle_from(bound);
+        }
+        held.expired = held.events.events.instants.partition_point(|event| *event < bound);
+        if held.expired > held.events.events.len() / EXPIRED_PARTS {
+            held.events.settle_from(bound);
+            held.expired = 0;
+        }
+        Ok(held)
+    }
+
+    /// The same events, with nothing attached.
+    fn copied(&self) -> Self {
+        Self {
+            events: self.events.clone(),
+            expired: self.expired,
+            types: self.types.clone(),
+            generation: self.generation,
+            epoch: self.epoch,
+            position: self.position,
+            resume: self.resume,
+            attached: Mutex::new(None),
+        }
+    }
+
+    /// About how many bytes of memory they take, with what is attached.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let events = self.events.events.len() * (EVENT_BYTES + INPUT_BYTES * self.types.len());
+        let coded = |of: &ValueType| {
+            !matches!(of, ValueType::Int32 | ValueType::Int64 | ValueType::Float32 | ValueType::Float64)
+        };
+        let dictionaries = match self.types.iter().any(coded) {
+            true => usize::try_from(self.position).unwrap_or(usize::MAX).saturating_mul(DICTIONARY_FACTOR),
+            false => 0,
+        };
+        events.saturating_mul(2).saturating_add(dictionaries)
+    }
+}
+
+/// Reads the events behind a position of the stream. Segments that have gone are left out.
+fn read_from(
+    position: u64,
+    head: &Head<'_>,
+    segments: &impl Segments,
+    into: &mut Decoded,
+    resume: &mut Resume,
+) -> Result<(), OnlineError> {
+    let behind = |start: u64, bytes: usize| {
+        usize::try_from(position.saturating_sub(start)).map_or(bytes, |from| from.min(bytes))
+    };
+    let tail_start = head.sealed.map_or(0, |sealed| sealed.end);
+    if position < tail_start {
+        for segment in &segments.directory()?.segments {
+            if segment.start.saturating_add(segment.bytes) > position {
+                let record = segments.segment(segment)?;
+                let bytes = record.as_ref();
+                into.read(&bytes[behind(segment.start, bytes.len())..], resume)?;
+            }
+        }
+    }
+    let tail = head.tail.bytes;
+    into.read(&tail[behind(tail_start, tail.len())..], resume)
+}
