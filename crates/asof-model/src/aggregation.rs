@@ -67,11 +67,40 @@ pub struct Input {
     /// Whether it tells an event from all others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub identity: bool,
+    /// Whether it says that a version of an event takes the event away: a deletion, or a newer version under another key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawal: bool,
     /// Its type.
     #[serde(rename = "type")]
     pub value_type: ValueType,
     /// The columns of the source that it reads, by their names here.
     pub from: BTreeMap<String, ValueType>,
+}
+
+/// Whether a version of an event takes the event away from its key (SEMANTICS 4). History and the online store keep it as a
+/// number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Withdrawal {
+    /// The event moved to another key by a version that is equal in all else; of the two, this key's goes before.
+    MovedLess,
+    /// It is an event.
+    Stands,
+    /// The event moved to another key by a version that goes before an equal one of this key.
+    Moved,
+    /// It is no more.
+    Deleted,
+}
+
+impl Withdrawal {
+    /// The number that it is kept as.
+    pub fn mark(self) -> i64 {
+        match self {
+            Self::MovedLess => -1,
+            Self::Stands => 0,
+            Self::Moved => 1,
+            Self::Deleted => 2,
+        }
+    }
 }
 
 impl AggregationMeaning {

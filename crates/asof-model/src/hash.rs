@@ -82,6 +82,9 @@ fn event_facts(view: &View, definitions: &Definitions, add: &mut impl FnMut(&str
     if let Some(source) = definitions.sources.get(&view.source) {
         add("source.event_id", or_none(source.event_id.as_ref()));
         add("source.repeats", source.repeats.as_str().to_owned());
+        if let Some(deleted) = &source.deleted {
+            add("source.deleted", deleted.clone());
+        }
     }
     let types: BTreeMap<&String, &ValueType> = view.inputs.iter().flat_map(|input| &input.from).collect();
     for (column, value_type) in types {

@@ -117,6 +117,9 @@ pub struct Source {
     /// What a second event with the identity of a first one does.
     #[serde(default, skip_serializing_if = "Repeats::is_keep_first")]
     pub repeats: Repeats,
+    /// The column that says whether a version deletes its event, by its name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<String>,
     /// Types of columns, by their name here, as queries read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, ValueType>,

@@ -24,8 +24,13 @@ use futures::executor::block_on;
 
 const DAY: i64 = 86_400_000_000;
 const TYPES: [ValueType; 2] = [ValueType::Int64, ValueType::Float64];
-const RULE: EventRule =
-    EventRule { retention: Some(Duration::from_micros(30 * DAY)), identity: None, pushed: true };
+const RULE: EventRule = EventRule {
+    retention: Some(Duration::from_micros(30 * DAY)),
+    identity: None,
+    withdrawal: None,
+    remembers: None,
+    pushed: true,
+};
 
 /// 2026-01-01.
 const START: i64 = 1_767_225_600_000_000;

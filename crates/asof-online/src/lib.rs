@@ -22,6 +22,7 @@ pub mod layout;
 mod stamps;
 pub mod store;
 mod varint;
+pub mod versions;
 
 pub use cell::CellRef;
 pub use embedded::EmbeddedStore;
@@ -34,3 +35,4 @@ pub use store::{
     OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Published, REPLACEMENT_ROWS_MAX,
     Replaces, UnitStamp, ViewHandle, ViewStatistics,
 };
+pub use versions::Version;

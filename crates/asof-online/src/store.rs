@@ -16,6 +16,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use asof_model::spec::Repeats;
 use asof_model::{Duration, Instant};
 use bytes::Bytes;
 
@@ -23,6 +24,7 @@ use crate::entry::StoredRow;
 use crate::error::OnlineError;
 use crate::events::StoredEvents;
 use crate::layout::RowLayout;
+use crate::versions::Version;
 
 /// A future that an implementation may compute inline or on its own runtime.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -113,6 +115,10 @@ pub struct EventRule {
     pub retention: Option<Duration>,
     /// The input that tells events apart.
     pub identity: Option<usize>,
+    /// The input that says whether a version takes its event away, an integer ([`asof_model::aggregation::Withdrawal`]).
+    pub withdrawal: Option<usize>,
+    /// Whether versions are remembered by their identity ([`OnlineStore::versions`]), and what they do to each other.
+    pub remembers: Option<Repeats>,
     /// Whether they were pushed: then a load that replaces their range leaves them alone.
     pub pushed: bool,
 }
@@ -321,6 +327,17 @@ pub trait OnlineStore: Send + Sync {
         after: Option<&'a [u8]>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>>;
+
+    /// What is remembered of events by their identity ([`EventRule::identity_of`]): for each identity its versions, in the order
+    /// in which they became readable. Nothing for one that is not known.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; a damaged entry; failures of the store.
+    fn versions<'a>(
+        &'a self,
+        view: ViewHandle,
+        identities: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<Vec<Vec<Version>>, OnlineError>>;
 
     /// How far the view is.
     ///

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use asof_model::aggregation::Withdrawal;
 use asof_model::canonical::row_bytes;
 use asof_model::knowledge::KnownAt;
 use asof_model::spec::Repeats;
@@ -87,6 +88,8 @@ pub struct OracleEvents {
     pub identity: Option<usize>,
     /// What a second event of one identity does.
     pub repeats: Repeats,
+    /// The input that says whether a version takes its event away.
+    pub withdrawal: Option<usize>,
 }
 
 /// Answers `f(view, key, t)` of a view of events, by looking at every row.
@@ -107,8 +110,9 @@ pub fn close(
     let of_key = rows.iter().filter(|row| Some(&row.key) == key);
     let mut standing: Vec<&OracleRow> = of_key.filter(|row| stands(row, known, known_at)).collect();
     if let Some(identity) = view.identity {
-        standing = one_of_each(standing, identity, types, view.repeats, known_at);
+        standing = one_of_each(standing, identity, types, view, known_at);
     }
+    standing.retain(|row| mark(row, view.withdrawal) == Withdrawal::Stands.mark());
     standing.sort_by_key(|row| place(row, view.identity));
     // The event at an open edge does not count, the one at a closed edge does: as if all came a moment earlier.
     let moved = |row: &&OracleRow| row.event.micros() - if view.edge == Edge::Closed { 1 } else { 0 };
@@ -156,23 +160,30 @@ fn one_of_each<'r>(
     rows: Vec<&'r OracleRow>,
     identity: usize,
     types: &[ValueType],
-    repeats: Repeats,
+    view: &OracleEvents,
     known_at: KnownAt,
 ) -> Vec<&'r OracleRow> {
-    let bytes = |row: &OracleRow| row_bytes(types, &row.cells);
+    let bytes = |row: &OracleRow| {
+        let mut cells = row.cells.clone();
+        // The mark says last which of two goes first.
+        if let Some(cell) = view.withdrawal.and_then(|input| cells.get_mut(input)) {
+            *cell = Cell::Null;
+        }
+        row_bytes(types, &cells)
+    };
     // When a row was first known, by the rule: where nothing says so, all were.
     let first_known = |row: &OracleRow| match known_at {
         KnownAt::Event => Instant::MIN,
         KnownAt::Created => row.created,
         KnownAt::Served => row.created.max(row.visible),
     };
-    let goes_first = |one: &OracleRow, other: &OracleRow| match repeats {
+    let goes_first = |one: &OracleRow, other: &OracleRow| match view.repeats {
         Repeats::KeepFirst => {
             let rank = |row: &OracleRow| (first_known(row), row.created, row.event, bytes(row));
             rank(one) < rank(other)
         }
         Repeats::Replace => {
-            let rank = |row: &OracleRow| (row.created, bytes(row), row.event);
+            let rank = |row: &OracleRow| (row.created, bytes(row), row.event, mark(row, view.withdrawal));
             rank(one) > rank(other)
         }
     };
@@ -186,6 +197,14 @@ fn one_of_each<'r>(
         })
     };
     (0..rows.len()).filter(|place| !beaten(*place)).map(|place| rows[place]).collect()
+}
+
+/// Whether a row takes its event away; what can't be read does not.
+fn mark(row: &OracleRow, withdrawal: Option<usize>) -> i64 {
+    match withdrawal.and_then(|input| row.cells.get(input)) {
+        Some(Cell::Value(Value::Int64(mark))) => *mark,
+        _ => Withdrawal::Stands.mark(),
+    }
 }
 
 fn place(row: &OracleRow, identity: Option<usize>) -> Place {

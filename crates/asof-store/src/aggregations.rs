@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use asof_engine::transform::aggregation::{Part, Understood, Where, understood};
+use asof_engine::transform::aggregation::{Part, Understood, Where, understood, withdrawal};
 use asof_engine::transform::{KnownColumn, SourceColumns, TransformError};
 use asof_model::aggregation::{AggregationMeaning, INPUT_PREFIX, Input};
 use asof_model::definition::{Problem, ReadDefinitions, canonical_default};
 use asof_model::plan::{Catalog, ObjectKind};
-use asof_model::spec::{Definitions, JoinKey, Source, View};
+use asof_model::spec::{Definitions, JoinKey, Repeats, Source, View};
 use asof_model::{Explain, ValueType, ViewId};
 
 use crate::{Store, StoreError};
@@ -108,9 +108,11 @@ fn typed(
     let mut wrong = Vec::new();
     let mut inputs =
         Inputs { all: before.map(|before| before.inputs.clone()).unwrap_or_default(), keys, source };
-    if let Some(id) = &source.event_id
-        && let Err(error) = inputs.add_event_id(id, columns)
-    {
+    let told_apart = match &source.event_id {
+        Some(id) => inputs.add_event_id(id, columns).and_then(|()| inputs.add_withdrawal(view, columns)),
+        None => Ok(()),
+    };
+    if let Err(error) = told_apart {
         wrong.push(("source".to_owned(), error));
     }
     // Those that were there before first, so that what they read keeps its place.
@@ -200,6 +202,40 @@ impl Inputs<'_> {
         Ok(())
     }
 
+    /// What says whether a version takes its event away, where versions do replace each other.
+    fn add_withdrawal(&mut self, view: &View, columns: &SourceColumns) -> Result<(), TransformError> {
+        let known = self.all.iter().any(|input| input.withdrawal);
+        // Without a copy of its own a view has only what its source says.
+        let says = self.source.deleted.is_some() || !view.in_place;
+        if known || self.source.repeats != Repeats::Replace || !says {
+            return Ok(());
+        }
+        if self.source.transform.is_some() {
+            return Err(TransformError {
+                message: format!(
+                    "source `{}` has sql of its own, and versions of one event replace each other only without it",
+                    self.source.name
+                ),
+                place: None,
+                hint: Some(
+                    "leave out `repeats: replace`, or move the sql to where the rows are written".to_owned(),
+                ),
+                unknown_column: false,
+            });
+        }
+        let part = withdrawal(self.source.deleted.as_deref(), columns)?;
+        self.all.push(Input {
+            name: format!("{INPUT_PREFIX}{}", self.all.len()),
+            text: part.text,
+            bare: false,
+            identity: false,
+            withdrawal: true,
+            value_type: part.value_type,
+            from: part.from,
+        });
+        Ok(())
+    }
+
     /// The place of a part among the inputs, known or new.
     fn add(&mut self, part: Part) -> Result<usize, TransformError> {
         let known = |input: &Input| input.text == part.text && input.value_type == part.value_type;
@@ -231,6 +267,7 @@ impl Inputs<'_> {
             text: part.text,
             bare: bare.is_some(),
             identity: false,
+            withdrawal: false,
             value_type: part.value_type,
             from: part.from,
         });

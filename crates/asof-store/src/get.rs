@@ -421,7 +421,8 @@ fn closed(
         let Some(windows) = windows else { return Ok(None) };
         let of_row = |place: &Option<usize>| {
             let held = place.and_then(|place| read.rows[place].as_ref());
-            held.map(|held| windows.close(&held.row, read.t)).transpose().map(Option::flatten)
+            let events = held.and_then(|held| held.events.as_ref());
+            events.map(|events| windows.close(events, read.t)).transpose().map(Option::flatten)
         };
         places.iter().map(of_row).collect::<Result<Vec<_>, StoreError>>().map(Some)
     };

@@ -29,6 +29,7 @@ pub mod store;
 pub mod train;
 mod transforms;
 pub mod vacuum;
+mod verdicts;
 pub mod verify;
 mod windows;
 

@@ -43,6 +43,8 @@ pub struct Store {
     pushes: Pushes,
     /// Held by the one verb that writes rows.
     turn: Mutex<()>,
+    /// Held from a verdict on what arrives until that is remembered.
+    judging: Mutex<()>,
 }
 
 impl Store {
@@ -59,6 +61,7 @@ impl Store {
             log: OnceCell::new(),
             pushes: Pushes::default(),
             turn: Mutex::new(()),
+            judging: Mutex::new(()),
         }
     }
 
@@ -136,6 +139,11 @@ impl Store {
             Ok::<_, StoreError>(Arc::new(Log::open(&self.project.log_path(), LogOptions::default())?))
         };
         Ok(self.log.get_or_try_init(open).await?.clone())
+    }
+
+    /// What is held from a verdict on what arrives until that is remembered.
+    pub(crate) fn judging(&self) -> &Mutex<()> {
+        &self.judging
     }
 
     /// What this process knows of what was pushed.

@@ -4,7 +4,7 @@ use asof_engine::transform::aggregation::aggregate;
 use asof_model::plan::Catalog;
 use asof_model::spec::{Repeats, Source, View};
 use asof_model::{Cell, Instant, ScalarType, Value, ValueType};
-use asof_online::events::KeyEvents;
+use asof_online::events::StoredEvents;
 use asof_oracle::windowed::{OracleEvents, OracleWindow};
 use asof_window::{Ask, Closed, Closing, WindowFeature};
 
@@ -42,6 +42,7 @@ pub(crate) fn windows(view: &View, source: Option<&Source>, asked: &[usize]) -> 
         }
     }
     let identity = identity.map(&mut read);
+    let withdrawal = view.inputs.iter().position(|input| input.withdrawal).map(&mut read);
     let mut features = Vec::with_capacity(asked.len());
     for place in asked {
         let feature = &view.features[*place];
@@ -79,6 +80,7 @@ pub(crate) fn windows(view: &View, source: Option<&Source>, asked: &[usize]) -> 
         retention: view.retained(),
         delay: view.smallest_delay(),
         repeats: source.map_or(Repeats::default(), |source| source.repeats),
+        withdrawal,
     };
     Ok(Windows { closing, inputs, identity })
 }
@@ -123,6 +125,7 @@ impl OnlineWindows {
             }
         }
         let identity = view.inputs.iter().position(|input| input.identity);
+        closing.withdrawal = view.inputs.iter().position(|input| input.withdrawal);
         Ok(Some(Self { closing, types: types.to_vec(), identity }))
     }
 
@@ -148,19 +151,20 @@ impl OnlineWindows {
             delay: self.closing.delay,
             identity: self.identity,
             repeats: self.closing.repeats,
+            withdrawal: self.closing.withdrawal,
         }
     }
 
-    /// What the events of an entry come to at `t`. `None`: the key is MISSING.
+    /// What the events of a key come to at `t`. `None`: the key is MISSING.
     ///
     /// # Errors
     /// A damaged entry.
-    pub fn close(&self, entry: &[u8], t: Instant) -> Result<Option<ClosedKey>, StoreError> {
-        let held = KeyEvents::read(entry, &self.types, self.identity)?;
+    pub fn close(&self, stored: &StoredEvents, t: Instant) -> Result<Option<ClosedKey>, StoreError> {
+        let held = stored.held(&self.types, self.identity)?;
         let arguments = self.closing.arguments(&held.events);
         let asks = [Ask { t: t.micros(), known: t.micros() }];
         let mut closed = Closed::default();
-        self.closing.close(&held.events, &arguments, 0..held.events.len(), &asks, &mut closed);
+        self.closing.close(&held.events, &arguments, held.within(), &asks, &mut closed);
         let Some(newest) = closed.newest.first().copied().flatten() else { return Ok(None) };
         let cells = closed.cells.into_iter().map(|mut cells| cells.pop().unwrap_or(Cell::Null)).collect();
         Ok(Some(ClosedKey { newest: Instant::from_micros_clamped(newest), cells }))

@@ -52,6 +52,8 @@ pub struct Closing {
     pub delay: Duration,
     /// What a second event of one identity does.
     pub repeats: Repeats,
+    /// The input that says whether a version takes its event away: an integer ([`asof_model::aggregation::Withdrawal`]).
+    pub withdrawal: Option<usize>,
 }
 
 /// An instant at which values are asked for.
@@ -122,7 +124,7 @@ impl Closing {
             cells.clear();
             cells.resize(asks.len(), Cell::Null);
         }
-        let stands = resolve(events, within.clone(), self.repeats);
+        let stands = resolve(events, within.clone(), (self.repeats, self.withdrawal));
         let affected = stands.affected(events, within.clone(), asks, self.edge);
         if affected.is_empty() {
             self.plain(events, arguments, within, asks, &mut |ask| ask, out);

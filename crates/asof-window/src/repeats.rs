@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use asof_model::aggregation::Withdrawal;
 use asof_model::window::Edge;
-use asof_model::{Cell, canonical};
+use asof_model::{Cell, Value, canonical};
 
 use crate::closing::Ask;
-use crate::events::Events;
+use crate::events::{Column, Events};
 
 pub use asof_model::spec::Repeats;
 
@@ -21,11 +22,39 @@ pub(crate) struct Stands {
 
 /// Decides which of the events of one identity stand: of those that are known and were not replaced, under `keep_first` the
 /// one that was known first, under `replace` the newest by created, then bytes.
-pub(crate) fn resolve(events: &Events, within: Range<usize>, repeats: Repeats) -> Stands {
-    let none = Stands { own: Vec::new(), first: within.start };
-    let Some(identity) = events.identity.map(|identity| &events.inputs[identity]) else { return none };
+///
+/// `withdrawal`: which input says whether a version takes its event away.
+pub(crate) fn resolve(
+    events: &Events,
+    within: Range<usize>,
+    (repeats, withdrawal): (Repeats, Option<usize>),
+) -> Stands {
+    let mut own = match events.identity {
+        Some(identity) => one_of_each(events, identity, within.clone(), (repeats, withdrawal)),
+        None => Vec::new(),
+    };
+    // Whichever version stands: where it takes the event away, nothing does.
+    if let Some(withdrawal) = withdrawal.map(|input| &events.inputs[input]) {
+        for event in within.clone().filter(|event| mark(withdrawal, *event) != Withdrawal::Stands.mark()) {
+            if own.is_empty() {
+                own.extend(within.clone().map(|event| vec![events.stands(event)]));
+            }
+            own[event - within.start].clear();
+        }
+    }
+    Stands { own, first: within.start }
+}
+
+/// What the versions of each identity leave of the time in which each event stands. Empty: all of it.
+fn one_of_each(
+    events: &Events,
+    identity: usize,
+    within: Range<usize>,
+    (repeats, withdrawal): (Repeats, Option<usize>),
+) -> Vec<Vec<Range<i64>>> {
+    let identity = &events.inputs[identity];
     if identity.are_different(within.clone()) {
-        return none;
+        return Vec::new();
     }
     let mut by_identity: Vec<usize> = within.clone().collect();
     let same = |one: &usize, other: &usize| match (identity.cell(*one), identity.cell(*other)) {
@@ -35,7 +64,7 @@ pub(crate) fn resolve(events: &Events, within: Range<usize>, repeats: Repeats) -
     };
     by_identity.sort_unstable_by(|one, other| identity.order(*one, *other));
     if !by_identity.windows(2).any(|pair| same(&pair[0], &pair[1])) {
-        return none;
+        return Vec::new();
     }
     let mut own: Vec<Vec<Range<i64>>> = within.clone().map(|event| vec![events.stands(event)]).collect();
     for group in by_identity.chunk_by(same).filter(|group| group.len() > 1) {
@@ -45,10 +74,12 @@ pub(crate) fn resolve(events: &Events, within: Range<usize>, repeats: Repeats) -
         match repeats {
             Repeats::KeepFirst => versions.sort_by_cached_key(|event| {
                 let known = events.stands(*event).start;
-                (known, events.createds[*event], events.instants[*event], bytes(events, *event))
+                (known, events.createds[*event], events.instants[*event], bytes(events, *event, withdrawal))
             }),
             Repeats::Replace => versions.sort_by_cached_key(|event| {
-                let rank = (events.createds[*event], bytes(events, *event), events.instants[*event]);
+                let mark = withdrawal.map(|input| mark(&events.inputs[input], *event));
+                let bytes = bytes(events, *event, withdrawal);
+                let rank = (events.createds[*event], bytes, events.instants[*event], mark);
                 std::cmp::Reverse(rank)
             }),
         }
@@ -58,7 +89,15 @@ pub(crate) fn resolve(events: &Events, within: Range<usize>, repeats: Repeats) -
             own[event - within.start] = better.fold(ranges, |left, taken| without(left, &taken));
         }
     }
-    Stands { own, first: within.start }
+    own
+}
+
+/// The mark of a version ([`Withdrawal`]); one that can't be read takes nothing away.
+fn mark(withdrawal: &Column, event: usize) -> i64 {
+    match withdrawal.cell(event) {
+        Cell::Value(Value::Int64(mark)) => mark,
+        _ => Withdrawal::Stands.mark(),
+    }
 }
 
 /// What is left of ranges when one is taken out.
@@ -74,9 +113,11 @@ fn without(ranges: Vec<Range<i64>>, taken: &Range<i64>) -> Vec<Range<i64>> {
     ranges.into_iter().flat_map(rest).collect()
 }
 
-fn bytes(events: &Events, event: usize) -> Vec<u8> {
+/// The canonical bytes of all inputs but the mark.
+fn bytes(events: &Events, event: usize, withdrawal: Option<usize>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for input in &events.inputs {
+    let inputs = events.inputs.iter().enumerate().filter(|(input, _)| Some(*input) != withdrawal);
+    for (_, input) in inputs {
         canonical::write_cell(&mut bytes, input.value_type(), &input.cell(event));
     }
     bytes

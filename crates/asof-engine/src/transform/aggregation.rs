@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use asof_expression::{Expression, Scope, syntax};
-use asof_model::aggregation::Aggregation;
+use asof_model::aggregation::{Aggregation, Withdrawal};
 use asof_model::{ScalarType, ValueType, name};
 use asof_window::{Aggregate, Function};
 use sqlparser::ast::{
@@ -93,6 +93,23 @@ pub fn understood(
     filter.iter().for_each(|filter| text.push_str(&format!(" where {}", filter.text)));
     by.iter().for_each(|by| text.push_str(&format!(" by {}", by.text)));
     Ok(Understood { function, parameters, argument, filter, by, value_type, text })
+}
+
+/// Whether a version of an event takes the event away, as a number ([`Withdrawal`]): what a column says, or that it does not.
+///
+/// # Errors
+/// [`TransformError`] for a column that is not there, or is not a bool.
+pub fn withdrawal(deleted: Option<&str>, columns: &SourceColumns) -> Result<Part> {
+    let (stands, gone) = (Withdrawal::Stands.mark(), Withdrawal::Deleted.mark());
+    let Some(column) = deleted else { return part(&stands.to_string(), columns) };
+    let found = part(&format!("\"{}\"", column.replace('"', "\"\"")), columns)?;
+    match found.value_type {
+        ValueType::Bool => part(&format!("case when {} then {gone} else {stands} end", found.text), columns),
+        other => {
+            let message = format!("`deleted` says yes or no, and `{column}` is {other}");
+            Err(plain(message, "name a column of bools"))
+        }
+    }
 }
 
 /// The aggregate of that name with these parameters, over values of a type.

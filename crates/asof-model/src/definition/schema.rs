@@ -57,6 +57,11 @@ const SOURCE: Table = &[
         "What a second event with the identity of a first one does. Default: keep_first.",
         Form::OneOf(&["keep_first", "replace"]),
     ),
+    (
+        "deleted",
+        "The column that says whether a version deletes its event, with `repeats: replace`.",
+        Form::Text,
+    ),
     ("zone", "The zone of times without offset, such as Europe/London. Default: UTC.", Form::Text),
     ("unit", "The unit of integer times.", Form::OneOf(&["s", "ms", "us", "ns"])),
     ("fields", "Source column: name here.", Form::Texts),

@@ -21,6 +21,7 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "created",
         "event_id",
         "repeats",
+        "deleted",
         "zone",
         "unit",
         "fields",
@@ -112,6 +113,15 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Sourc
             let hint = "name the column that tells events apart: `event_id: order_line`".to_owned();
             out.problem(at, "`repeats` says nothing without `event_id`".to_owned(), Some(hint));
         }
+    }
+    if let Some((deleted, at)) = fields.filled_text("deleted", out) {
+        check_column("deleted", deleted, at, &renamed, out);
+        if source.event_id.is_none() || source.repeats != Repeats::Replace {
+            let hint = "write `repeats: replace`, and name the column that tells events apart: `event_id: order_line`";
+            let message = "`deleted` says nothing without `event_id` and `repeats: replace`".to_owned();
+            out.problem(at, message, Some(hint.to_owned()));
+        }
+        source.deleted = Some(deleted.to_owned());
     }
     source.about = fields.about(out);
     source

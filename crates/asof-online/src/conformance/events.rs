@@ -7,8 +7,13 @@ use super::world::{Choices, World, at};
 use crate::store::{EventRange, EventRule, IncomingRow, Publication, Replaces, ViewHandle};
 
 /// Events kept for 30 days.
-const KEPT: EventRule =
-    EventRule { retention: Some(Duration::from_micros(30 * 86_400_000_000)), identity: None, pushed: true };
+const KEPT: EventRule = EventRule {
+    retention: Some(Duration::from_micros(30 * 86_400_000_000)),
+    identity: None,
+    withdrawal: None,
+    remembers: None,
+    pushed: true,
+};
 
 /// An event: the second at which it happened, and its number.
 type Event = (i64, i64);

@@ -46,6 +46,7 @@ impl EmbeddedStore {
             batch.remove(&self.waiting, stored_key.clone());
             gone.push(stored_key);
         }
+        self.forget_versions(&mut batch, keys)?;
         batch.commit().map_err(failed)?;
         gone.iter().for_each(|stored_key| self.cache.forget(stored_key));
         self.forget_log()?;
@@ -53,7 +54,7 @@ impl EmbeddedStore {
         for _ in 0..2 {
             drop(self.database.snapshot());
             self.flush()?;
-            for tree in [&self.rows, &self.waiting, &self.segments] {
+            for tree in [&self.rows, &self.waiting, &self.segments, &self.identities] {
                 tree.major_compact().map_err(failed)?;
             }
         }
@@ -95,7 +96,8 @@ impl EmbeddedStore {
         let filler = self.filler()?;
         // An empty tree has nothing to write; with this one there is always a flush.
         filler.insert([0xff; 5], [0]).map_err(failed)?;
-        for tree in [&self.rows, &self.waiting, &self.segments, &self.journal, &self.meta, &filler] {
+        let held = [&self.rows, &self.waiting, &self.segments, &self.identities];
+        for tree in held.into_iter().chain([&self.journal, &self.meta, &filler]) {
             tree.rotate_memtable_and_wait().map_err(failed)?;
         }
         Ok(())

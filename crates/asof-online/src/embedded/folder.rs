@@ -64,13 +64,14 @@ pub(super) fn create_whole(path: &Path) -> Result<(), OnlineError> {
     }
 }
 
-/// The keyspaces of a store: rows, rows that wait, segments of events, journal, meta. Created where they are missing.
-pub(super) fn open_keyspaces(path: &Path, database: &Database) -> Result<[Keyspace; 5], OnlineError> {
+/// The keyspaces of a store: rows, rows that wait, segments of events, identities of events, journal, meta. Created where they are missing.
+pub(super) fn open_keyspaces(path: &Path, database: &Database) -> Result<[Keyspace; 6], OnlineError> {
     let open = |name: &str| {
         let opened = database.keyspace(name, KeyspaceCreateOptions::default);
         opened.map_err(|error| failure::explain(path, error))
     };
-    Ok([open("rows")?, open("waiting")?, open("segments")?, open("journal")?, open("meta")?])
+    let [rows, waiting, segments] = [open("rows")?, open("waiting")?, open("segments")?];
+    Ok([rows, waiting, segments, open("identities")?, open("journal")?, open("meta")?])
 }
 
 /// Opens or creates the database in `path`.

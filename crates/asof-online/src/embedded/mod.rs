@@ -5,6 +5,7 @@
 //! | `rows` | view `u32` big-endian, encoded key | entry ([`crate::entry`]), or head of events ([`crate::events`]) |
 //! | `waiting` | the same | overflow record of the entry |
 //! | `segments` | the same, number `u32` big-endian | segment of events, or under 0 their directory |
+//! | `identities` | view, identity of an event | its versions ([`crate::versions`]) |
 //! | `journal` | see `records` | unit to stamp, stamp to unit |
 //! | `meta` | see `records` | identity to view, view to frontier, format |
 //!
@@ -15,6 +16,7 @@ mod erase;
 mod events;
 mod failure;
 mod folder;
+mod identities;
 mod publish;
 mod read;
 mod records;
@@ -38,6 +40,7 @@ use crate::store::{
     BoxFuture, Clock, EventRange, NAME_BYTES_MAX, OnlineAnswer, OnlineStore, Publication, Published,
     UnitStamp, ViewHandle, ViewStatistics,
 };
+use crate::versions::Version;
 
 /// The least the block cache is given: below it every read would go to the file.
 const CACHE_BYTES_MIN: u64 = 1 << 20;
@@ -52,6 +55,7 @@ pub struct EmbeddedStore {
     rows: Keyspace,
     waiting: Keyspace,
     segments: Keyspace,
+    identities: Keyspace,
     journal: Keyspace,
     meta: Keyspace,
     views: RwLock<HashMap<String, ViewHandle>>,
@@ -87,7 +91,7 @@ impl EmbeddedStore {
     ) -> Result<Self, OnlineError> {
         folder::create_whole(path)?;
         let database = folder::open_database(path, cache_bytes.max(CACHE_BYTES_MIN))?;
-        let [rows, waiting, segments, journal, meta] = folder::open_keyspaces(path, &database)?;
+        let [rows, waiting, segments, identities, journal, meta] = folder::open_keyspaces(path, &database)?;
         let snapshot = database.snapshot();
         folder::check_format(path, &database, &meta)?;
         let loaded = records::load(&snapshot, &meta, |error| failure::explain(path, error))?;
@@ -99,6 +103,7 @@ impl EmbeddedStore {
             rows,
             waiting,
             segments,
+            identities,
             journal,
             meta,
             views: RwLock::new(loaded.views),
@@ -249,6 +254,14 @@ impl OnlineStore for EmbeddedStore {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>> {
         Box::pin(ready(self.keys_resting_now(view, events, after, limit)))
+    }
+
+    fn versions<'a>(
+        &'a self,
+        view: ViewHandle,
+        identities: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<Vec<Vec<Version>>, OnlineError>> {
+        Box::pin(ready(self.versions_now(view, identities)))
     }
 
     fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>> {

@@ -55,6 +55,7 @@ impl EmbeddedStore {
             });
         }
         let rows_given = publication.rows.len() as u64;
+        let versions = self.coming_versions(&publication)?;
         let touched = self.touched(&mut publication)?;
 
         // From here on readers are held just before the stamp, so the slow part, reading, is behind us: all but the
@@ -68,27 +69,33 @@ impl EmbeddedStore {
             last_visible: before.last_visible.max(Some(visible)),
         };
         let units = units + u64::from(!publication.waits);
-        let prepared = self.prepare(&publication, touched, visible).map(|(mut batch, published, gone)| {
-            let stamp = UnitStamp {
-                unit: publication.unit.to_owned(),
-                visible,
-                position: publication.position,
-                rows: rows_given,
-                note: publication.note.to_owned(),
-            };
-            let key = match publication.waits {
-                true => records::waiting_key(view, visible),
-                false => records::stamp_key(view, visible),
-            };
-            batch.insert(&self.journal, key, records::encode_stamp(&stamp));
-            batch.insert(
-                &self.journal,
-                records::unit_key(view, publication.unit),
-                visible.micros().to_le_bytes(),
-            );
-            batch.insert(&self.meta, records::frontier_key(view), records::encode_frontier(&after, units));
-            (batch, published, gone)
-        });
+        let prepared =
+            self.prepare(&publication, touched, visible).and_then(|(mut batch, published, gone)| {
+                self.remember(&publication, versions, visible, &mut batch)?;
+                let stamp = UnitStamp {
+                    unit: publication.unit.to_owned(),
+                    visible,
+                    position: publication.position,
+                    rows: rows_given,
+                    note: publication.note.to_owned(),
+                };
+                let key = match publication.waits {
+                    true => records::waiting_key(view, visible),
+                    false => records::stamp_key(view, visible),
+                };
+                batch.insert(&self.journal, key, records::encode_stamp(&stamp));
+                batch.insert(
+                    &self.journal,
+                    records::unit_key(view, publication.unit),
+                    visible.micros().to_le_bytes(),
+                );
+                batch.insert(
+                    &self.meta,
+                    records::frontier_key(view),
+                    records::encode_frontier(&after, units),
+                );
+                Ok((batch, published, gone))
+            });
         let (batch, published, gone) = prepared.inspect_err(|_| self.stamps.abandon())?;
         match batch.commit() {
             Ok(()) => {

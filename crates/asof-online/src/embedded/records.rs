@@ -26,6 +26,9 @@ pub(super) const FORMAT_VERSION: u8 = 2;
 /// Bytes of the view's number, in front of every row key.
 pub(super) const VIEW_BYTES: usize = 4;
 
+/// The longest identity of an event that stands in a key as it is.
+const IDENTITY_BYTES_MAX: usize = 1_024;
+
 const RECORD_VERSION: u8 = 1;
 const STAMP_KEY_BYTES: usize = 13;
 const STAMP_HEAD_BYTES: usize = 21;
@@ -37,6 +40,20 @@ pub(super) fn row_key(view: ViewHandle, key: &[u8]) -> Vec<u8> {
 /// The key of a segment, or of the directory. The number has a fixed width, so no two keys share one.
 pub(super) fn segment_key(row_key: &[u8], number: u32) -> Vec<u8> {
     [row_key, &number.to_be_bytes()].concat()
+}
+
+/// The key of what is remembered of an event. A long identity stands there by its digest.
+pub(super) fn identity_entry_key(view: ViewHandle, identity: &[u8]) -> Vec<u8> {
+    let mut key = view.number().to_be_bytes().to_vec();
+    match identity.len() <= IDENTITY_BYTES_MAX {
+        true => key.extend_from_slice(identity),
+        false => {
+            // Longer than any that stands as it is, so no two are taken for each other.
+            key.extend_from_slice(&identity[..IDENTITY_BYTES_MAX]);
+            key.extend_from_slice(blake3::hash(identity).as_bytes());
+        }
+    }
+    key
 }
 
 pub(super) fn identity_key(identity: &str) -> Vec<u8> {

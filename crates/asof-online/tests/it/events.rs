@@ -15,6 +15,8 @@ const RETENTION_SECONDS: i64 = 500;
 const RULE: EventRule = EventRule {
     retention: Some(Duration::from_micros(RETENTION_SECONDS * 1_000_000)),
     identity: None,
+    withdrawal: None,
+    remembers: None,
     pushed: true,
 };
 

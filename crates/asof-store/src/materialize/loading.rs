@@ -9,7 +9,7 @@ use asof_training::join::Interval;
 use super::ViewLoad;
 use super::inputs::{Pack, Scope};
 use super::quarantine::Quarantine;
-use super::replace::Gathered;
+use super::replace::{Gathered, event_range};
 use super::unit::{Target, UnitRows};
 use crate::forget::Erased;
 use crate::journal::Note;
@@ -147,9 +147,12 @@ impl Loading<'_, '_> {
         let outcome = match &mut self.staged {
             None => self.target.publish_unit(&unit, rows, &self.note, pack.record()).await?,
             Some(staged) => {
-                staged.rows_held += rows.len() as u64;
-                let outcome = self.target.stage_unit(&unit, rows, pack.record(), &mut staged.rows).await?;
-                staged.units.push(unit);
+                let replaced = (&mut staged.rows, event_range(self.range));
+                let outcome = self.target.stage_unit(&unit, rows, pack.record(), replaced).await?;
+                staged.rows_held += outcome.rows_held;
+                if outcome.rows_held > 0 {
+                    staged.units.push(unit);
+                }
                 outcome
             }
         };

@@ -244,6 +244,11 @@ impl Store {
             progress.begin(&work, "bytes", Some(load.bytes));
             let generation =
                 format!("{}{}", if replacing { "replacement " } else { "" }, journal.replacements);
+            // What a replacement was judged by must stand until all of it is published.
+            let _judging = match replacing && target.judges() {
+                true => Some(self.judging().lock().await),
+                false => None,
+            };
             let mut staged = match replacing {
                 true => Some(Staged::new(target.before_next_stamp().await?)),
                 false => None,

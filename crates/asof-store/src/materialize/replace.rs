@@ -24,12 +24,19 @@ use super::unit::{Fold, Target};
 use super::view_rows::column;
 use crate::StoreError;
 use crate::journal::Note;
+use crate::verdicts::Staged;
 
 /// Keys that are asked of the online store at a time.
 const KEYS_PAGE: usize = 10_000;
 
 /// Rows of a key that are gathered before those that can't matter are dropped.
 const PENDING_ROWS_MAX: usize = 8;
+
+/// A range of event instants as the online store takes it.
+pub(super) fn event_range(range: Interval) -> EventRange {
+    let until = (range.until != i64::MAX).then(|| Instant::from_micros_clamped(range.until));
+    EventRange { from: Instant::from_micros_clamped(range.from), until }
+}
 
 /// A replacement whose rows are in history.
 pub struct Replacement {
@@ -53,6 +60,8 @@ pub struct Gathered {
     conflicts: u64,
     /// Events, which stand each for itself.
     events: Vec<IncomingRow>,
+    /// What is to be remembered of those that have an identity.
+    pub(super) versions: Staged,
 }
 
 #[derive(Default)]
@@ -64,7 +73,7 @@ struct KeyRows {
 impl Gathered {
     /// Nothing yet. `at`: an instant that is not after the stamp to come.
     pub fn new(at: Instant) -> Self {
-        Self { at, keys: HashMap::new(), conflicts: 0, events: Vec::new() }
+        Self { at, keys: HashMap::new(), conflicts: 0, events: Vec::new(), versions: Staged::new() }
     }
 
     /// Adds a row that is not published yet.
@@ -168,8 +177,7 @@ impl Target<'_> {
     ) -> Result<Published, StoreError> {
         let Replacement { name, range, note, position, mut rows } = replacement;
         rows.settle(&self.of.layout)?;
-        let until = (range.until != i64::MAX).then(|| Instant::from_micros_clamped(range.until));
-        let events = EventRange { from: Instant::from_micros_clamped(range.from), until };
+        let events = event_range(range);
         // Of events none was dropped that may still count.
         let bereft = match self.of.holds_events() {
             true => HashSet::new(),

@@ -9,16 +9,18 @@ use asof_model::plan::Catalog;
 use asof_model::spec::View;
 use asof_offline::{Appended, JournalEntry, OfflineStore, Table, TableSpec};
 use asof_online::{
-    EventRule, IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Replaces,
-    UnitStamp, ViewHandle,
+    EventRange, EventRule, IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX,
+    Publication, Replaces, UnitStamp, ViewHandle,
 };
 use asof_training::join::Interval;
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use super::inputs::{Pack, Scope};
 use super::replace::Gathered;
 use super::view_rows::ViewRows;
 use crate::journal::{Entry, Note, ViewJournal};
+use crate::verdicts::{Judging, judge_rows};
 use crate::{Store, StoreError};
 
 /// A unit is cut once it has this many rows.
@@ -80,6 +82,8 @@ impl UnitRows {
 pub struct Outcome {
     /// Rows written to history now.
     pub rows_written: u64,
+    /// Rows of a replacement, which wait for it.
+    pub rows_held: u64,
     /// Rows that were there already, or twice in the unit.
     pub rows_repeated: u64,
     /// Rows that became the latest of their key, or wait to.
@@ -140,6 +144,7 @@ pub struct Target<'a> {
     pub(crate) handle: ViewHandle,
     pub(crate) online: &'a dyn OnlineStore,
     pub(super) offline: &'a OfflineStore,
+    judging: &'a Mutex<()>,
 }
 
 impl Store {
@@ -156,7 +161,8 @@ impl Store {
         let offline = self.offline().await?;
         let spec = TableSpec { name: of.table_name.clone(), schema: of.schema.clone() };
         let table = offline.table(&spec).await?;
-        Ok(Target { of, history_path: self.project().history_path(), table, handle, online, offline })
+        let (history_path, judging) = (self.project().history_path(), self.judging());
+        Ok(Target { of, history_path, table, handle, online, offline, judging })
     }
 }
 
@@ -164,6 +170,11 @@ impl Target<'_> {
     /// The view in words: what its load is called in progress.
     pub fn name(&self) -> &str {
         &self.of.name
+    }
+
+    /// Whether what arrives is judged by its identity.
+    pub fn judges(&self) -> bool {
+        self.of.judges()
     }
 
     /// The history table's name.
@@ -194,16 +205,31 @@ impl Target<'_> {
     pub async fn publish_unit(
         &mut self,
         unit: &str,
-        rows: UnitRows,
+        mut rows: UnitRows,
         note: &Note,
         inputs: serde_json::Value,
     ) -> Result<Outcome, StoreError> {
+        let (mut repeats, mut _until_remembered) = (0, None);
+        if self.of.judges() {
+            if self.table.units()?.contains(unit) {
+                // It was judged and published before.
+                return Ok(Outcome { already: true, ..Outcome::default() });
+            }
+            _until_remembered = Some(self.judging.lock().await);
+            let of = (self.handle, &self.of);
+            let judged = judge_rows(self.online, of, rows.batches, Judging::default()).await?;
+            (rows.batches, repeats) = (judged.batches, judged.repeats);
+            if rows.batches.is_empty() {
+                return Ok(Outcome { rows_repeated: repeats, ..Outcome::default() });
+            }
+        }
         let (appended, rows) = self.commit_unit(unit, rows, note, inputs).await?;
         let fold = Fold { unit, position: appended.version, note, visible: None, rows };
         let published = self.fold(fold, None).await?;
         Ok(Outcome {
             rows_written: if appended.already_there { 0 } else { appended.rows.unwrap_or_default() },
             units: 1,
+            rows_repeated: published.rows_repeated + repeats,
             ..Outcome::of(&published)
         })
     }
@@ -212,12 +238,20 @@ impl Target<'_> {
     pub async fn stage_unit(
         &mut self,
         unit: &str,
-        rows: UnitRows,
+        mut rows: UnitRows,
         inputs: serde_json::Value,
-        gathered: &mut Gathered,
+        (gathered, replaced): (&mut Gathered, EventRange),
     ) -> Result<Outcome, StoreError> {
         let note = Note::Staged { features: self.of.stored.len() };
+        let (staged, of) = (Some(&mut gathered.versions), (self.handle, &self.of));
+        let judging = Judging { replaced: Some(replaced), staged, ..Judging::default() };
+        let judged = judge_rows(self.online, of, rows.batches, judging).await?;
+        rows.batches = judged.batches;
+        if rows.batches.is_empty() {
+            return Ok(Outcome { rows_repeated: judged.repeats, ..Outcome::default() });
+        }
         let (appended, rows) = self.commit_unit(unit, rows, &note, inputs).await?;
+        let rows_held = rows.len() as u64;
         match self.of.events {
             // Each counts for itself.
             Some(_) => gathered.add_events(rows),
@@ -228,7 +262,7 @@ impl Target<'_> {
             }
         }
         let rows_written = if appended.already_there { 0 } else { appended.rows.unwrap_or_default() };
-        Ok(Outcome { rows_written, units: 1, ..Outcome::default() })
+        Ok(Outcome { rows_written, rows_held, rows_repeated: judged.repeats, units: 1, ..Outcome::default() })
     }
 
     async fn commit_unit(

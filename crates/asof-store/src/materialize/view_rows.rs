@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
 use asof_model::plan::Catalog;
-use asof_model::spec::{Feature, JoinKey, View};
+use asof_model::spec::{Feature, JoinKey, Repeats, View};
 use asof_model::{Duration, Instant, ValueType, ViewId, hash};
 use asof_online::{EventRule, IncomingRow, RowLayout};
 
@@ -62,13 +62,25 @@ impl ViewRows {
             active_within: view.active_within,
             events: view.aggregates().then(|| {
                 let identity = view.inputs.iter().position(|input| input.identity);
-                // Which event of an identity stands is decided before its instant counts, so all of them are kept.
-                let retention = if identity.is_some() { None } else { view.retained() };
-                EventRule { retention, identity, pushed: false }
+                let withdrawal = view.inputs.iter().position(|input| input.withdrawal);
+                let remembers = identity.and(source).map(|source| source.repeats);
+                // Which version of an event stands is decided before its instant counts, so all of them are kept.
+                let retention = view.retained().filter(|_| remembers != Some(Repeats::Replace));
+                EventRule { retention, identity, withdrawal, remembers, pushed: false }
             }),
             schema,
             layout: RowLayout::new(&types),
         })
+    }
+
+    /// Its join keys.
+    pub fn keys(&self) -> &[JoinKey] {
+        &self.keys
+    }
+
+    /// Whether its events have an identity, by which what arrives is judged.
+    pub fn judges(&self) -> bool {
+        self.events.is_some_and(|rule| rule.remembers.is_some())
     }
 
     /// Whether its rows are events, which count each for itself.

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::fold::{Admit, READ_BYTES};
 use super::views::{PushedView, PushedViews};
 use crate::journal::{Note, Pushed};
+use crate::verdicts::{Judging, judge_rows};
 use crate::{Store, StoreError};
 
 /// Rows of a view that wait for history after which they need not wait longer.
@@ -197,6 +198,12 @@ impl Store {
                 Some(last) => last.last() + 1,
                 None => break,
             };
+        }
+        if view.rows.judges() {
+            // As they were judged then.
+            let judging = Judging { in_order: true, before: Some(unit.visible), ..Judging::default() };
+            let of = (view.handle, &view.rows);
+            batches = judge_rows(self.online().await?, of, batches, judging).await?.batches;
         }
         Ok(batches)
     }

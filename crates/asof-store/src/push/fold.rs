@@ -15,6 +15,7 @@ use super::views::{Part, PushedView, PushedViews};
 use crate::forget::Noted;
 use crate::journal::Note;
 use crate::materialize::{Quarantine, refuse_large};
+use crate::verdicts::{Judging, judge_rows};
 use crate::{Store, StoreError};
 
 /// Bytes of the log that are read at a time.
@@ -141,8 +142,15 @@ impl Store {
     }
 
     /// Makes the rows of a part readable, as one unit. Returns how many they are.
-    async fn publish_part(&self, view: &PushedView, part: Part) -> Result<u64, StoreError> {
+    async fn publish_part(&self, view: &PushedView, mut part: Part) -> Result<u64, StoreError> {
         let PushedView { rows: of, handle, .. } = view;
+        let mut _until_remembered = None;
+        if of.judges() {
+            _until_remembered = Some(self.judging().lock().await);
+            let judging = Judging { in_order: true, ..Judging::default() };
+            let judged = judge_rows(self.online().await?, (*handle, of), part.batches, judging).await?;
+            part.batches = judged.batches;
+        }
         let count = part.rows();
         if count == 0 {
             return Ok(0);

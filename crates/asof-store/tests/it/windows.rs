@@ -294,6 +294,7 @@ fn assert_trained(project: &mut Project, clicks: &[Click]) {
         delay: Duration::ZERO,
         identity: None,
         repeats: Default::default(),
+        withdrawal: None,
     };
     let names = ["count_1h", "sum_1d", "last_7d", "top", "last_rows"];
     let rows: Vec<OracleRow> = clicks.iter().map(Click::row).collect();

@@ -14,11 +14,12 @@ use proptest::sample::{Index, select};
 use crate::laws::{TYPES, functions, same, value};
 use crate::windows::any_span;
 
-/// The inputs of every world: an argument of some type, a condition, a bucket, an identity.
+/// The inputs of every world: an argument of some type, a condition, a bucket, an identity, whether it takes its event away.
 const ARGUMENT: usize = 0;
 const FILTER: usize = 1;
 const BUCKET: usize = 2;
 const IDENTITY: usize = 3;
+const WITHDRAWAL: usize = 4;
 
 #[derive(Debug, Clone)]
 struct World {
@@ -45,6 +46,8 @@ fn row(of: ValueType) -> impl Strategy<Value = OracleRow> {
         cell(any::<bool>().prop_map(Value::Bool).boxed()),
         cell("[ab]{0,1}".prop_map(Value::String).boxed()),
         prop_oneof![9 => (0_i64..12).prop_map(|id| Cell::Value(Value::Int64(id))), 1 => Just(Cell::Null)],
+        prop_oneof![9 => (-1_i64..3).prop_map(|mark| Cell::Value(Value::Int64(mark))), 1 => Just(Cell::Null)],
+        any::<bool>(),
     );
     let late = || prop_oneof![5 => Just(0_i64), 1 => 0_i64..30];
     let replaced = prop_oneof![6 => Just(None), 1 => (0_i64..60).prop_map(Some)];
@@ -56,7 +59,14 @@ fn row(of: ValueType) -> impl Strategy<Value = OracleRow> {
             created: instant(created),
             visible: instant(created + visible),
             replaced: replaced.map(|after| instant(created + visible + after)),
-            cells: vec![cells.0, cells.1, cells.2, cells.3],
+            cells: vec![
+                cells.0,
+                cells.1,
+                cells.2,
+                cells.3,
+                // Half of all events stand.
+                if cells.5 { Cell::Value(Value::Int64(0)) } else { cells.4 },
+            ],
         }
     })
 }
@@ -109,6 +119,7 @@ fn any_world() -> impl Strategy<Value = World> {
                 retention: retention.map(Duration::from_micros),
                 delay: features.iter().map(|feature| feature.window.delay).min().unwrap(),
                 repeats: repeats.unwrap_or_default(),
+                withdrawal: (repeats == Some(Repeats::Replace)).then_some(WITHDRAWAL),
             };
             let mut asks: Vec<Ask> = asks.into_iter().map(|(t, known)| Ask { t, known: t + known }).collect();
             asks.sort();
@@ -118,8 +129,8 @@ fn any_world() -> impl Strategy<Value = World> {
 }
 
 impl World {
-    fn types(&self) -> [ValueType; 4] {
-        [self.of, ValueType::Bool, ValueType::String, ValueType::Int64]
+    fn types(&self) -> [ValueType; 5] {
+        [self.of, ValueType::Bool, ValueType::String, ValueType::Int64, ValueType::Int64]
     }
 
     /// The events as the kernel takes them, in the order of their places.
@@ -165,6 +176,7 @@ impl World {
             delay: self.closing.delay,
             identity: self.identity.then_some(IDENTITY),
             repeats: self.closing.repeats,
+            withdrawal: self.closing.withdrawal,
         }
     }
 }
