@@ -61,7 +61,10 @@ impl World {
     }
 
     fn row(&self, key: &[u8], micros: i64, number: i64) -> IncomingRow {
-        let cells = [Cell::Value(Value::Int64(number % 100)), Cell::Value(Value::Float64(number as f64))];
+        // Mixed, so that the engine's compression finds nothing in it.
+        let mixed = (number ^ micros).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) >> 20;
+        let cells =
+            [Cell::Value(Value::Int64(mixed & 0xff)), Cell::Value(Value::Float64(mixed as f64 / 1e6))];
         let at = Instant::from_micros_clamped(micros);
         IncomingRow { key: key.to_vec(), event: at, created: at, row: self.layout.encode(&cells) }
     }
@@ -132,7 +135,7 @@ fn measure(name: &str, times: u32, mut call: impl FnMut(u32) -> usize) {
 fn main() {
     let small = std::env::args().any(|argument| argument == "small");
     let (keys, bulk, large) =
-        if small { (2_000_u32, 40_000_i64, 20_000_i64) } else { (100_000, 5_000_000, 1_000_000) };
+        if small { (2_000_u32, 40_000_i64, 20_000_i64) } else { (100_000, 20_000_000, 1_000_000) };
     let folder = tempfile::tempdir().unwrap();
 
     let path = folder.path().join("small");
@@ -141,7 +144,7 @@ fn main() {
     for event in 0..10 {
         for first in (0..keys).step_by(PUBLICATION_ROWS_MAX) {
             let rows = (first..keys.min(first + PUBLICATION_ROWS_MAX as u32)).map(|key| {
-                let apart = i64::from(key) * 7_919 % (3 * DAY);
+                let apart = (i64::from(key) * 10 + event) * 7_046_029_254_386 % (3 * DAY);
                 world.row(&key_of(key), START + event * 3 * DAY + apart, i64::from(key))
             });
             let rows = rows.collect();
@@ -173,8 +176,8 @@ fn main() {
     println!("{bulk} events into {keys} keys in bulk: {seconds:.1} s, {:.0} a second", bulk as f64 / seconds);
     drop(world);
 
-    for count in [10, 1_000, large] {
-        one_key(&folder.path().join(format!("one{count}")), count);
+    for (count, keys) in [(10, 300), (1_000, 300), (large, 1)] {
+        keys_of(&folder.path().join(format!("of{count}")), count, keys);
     }
 }
 
@@ -184,29 +187,33 @@ fn key_of(number: u32) -> [u8; 9] {
     key
 }
 
-/// One key of so many events: what one more costs, and what reading them.
-fn one_key(path: &Path, count: i64) {
+/// Keys of so many events each: what one more of one of them costs, and what reading one.
+fn keys_of(path: &Path, count: i64, keys: u32) {
     let mut world = World::open(path);
     let mut next = 0;
-    while next < count {
-        let until = count.min(next + PUBLICATION_ROWS_MAX as i64);
-        let rows = (next..until).map(|n| world.row(b"k", START + n * 29 * DAY / count, n)).collect();
+    let all = count * i64::from(keys);
+    while next < all {
+        let until = all.min(next + PUBLICATION_ROWS_MAX as i64);
+        let row = |n: i64| world.row(&key_of((n % i64::from(keys)) as u32), START + n * 29 * DAY / all, n);
+        let rows = (next..until).map(row).collect();
         world.publish(rows);
         next = until;
     }
     let mut last = START + 29 * DAY;
-    let mut add = |world: &mut World, late: i64| {
+    let mut add = |world: &mut World, key: u32, late: i64| {
         last += 1_000_000;
-        let row = world.row(b"k", last - late, last);
+        let row = world.row(&key_of(key % keys), last - late, last);
         world.publish(vec![row]);
         1
     };
     let name = |what: &str| format!("{count} events: {what}");
-    measure(&name("one more"), 300, |_| add(&mut world, 0));
+    measure(&name("one more"), 300, |n| add(&mut world, n, 0));
     drop(world);
     let mut world = World::open(path);
-    measure(&name("first read after opening"), 1, |_| world.read(b"k"));
-    measure(&name("read again"), 50, |_| world.read(b"k"));
-    measure(&name("one more, and read"), 50, |_| add(&mut world, 0) + world.read(b"k"));
-    measure(&name("one that is late, and read"), 20, |_| add(&mut world, DAY) + world.read(b"k"));
+    measure(&name("first read"), keys.min(100), |n| world.read(&key_of(n)));
+    measure(&name("read again"), 1_000, |n| world.read(&key_of(n % keys.min(100))));
+    measure(&name("one more, and read"), 50, |n| add(&mut world, n, 0) + world.read(&key_of(n % keys)));
+    measure(&name("one that is late, and read"), 20, |n| {
+        add(&mut world, n, DAY) + world.read(&key_of(n % keys))
+    });
 }

@@ -5,6 +5,7 @@
 //! written to a keyspace of its own; then all is flushed, the log of before is gone, the trees are compacted as a whole,
 //! and the filler goes. Readers go on meanwhile; a writer waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -20,7 +21,7 @@ const FILLER: &str = "filler";
 const LOG_BYTES: usize = 66_000_000;
 /// What is written at a time.
 const FILLER_VALUE_BYTES: usize = 1_000_000;
-/// How often it is looked whether the log of before is gone, with a pause between.
+/// How often it is looked whether the readers and the log of before are gone, with a pause between.
 const LOOKS_MAX: u32 = 200;
 const LOOK_PAUSE: Duration = Duration::from_millis(25);
 
@@ -49,8 +50,9 @@ impl EmbeddedStore {
         self.forget_versions(&mut batch, keys)?;
         batch.commit().map_err(failed)?;
         gone.iter().for_each(|stored_key| self.cache.forget(stored_key));
+        self.outlive_readers()?;
         self.forget_log()?;
-        // Twice: the first pass may have met a reader that still held what was.
+        // Twice: the first pass may have met a listing of keys that still held what was.
         for _ in 0..2 {
             drop(self.database.snapshot());
             self.flush()?;
@@ -61,6 +63,21 @@ impl EmbeddedStore {
         let filler = self.filler()?;
         self.database.delete_keyspace(filler).map_err(failed)?;
         Ok(erased)
+    }
+
+    /// Waits until nobody reads what was there before: a snapshot keeps it in the tables.
+    fn outlive_readers(&self) -> Result<(), OnlineError> {
+        let before = std::mem::take(&mut *self.readers.lock());
+        for _ in 0..LOOKS_MAX {
+            if Arc::strong_count(&before) == 1 {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        Err(OnlineError::Io {
+            path: self.path.clone(),
+            source: std::io::Error::other("events of an answer from before the erasure are still held"),
+        })
     }
 
     fn filler(&self) -> Result<Keyspace, OnlineError> {

@@ -34,13 +34,22 @@ impl Segments for StoredSegments<'_> {
     }
 }
 
+/// Who reads a snapshot, made before the snapshot.
+#[derive(Clone)]
+pub(super) struct Reader {
+    /// While it lives, an erasure waits.
+    #[expect(dead_code, reason = "it is counted, not read")]
+    pub(super) token: Arc<()>,
+    /// Where forgetting stood.
+    pub(super) forgotten: u64,
+}
+
 /// The segments of one key in the snapshot of an answer.
 struct SnapshotSegments {
     snapshot: Snapshot,
     segments: Keyspace,
     cache: Arc<EventCache>,
-    /// Where forgetting stood before the snapshot was read.
-    forgotten: u64,
+    reader: Reader,
     path: PathBuf,
     view: ViewHandle,
     stored_key: Vec<u8>,
@@ -64,7 +73,7 @@ impl EventSource for SnapshotSegments {
     ) -> Result<Arc<HeldEvents>, OnlineError> {
         let key = self.stored_key.get(records::VIEW_BYTES..).unwrap_or_default();
         let held = Head::read(head).and_then(|head| {
-            self.cache.held(&self.stored_key, self.forgotten, &head, (types, identity), self)
+            self.cache.held(&self.stored_key, self.reader.forgotten, &head, (types, identity), self)
         });
         held.map_err(|error| error.at(self.view, key))
     }
@@ -75,7 +84,7 @@ impl EmbeddedStore {
     pub(super) fn stored_events(
         &self,
         snapshot: &Snapshot,
-        forgotten: u64,
+        reader: &Reader,
         view: ViewHandle,
         stored_key: Vec<u8>,
         entry: &[u8],
@@ -87,7 +96,7 @@ impl EmbeddedStore {
                 snapshot: snapshot.clone(),
                 segments: self.segments.clone(),
                 cache: self.cache.clone(),
-                forgotten,
+                reader: reader.clone(),
                 path: self.path.clone(),
                 view,
                 stored_key,

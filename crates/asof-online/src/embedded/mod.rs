@@ -60,6 +60,8 @@ pub struct EmbeddedStore {
     meta: Keyspace,
     views: RwLock<HashMap<String, ViewHandle>>,
     stamps: Stamps<Snapshot>,
+    /// Held by every read, and by events in answers: an erasure waits until those from before it are gone.
+    readers: Mutex<Arc<()>>,
     /// The events of large keys that were read.
     cache: Arc<EventCache>,
     /// Held while something is written: there is one writer at a time.
@@ -108,6 +110,7 @@ impl EmbeddedStore {
             meta,
             views: RwLock::new(loaded.views),
             stamps: Stamps::new(loaded.high.unwrap_or(Instant::MIN), loaded.frontiers),
+            readers: Mutex::default(),
             cache: Arc::new(EventCache::new(CACHED_BYTES_MAX)),
             writer: Mutex::new(()),
             database,

@@ -4,6 +4,7 @@ use asof_model::Instant;
 use bytes::Bytes;
 use fjall::{Readable, Snapshot};
 
+use super::events::Reader;
 use super::{EmbeddedStore, records};
 use crate::entry::{StoredRowRef, better, overflow_from, row_at};
 use crate::error::OnlineError;
@@ -18,7 +19,7 @@ impl EmbeddedStore {
         keys: &[(ViewHandle, &[u8])],
         now: Option<Instant>,
     ) -> Result<OnlineAnswer, OnlineError> {
-        let forgotten = self.cache.forgotten();
+        let reader = Reader { token: self.readers.lock().clone(), forgotten: self.cache.forgotten() };
         let drawn = self.stamps.draw(self.clock.now(), now, || self.database.snapshot())?;
         let frontiers = asked_frontiers(&drawn.frontiers, keys)?;
         let last = frontiers.iter().filter_map(|each| each.last_visible).max();
@@ -29,14 +30,14 @@ impl EmbeddedStore {
         }
         let rows = keys
             .iter()
-            .map(|(view, key)| self.row((&drawn.snapshot, forgotten), *view, key, drawn.t))
+            .map(|(view, key)| self.row((&drawn.snapshot, &reader), *view, key, drawn.t))
             .collect::<Result<_, _>>()?;
         Ok(OnlineAnswer { t: drawn.t, rows, frontiers })
     }
 
     fn row(
         &self,
-        (snapshot, forgotten): (&Snapshot, u64),
+        (snapshot, reader): (&Snapshot, &Reader),
         view: ViewHandle,
         key: &[u8],
         t: Instant,
@@ -52,8 +53,7 @@ impl EmbeddedStore {
         let damaged = |error: OnlineError| error.at(view, key);
         if is_events(&entry) {
             // Which of them count is for whoever closes their windows to say.
-            let events =
-                self.stored_events(snapshot, forgotten, view, stored_key, &entry).map_err(damaged)?;
+            let events = self.stored_events(snapshot, reader, view, stored_key, &entry).map_err(damaged)?;
             let (row, events) = (Bytes::new(), Some(events));
             return Ok(Some(AnswerRow { event: t, created: t, visible: t, position: 0, row, events }));
         }

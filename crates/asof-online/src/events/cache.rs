@@ -81,7 +81,7 @@ impl EventCache {
         let held = match place.take().filter(|held| held.is_of(types, identity)) {
             Some(held) if held.generation() == head.generation => {
                 *place = Some(held.clone());
-                return Ok(held);
+                held
             }
             Some(newer) if newer.generation() > head.generation => {
                 // Of a snapshot from before the last write; the next caller asks for what is kept.
@@ -93,7 +93,9 @@ impl EventCache {
         };
         *place = Some(held.clone());
         drop(place);
-        self.kept.lock().weigh(key, &slot, held.memory_bytes(), self.bytes_max);
+        if let Some(bytes) = held.memory_bytes() {
+            self.kept.lock().weigh(key, &slot, bytes, self.bytes_max);
+        }
         Ok(held)
     }
 

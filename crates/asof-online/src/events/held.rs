@@ -9,6 +9,7 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use asof_model::{Instant, ValueType};
+use asof_window::Events;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
@@ -131,7 +132,13 @@ pub struct HeldEvents {
     /// How far the stream of the epoch was read, in bytes.
     position: u64,
     resume: Resume,
-    attached: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+    attached: Mutex<Option<Attached>>,
+}
+
+/// What a caller made of events, and how many bytes it takes by now.
+struct Attached {
+    made: Arc<dyn Any + Send + Sync>,
+    bytes: Box<dyn Fn() -> usize + Send + Sync>,
 }
 
 impl Deref for HeldEvents {
@@ -159,19 +166,33 @@ impl HeldEvents {
     /// What a caller made of these events, kept with them for as long as they do not change. `make` is called where nothing
     /// is kept, by one caller at a time. One thing is kept: that of another type is made again at each call.
     ///
-    /// It should not be much larger than the events, whose bytes are counted twice for it.
-    pub fn attached<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
+    /// `bytes`: about how much memory it takes, which may grow. It is asked when the events are read again.
+    pub fn attached<T: Any + Send + Sync>(
+        &self,
+        make: impl FnOnce(&Self) -> T,
+        bytes: fn(&T) -> usize,
+    ) -> Arc<T> {
         let mut attached = self.attached.lock();
         if let Some(kept) = attached.as_ref() {
-            match Arc::downcast::<T>(kept.clone()) {
-                Ok(kept) => return kept,
-                Err(_) => drop(attached),
-            }
-            return Arc::new(make(self));
+            let kept = Arc::downcast::<T>(kept.made.clone());
+            drop(attached);
+            return kept.unwrap_or_else(|_| Arc::new(make(self)));
         }
         let made = Arc::new(make(self));
-        *attached = Some(made.clone());
+        let weighed = made.clone();
+        *attached = Some(Attached { made: made.clone(), bytes: Box::new(move || bytes(&weighed)) });
         made
+    }
+
+    /// A copy of the events that are held, for whoever keeps them.
+    pub fn to_events(&self) -> Events {
+        let events = &self.events.events;
+        if self.expired == 0 {
+            return events.clone();
+        }
+        let within: Vec<usize> = self.within().collect();
+        let knowns = events.knowns.get(self.expired..).unwrap_or_default().to_vec();
+        Events { knowns, ..events.picked(&within) }
     }
 
     /// Reads all events of a head.
@@ -272,8 +293,9 @@ impl HeldEvents {
         }
     }
 
-    /// About how many bytes of memory they take, with what is attached.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    /// About how many bytes of memory they take, with what is attached. `None`: that is being made.
+    pub(crate) fn memory_bytes(&self) -> Option<usize> {
+        let attached = self.attached.try_lock()?.as_ref().map_or(0, |attached| (attached.bytes)());
         let events = self.events.events.len() * (EVENT_BYTES + INPUT_BYTES * self.types.len());
         let coded = |of: &ValueType| {
             !matches!(of, ValueType::Int32 | ValueType::Int64 | ValueType::Float32 | ValueType::Float64)
@@ -282,7 +304,7 @@ impl HeldEvents {
             true => usize::try_from(self.position).unwrap_or(usize::MAX).saturating_mul(DICTIONARY_FACTOR),
             false => 0,
         };
-        events.saturating_mul(2).saturating_add(dictionaries)
+        Some(events.saturating_add(dictionaries).saturating_add(attached))
     }
 }
 

@@ -406,7 +406,7 @@ fn the_cache_is_bounded() {
         let head = Head::read(records.head.as_deref().unwrap()).unwrap();
         let held = cache.held(name.as_bytes(), forgotten, &head, (&TYPES, None), records).unwrap();
         assert_eq!(held.events.len(), 40);
-        (*records.read.borrow() > before, held.memory_bytes())
+        (*records.read.borrow() > before, held.memory_bytes().unwrap())
     };
     let bytes = ask(&EventCache::new(1 << 20), "a", 0).1;
     let cache = EventCache::new(2 * bytes + bytes / 2 + 600);
@@ -432,12 +432,14 @@ fn what_is_attached() {
         let head = Head::read(records.head.as_deref().unwrap()).unwrap();
         cache.held(b"k", 0, &head, (&TYPES, None), records).unwrap()
     };
-    let count = |events: &HeldEvents| events.within().len();
-    let first = held(&records).attached(count);
-    assert!(Arc::ptr_eq(&first, &held(&records).attached(|_: &HeldEvents| 0_usize)));
-    assert_eq!(*held(&records).attached(|_: &HeldEvents| "another type"), "another type");
+    let alone = held(&records).memory_bytes().unwrap();
+    let count = |events: &HeldEvents| events.to_events().len();
+    let first = held(&records).attached(count, |_| 999);
+    assert!(Arc::ptr_eq(&first, &held(&records).attached(|_| 0_usize, |_| 0)));
+    assert_eq!(held(&records).memory_bytes(), Some(alone + 999));
+    assert_eq!(*held(&records).attached(|_| "another type", |_| 0), "another type");
     assert_eq!(*first, 40);
     let unit = Unit { step: 1, pushed: true, inputs: 2, replaces: None, events: vec![(0, 0, None, None)] };
     fold(&mut records, &mut model, &unit, 41, None);
-    assert_eq!(*held(&records).attached(count), 41);
+    assert_eq!(*held(&records).attached(count, |_| 0), 41);
 }

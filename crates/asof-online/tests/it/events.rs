@@ -189,7 +189,16 @@ fn erased_events_leave_no_bytes() {
     }
     let files = |path: &Path| files_with(path, SOMEBODY);
     assert!(files(&folder.path()) > 0);
-    assert_eq!(folder.wait(world.store.erase(&[(view, SOMEBODY.to_vec())])).unwrap(), 1);
+    let answer = world.row_now(view, SOMEBODY).unwrap();
+    let erased = std::thread::scope(|scope| {
+        // Somebody is still at an answer of before.
+        scope.spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(1_500));
+            drop(answer);
+        });
+        folder.wait(world.store.erase(&[(view, SOMEBODY.to_vec())])).unwrap()
+    });
+    assert_eq!(erased, 1);
     assert_eq!(files(&folder.path()), 0);
     assert!(read(&world, view, SOMEBODY).unwrap().is_empty());
     assert_eq!(read(&world, view, b"else").unwrap().len(), 200);
