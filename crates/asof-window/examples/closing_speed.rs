@@ -49,10 +49,8 @@ fn features() -> Vec<WindowFeature> {
             None => ValueType::Bool,
         };
         let function = Function::of(function, parameters)?.ok()?;
-        let span = Span::Sliding {
-            length: Duration::from_micros((days * DAY as f64) as i64),
-            resolution: None,
-        };
+        let span =
+            Span::Sliding { length: Duration::from_micros((days * DAY as f64) as i64), resolution: None };
         let window = Window { span, edge: Edge::Closed, delay: Duration::ZERO };
         let aggregate = Aggregate::new(function, input)?;
         Some(WindowFeature { aggregate, window, argument, filter: None, by: None })
@@ -100,7 +98,9 @@ fn checksum(cells: &[Vec<Cell>], mut sum: u64) -> u64 {
             Cell::Error => 2,
             Cell::Value(Value::Int64(value)) => *value as u64,
             Cell::Value(Value::Float64(value)) => value.to_bits(),
-            Cell::Value(other) => canonical::bits(other).iter().fold(3, |sum, byte| sum * 31 + u64::from(*byte)),
+            Cell::Value(other) => {
+                canonical::bits(other).iter().fold(3, |sum, byte| sum * 31 + u64::from(*byte))
+            }
         };
         sum = (sum ^ part).wrapping_mul(0x0100_0000_01b3);
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Numbers of a block: so few are looked at one by one.
-const BLOCK: usize = 16;
+const BLOCK: usize = 8;
 
 /// Numbers that are compared.
 pub(crate) trait Comparable: Copy {
@@ -35,50 +35,63 @@ impl Comparable for f64 {
     }
 }
 
-/// Numbers, and extremes of them.
+/// Extremes of blocks of some numbers, and of runs of blocks.
+#[derive(Debug, Default)]
 pub(crate) struct Blocks<T> {
-    numbers: Vec<T>,
     greatest: bool,
-    /// The extremes of `2^level` blocks from each one on. Level 0 is that of the blocks themselves.
-    levels: Vec<Vec<T>>,
+    /// Level by level the extremes of `2^level` blocks from each one on.
+    levels: Vec<T>,
+    /// How many blocks there are; none where the numbers are few.
+    blocks: usize,
 }
 
 impl<T: Comparable> Blocks<T> {
-    pub fn new(numbers: Vec<T>, greatest: bool) -> Self {
-        let best = |some: &[T]| {
-            some.iter().fold(T::nothing(greatest), |best, number| best.better(*number, greatest))
-        };
-        let mut levels = Vec::new();
-        if numbers.len() > 2 * BLOCK {
-            levels.push(numbers.chunks(BLOCK).map(best).collect::<Vec<T>>());
-            let mut width = 1;
-            while let Some(below) = levels.last().filter(|below| below.len() > width) {
-                let level: Vec<T> = (0..below.len() - width)
-                    .map(|at| below[at].better(below[at + width], greatest))
-                    .collect();
-                width *= 2;
-                levels.push(level);
-            }
+    /// Makes them those of some numbers.
+    pub fn fill(&mut self, numbers: &[T], greatest: bool) {
+        self.greatest = greatest;
+        self.levels.clear();
+        self.blocks = 0;
+        if numbers.len() <= 2 * BLOCK {
+            return;
         }
-        Self { numbers, greatest, levels }
+        self.levels.extend(numbers.chunks(BLOCK).map(|block| best_of(block, greatest)));
+        self.blocks = self.levels.len();
+        let (mut below, mut width) = (0, 1);
+        while 2 * width <= self.blocks {
+            let start = self.levels.len();
+            for at in below..below + self.blocks + 1 - 2 * width {
+                self.levels.push(self.levels[at].better(self.levels[at + width], greatest));
+            }
+            (below, width) = (start, 2 * width);
+        }
     }
 
-    /// The extreme of a run.
-    pub fn best(&self, run: Range<usize>) -> T {
+    /// The extreme of a run of the same numbers.
+    #[inline]
+    pub fn best(&self, numbers: &[T], run: Range<usize>) -> T {
         let greatest = self.greatest;
-        let scan = |run: Range<usize>| {
-            let some = self.numbers[run].iter();
-            some.fold(T::nothing(greatest), |best, number| best.better(*number, greatest))
-        };
         let (first, last) = (run.start.div_ceil(BLOCK), run.end / BLOCK);
-        if self.levels.is_empty() || first >= last {
-            return scan(run);
+        if self.blocks == 0 || first >= last {
+            return best_of(&numbers[run], greatest);
         }
-        let ends = scan(run.start..first * BLOCK).better(scan(last * BLOCK..run.end), greatest);
+        let before = best_of(&numbers[run.start..first * BLOCK], greatest);
+        let ends = before.better(best_of(&numbers[last * BLOCK..run.end], greatest), greatest);
         let level = (last - first).ilog2() as usize;
-        let of = &self.levels[level];
-        ends.better(of[first].better(of[last - (1 << level)], greatest), greatest)
+        // The levels below hold one block less for each block that their runs are longer.
+        let start = level * (self.blocks + 1) + 1 - (1 << level);
+        let (one, other) = (start + first, start + last - (1 << level));
+        ends.better(self.levels[one].better(self.levels[other], greatest), greatest)
     }
+
+    /// Bytes beside its own.
+    pub fn size(&self) -> usize {
+        self.levels.capacity() * size_of::<T>()
+    }
+}
+
+#[inline]
+fn best_of<T: Comparable>(numbers: &[T], greatest: bool) -> T {
+    numbers.iter().fold(T::nothing(greatest), |best, number| best.better(*number, greatest))
 }
 
 #[cfg(test)]
@@ -101,7 +114,11 @@ mod tests {
                 true => held.copied().reduce(f64::max),
                 false => held.copied().reduce(f64::min),
             };
-            let found = Blocks::new(numbers.clone(), greatest).best(run);
+            let mut blocks = Blocks::default();
+            // What was there before does not matter.
+            blocks.fill(&[1e9; 100], greatest);
+            blocks.fill(&numbers, greatest);
+            let found = blocks.best(&numbers, run);
             prop_assert_eq!(right, (!found.is_nan()).then_some(found));
         }
     }

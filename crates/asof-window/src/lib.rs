@@ -5,20 +5,27 @@
 //! where values come from, what time it is, Arrow, or how states travel.
 //!
 //! Reading order: [`closing`] (the features of a view for one key), [`events`] (events as columns), `repeats` (which of them
-//! stand), [`windows`] (which of them count), `prepared` with `fixed` and `blocks`, and [`sweep`] (values over many runs of them), [`function`] (which functions there are), [`aggregate`] (a function over a type, and its states),
-//! `functions` (what each makes of values), `states` (what values are folded into), [`place`] (where events stand), then
-//! what these calculate with: [`exact`], `limbs`, [`whole`], [`cardinality`].
+//! stand), [`windows`] (which of them count), `picked` (which of them a feature looks at), `fold` (values over many runs of
+//! them) with `argument`, `prepared`, `fixed`, `blocks`, `nearest`, `distinct` and [`sweep`], [`function`] (which functions
+//! there are), [`aggregate`] (a function over a type, and its states), `functions` (what each makes of values), `states`
+//! (what values are folded into), [`place`] (where events stand), then what these calculate with: [`exact`], `limbs`,
+//! [`whole`], [`cardinality`].
 
 pub mod aggregate;
+mod argument;
 mod blocks;
 pub mod cardinality;
 pub mod closing;
+mod distinct;
 pub mod events;
 pub mod exact;
 mod fixed;
+mod fold;
 pub mod function;
 mod functions;
 mod limbs;
+mod nearest;
+mod picked;
 pub mod place;
 mod prepared;
 mod repeats;
