@@ -64,6 +64,12 @@ impl Dictionary {
         })
     }
 
+    /// Bytes, about: of each value, of its bytes as a key, and of its numbers.
+    fn size(&self) -> usize {
+        let bytes = self.numbers.keys().map(|bytes| 2 * bytes.len()).sum::<usize>();
+        bytes + self.values.len() * (size_of::<Value>() + 2 * size_of::<(Box<[u8]>, u32)>())
+    }
+
     fn number(&mut self, bits: &[u8], value: impl FnOnce() -> Value) -> u32 {
         if let Some(known) = self.numbers.get(bits) {
             return *known;
@@ -352,6 +358,17 @@ impl Column {
         Self { value_type: self.value_type, values, any_error: marks.contains(&Mark::Error), marks }
     }
 
+    /// Bytes beside its own, about. A dictionary is counted wherever it is shared.
+    pub(crate) fn size(&self) -> usize {
+        let values = match &self.values {
+            Values::Events(_) => 0,
+            Values::Integers(values) => values.capacity() * size_of::<i64>(),
+            Values::Floats(values) => values.capacity() * size_of::<f64>(),
+            Values::Codes(codes, dictionary) => codes.capacity() * size_of::<u32>() + dictionary.size(),
+        };
+        values + self.marks.capacity()
+    }
+
     pub(crate) fn order(&self, one: usize, other: usize) -> Ordering {
         match (&self.values, self.mark(one), self.mark(other)) {
             (Values::Integers(values), Mark::Value, Mark::Value) => values[one].cmp(&values[other]),
@@ -418,6 +435,14 @@ impl Events {
             knowns: Vec::new(),
             untils: Vec::new(),
         }
+    }
+
+    /// Bytes beside its own, about.
+    pub(crate) fn size(&self) -> usize {
+        let instants = [&self.instants, &self.createds, &self.knowns, &self.untils];
+        let instants = instants.map(|instants| instants.capacity() * size_of::<i64>()).iter().sum::<usize>();
+        let inputs = self.inputs.iter().map(|input| size_of::<Column>() + input.size()).sum::<usize>();
+        instants + inputs
     }
 
     /// When each event is known, and until when it stands.

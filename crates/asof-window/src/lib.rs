@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`closing`] (the features of a view for one key), [`events`] (events as columns), `repeats` (which of them
 //! stand), [`windows`] (which of them count), `picked` (which of them a feature looks at), `fold` (values over many runs of
-//! them) with `argument`, `prepared`, `fixed`, `blocks`, `nearest`, `distinct` and [`sweep`], [`function`] (which functions
+//! them) with `argument`, `prepared`, `fixed`, `blocks`, `nearest`, `distinct` and [`sweep`], [`held`] (a key
+//! that is read again and again), [`function`] (which functions
 //! there are), [`aggregate`] (a function over a type, and its states), `functions` (what each makes of values), `states`
 //! (what values are folded into), [`place`] (where events stand), then what these calculate with: [`exact`], `limbs`,
 //! [`whole`], [`cardinality`].
@@ -23,6 +24,7 @@ mod fixed;
 mod fold;
 pub mod function;
 mod functions;
+pub mod held;
 mod limbs;
 mod nearest;
 mod picked;
@@ -39,5 +41,6 @@ pub use closing::{Ask, Closed, Closing, WindowFeature};
 pub use events::{Column, Events, Mark};
 pub use exact::ExactSum;
 pub use function::{Bounds, Function, Number};
+pub use held::{ClosedAt, HeldKey, HeldPlan};
 pub use place::Place;
 pub use sweep::{Event, values_at};

@@ -32,7 +32,7 @@ impl WindowFeature {
     }
 
     /// Whether which rows are the last is for the argument to say, of several at one place.
-    fn ranks_rows(&self) -> bool {
+    pub(crate) fn ranks_rows(&self) -> bool {
         matches!(self.window.span, Span::LastRows(_)) && self.argument.is_some()
     }
 }
