@@ -30,6 +30,12 @@ impl<'e> Argument<'e> {
         self.mark(event) == Mark::Value
     }
 
+    /// Whether an event holds true.
+    #[inline]
+    pub fn is_true(&self, event: usize) -> bool {
+        self.holds(event) && self.column.is_true(self.within.start + event)
+    }
+
     /// The integers; anything where there is none.
     pub fn integers(&self) -> Option<&'e [i64]> {
         match self.column.values() {

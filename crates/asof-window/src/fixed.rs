@@ -124,6 +124,11 @@ impl Fixed {
         }));
     }
 
+    /// The power of two that is the unit.
+    pub fn exponent(&self) -> i64 {
+        self.exponent
+    }
+
     /// The sum of a run, in units.
     pub fn sum(&self, from: usize, until: usize) -> i128 {
         match self.form {
@@ -185,7 +190,8 @@ fn power(exponent: i64) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
 
-fn bits_of(count: usize) -> u32 {
+/// The bits that a count takes.
+pub(crate) fn bits_of(count: usize) -> u32 {
     usize::BITS - count.leading_zeros()
 }
 

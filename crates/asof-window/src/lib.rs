@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`closing`] (the features of a view for one key), [`events`] (events as columns), `repeats` (which of them
 //! stand), [`windows`] (which of them count), `picked` (which of them a feature looks at), `fold` (values over many runs of
-//! them) with `argument`, `prepared`, `fixed`, `blocks`, `nearest`, `distinct` and [`sweep`], [`held`] (a key
+//! them) with `argument`, `prepared`, `fixed`, `squares`, `blocks`, `nearest`, `distinct` and [`sweep`], [`held`] (a key
 //! that is read again and again), [`function`] (which functions
 //! there are), [`aggregate`] (a function over a type, and its states), `functions` (what each makes of values), `states`
 //! (what values are folded into), [`place`] (where events stand), then what these calculate with: [`exact`], `limbs`,
@@ -31,6 +31,7 @@ mod picked;
 pub mod place;
 mod prepared;
 mod repeats;
+mod squares;
 mod states;
 pub mod sweep;
 pub mod whole;

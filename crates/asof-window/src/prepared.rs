@@ -14,6 +14,7 @@ use crate::events::{Mark, Values};
 use crate::fixed::Fixed;
 use crate::function::Function;
 use crate::nearest::Nearest;
+use crate::squares::Squares;
 
 /// What was found out about an argument. Its memory stays for the next one.
 #[derive(Debug, Default)]
@@ -23,6 +24,9 @@ pub(crate) struct Prepared {
     /// The same for errors.
     errors: Part<Vec<u32>>,
     sums: Part<Fixed>,
+    squares: Part<Squares>,
+    /// How many events before each one, and at the end, are true.
+    trues: Part<Vec<u32>>,
     /// The least, and the greatest.
     extremes: [Part<Extremes>; 2],
     /// The nearest value from each event on, and back from it.
@@ -60,6 +64,8 @@ pub(crate) enum Reading {
     MeanOfIntegers,
     SumOfFloats,
     MeanOfFloats,
+    Variance { sample: bool, root: bool },
+    Truth { all: bool },
     Extreme { greatest: bool },
     One { last: bool },
     List { last: bool, most: usize },
@@ -68,7 +74,8 @@ pub(crate) enum Reading {
 impl Prepared {
     /// Forgets the argument.
     pub fn forget(&mut self) {
-        (self.values.made, self.errors.made, self.sums.made) = (false, false, false);
+        (self.values.made, self.errors.made, self.trues.made) = (false, false, false);
+        (self.sums.made, self.squares.made) = (false, false);
         self.extremes.iter_mut().for_each(|part| part.made = false);
         self.nearest.iter_mut().for_each(|part| part.made = false);
     }
@@ -83,6 +90,12 @@ impl Prepared {
             Function::Avg if is_integer => Reading::MeanOfIntegers,
             Function::Sum if is_float => Reading::SumOfFloats,
             Function::Avg if is_float => Reading::MeanOfFloats,
+            Function::VarPop => Reading::Variance { sample: false, root: false },
+            Function::VarSamp => Reading::Variance { sample: true, root: false },
+            Function::StddevPop => Reading::Variance { sample: false, root: true },
+            Function::StddevSamp => Reading::Variance { sample: true, root: true },
+            Function::BoolAnd => Reading::Truth { all: true },
+            Function::BoolOr => Reading::Truth { all: false },
             Function::Min => Reading::Extreme { greatest: false },
             Function::Max => Reading::Extreme { greatest: true },
             Function::First => Reading::One { last: false },
@@ -106,6 +119,16 @@ impl Prepared {
                     return None;
                 }
             }
+            Reading::Variance { .. } => {
+                self.sums.make(|sums| sum(sums, of));
+                self.squares.make(|squares| squares.fill(&self.sums.held, of.len()));
+                if !self.squares.held.exist() {
+                    return None;
+                }
+            }
+            Reading::Truth { .. } => {
+                self.trues.make(|before| count_before(before, of, |event| of.is_true(event)))
+            }
             Reading::Extreme { greatest } => {
                 self.extremes[usize::from(greatest)].make(|extremes| extremes.fill(of, greatest));
             }
@@ -118,10 +141,10 @@ impl Prepared {
 
     fn count_marks(&mut self, of: &Argument<'_>) {
         if !of.column.is_whole() {
-            self.values.make(|before| count_before(before, of, Mark::Value));
+            self.values.make(|before| count_before(before, of, |event| of.holds(event)));
         }
         if of.column.any_error() {
-            self.errors.make(|before| count_before(before, of, Mark::Error));
+            self.errors.make(|before| count_before(before, of, |event| of.mark(event) == Mark::Error));
         }
     }
 
@@ -173,6 +196,19 @@ impl Prepared {
             Reading::MeanOfFloats => {
                 Cell::Value(Value::Float64(sums.divided(run.start, run.end, count as u64)))
             }
+            Reading::Variance { sample, root } => {
+                let divisor = count as u64 - u64::from(sample);
+                if divisor == 0 {
+                    return Cell::Null;
+                }
+                let distances = self.squares.held.distances(sums, run.start, run.end, count as u64);
+                let variance = distances / divisor as f64;
+                Cell::Value(Value::float64(if root { variance.sqrt() } else { variance }))
+            }
+            Reading::Truth { all } => {
+                let trues = (self.trues.held[run.end] - self.trues.held[run.start]) as usize;
+                Cell::Value(Value::Bool(if all { trues == count } else { trues > 0 }))
+            }
             Reading::Extreme { greatest } => self.extremes[usize::from(greatest)].held.read(of, run.clone()),
             Reading::One { last } => self.nearest[usize::from(last)].held.one(of, run, last, kept),
             Reading::List { last, most } => {
@@ -183,20 +219,22 @@ impl Prepared {
 
     /// Bytes beside its own.
     pub fn size(&self) -> usize {
-        let counts = self.values.held.capacity() + self.errors.held.capacity();
+        let counts = [&self.values, &self.errors, &self.trues].map(|part| part.held.capacity());
+        let counts = counts.iter().sum::<usize>();
+        let sums = self.sums.held.size() + self.squares.held.size();
         let extremes = self.extremes.iter().map(|part| part.held.size()).sum::<usize>();
         let nearest = self.nearest.iter().map(|part| part.held.size()).sum::<usize>();
-        counts * size_of::<u32>() + self.sums.held.size() + extremes + nearest
+        counts * size_of::<u32>() + sums + extremes + nearest
     }
 }
 
-/// How many events before each one, and at the end, have a mark.
-fn count_before(before: &mut Vec<u32>, of: &Argument<'_>, mark: Mark) {
+/// How many events before each one, and at the end, are to be counted.
+fn count_before(before: &mut Vec<u32>, of: &Argument<'_>, counts: impl Fn(usize) -> bool) {
     let mut count = 0;
     before.clear();
     before.push(0);
     before.extend((0..of.len()).map(|event| {
-        count += u32::from(of.mark(event) == mark);
+        count += u32::from(counts(event));
         count
     }));
 }
