@@ -6,7 +6,7 @@
 //!
 //! Reading order: here (which events stand), `plan` (what features share), `settled` (features over events that stand),
 //! `series` (runs of events, and their values), then what values are read from: `pyramid` (merged states), `recurrence`
-//! (different values), `order` and `wavelet` (values by size and by frequency).
+//! (different values), `sketch` (about how many), `order` and `wavelet` (values by size and by frequency).
 
 mod order;
 mod plan;
@@ -14,6 +14,7 @@ mod pyramid;
 mod recurrence;
 mod series;
 mod settled;
+mod sketch;
 mod wavelet;
 
 use std::ops::Range;

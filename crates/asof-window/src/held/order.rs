@@ -1,5 +1,6 @@
 //! What functions say that ask for values by their size or by how often they are there, of any run.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use asof_model::value::canonical_f64;
@@ -34,6 +35,7 @@ enum Asked {
     Frequent {
         most: usize,
         holders: Vec<u32>,
+        numbers: Vec<u32>,
     },
     /// The number of a value is that of its part.
     Histogram {
@@ -57,7 +59,7 @@ impl Order {
             }
             Function::TopK(most) => {
                 let (numbers, holders) = by_size(of, true);
-                (numbers, Asked::Frequent { most: most as usize, holders })
+                (numbers.clone(), Asked::Frequent { most: most as usize, holders, numbers })
             }
             Function::Histogram(Bounds { lower, upper }, parts) => {
                 let buckets = Buckets::new(lower.get(), upper.get(), parts);
@@ -88,6 +90,7 @@ impl Order {
         if count == 0 {
             return Cell::Null;
         }
+        let whole = run.clone();
         let run = match self.before.is_empty() {
             true => run.clone(),
             false => self.before[run.start] as usize..self.before[run.end] as usize,
@@ -102,9 +105,11 @@ impl Order {
                 let places = (0..run.len().min(*most)).map(from_end);
                 places.map(|place| held(holders, self.wavelet.nth(run.clone(), place))).collect()
             }
-            Asked::Frequent { most, holders } => {
-                let frequent = self.wavelet.most_frequent(run, *most).into_iter();
-                frequent.map(|number| held(holders, number)).collect()
+            Asked::Frequent { most, holders, numbers } => {
+                // A step costs as much as to count some events one by one.
+                let frequent = self.wavelet.most_frequent(run.clone(), *most, run.len() / 16 + 16);
+                let frequent = frequent.unwrap_or_else(|| counted(&numbers[whole], holders.len(), *most));
+                frequent.into_iter().map(|number| held(holders, number)).collect()
             }
             Asked::Histogram { parts } => {
                 // One part below the range, and one from its end on.
@@ -127,12 +132,31 @@ impl Order {
     /// Bytes beside its own.
     pub fn size(&self) -> usize {
         let more = match &self.asked {
-            Asked::Extremes { holders, .. } | Asked::Frequent { holders, .. } => holders.capacity() * 4,
+            Asked::Extremes { holders, .. } => holders.capacity() * size_of::<u32>(),
+            Asked::Frequent { holders, numbers, .. } => {
+                (holders.capacity() + numbers.capacity()) * size_of::<u32>()
+            }
             Asked::Histogram { .. } => 0,
             Asked::Percentile { middles, .. } => middles.capacity() * size_of::<f64>(),
         };
         self.wavelet.size() + self.before.capacity() * size_of::<u32>() + more
     }
+}
+
+/// The most frequent of some numbers, of so many `different` ones: by how often they are there, descending, then by size.
+fn counted(numbers: &[u32], different: usize, most: usize) -> Vec<u32> {
+    let mut counts = vec![0_u32; different];
+    for number in numbers.iter().filter(|number| **number != NONE) {
+        counts[*number as usize] += 1;
+    }
+    let rank = |number: &u32| (Reverse(counts[*number as usize]), *number);
+    let mut found: Vec<u32> = (0..different as u32).filter(|number| counts[*number as usize] > 0).collect();
+    if found.len() > most {
+        found.select_nth_unstable_by_key(most, rank);
+        found.truncate(most);
+    }
+    found.sort_unstable_by_key(rank);
+    found
 }
 
 /// For each event the place of its value among the different values of the key by size, and for each of these an event that

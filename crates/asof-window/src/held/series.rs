@@ -9,6 +9,7 @@ use super::order::Order;
 use super::plan::SeriesPlan;
 use super::pyramid::Pyramid;
 use super::recurrence::Recurrence;
+use super::sketch::Sketch;
 use crate::argument::Argument;
 use crate::closing::column_of;
 use crate::events::{Column, Events};
@@ -48,6 +49,7 @@ enum Source {
 enum Reader {
     Read(Reading),
     Distinct(Recurrence),
+    Sketched(Sketch),
     Ordered(Order),
     /// The few events are folded.
     Folded(Aggregate),
@@ -139,6 +141,7 @@ impl Series {
         match reader {
             Reader::Read(reading) => self.prepared.read(&of, *reading, run, kept),
             Reader::Distinct(recurrence) => recurrence.read(run),
+            Reader::Sketched(sketch) => sketch.read(run),
             Reader::Ordered(order) => order.read(&of, self.prepared.count(&of, run), run),
             Reader::Folded(aggregate) => {
                 let mut state = aggregate.state();
@@ -186,6 +189,9 @@ impl Reader {
         if of.len() <= FOLDED_MAX {
             return Self::Folded(*aggregate);
         }
+        if function == Function::ApproxCountDistinct {
+            return Self::Sketched(Sketch::new(of));
+        }
         match Order::new(function, of) {
             Some(order) => Self::Ordered(order),
             None => Self::Merged(*aggregate, Pyramid::new(aggregate, of)),
@@ -196,6 +202,7 @@ impl Reader {
         let more = match self {
             Self::Read(_) | Self::Folded(_) => 0,
             Self::Distinct(recurrence) => recurrence.size(),
+            Self::Sketched(sketch) => sketch.size(),
             Self::Ordered(order) => order.size(),
             Self::Merged(_, pyramid) => pyramid.size(),
         };

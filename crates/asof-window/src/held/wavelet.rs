@@ -120,8 +120,9 @@ impl Wavelet {
         }
     }
 
-    /// The most frequent numbers of a run, so many at most: by how often they are there, descending, then by size.
-    pub fn most_frequent(&self, run: Range<usize>, most: usize) -> Vec<u32> {
+    /// The most frequent numbers of a run, so many at most: by how often they are there, descending, then by size. `None`:
+    /// they were not found in so many `steps`, because many are about as frequent.
+    pub fn most_frequent(&self, run: Range<usize>, most: usize, steps: usize) -> Option<Vec<u32>> {
         let mut frequent = Vec::new();
         let mut open = BinaryHeap::new();
         // What has equal counts is opened from the least number on, so that no lesser one is left when a number is met.
@@ -132,6 +133,7 @@ impl Wavelet {
             }
         };
         push(&mut open, 0, 0, run);
+        let mut left = steps;
         while let Some((count, Reverse(least), level, start)) = open.pop() {
             if frequent.len() >= most {
                 break;
@@ -139,6 +141,7 @@ impl Wavelet {
             match self.levels.get(level) {
                 None => frequent.push(least),
                 Some(of) => {
+                    left = left.checked_sub(1)?;
                     let number = least.checked_shr((self.levels.len() - level) as u32).unwrap_or(0);
                     let (zeros, ones) = of.parted(&(start..start + count));
                     push(&mut open, level + 1, number << 1, zeros);
@@ -146,7 +149,7 @@ impl Wavelet {
                 }
             }
         }
-        frequent
+        Some(frequent)
     }
 
     /// Bytes beside its own.
@@ -190,7 +193,8 @@ mod tests {
             prop_assert_eq!(&found, &counts.into_iter().collect::<Vec<_>>());
             found.sort_by_key(|(number, count)| (Reverse(*count), *number));
             let frequent: Vec<u32> = found.into_iter().map(|(number, _)| number).take(k).collect();
-            prop_assert_eq!(wavelet.most_frequent(run, k), frequent);
+            prop_assert_eq!(wavelet.most_frequent(run.clone(), k, usize::MAX), Some(frequent.clone()));
+            prop_assert!(wavelet.most_frequent(run, k, 5).is_none_or(|found| found == frequent));
         }
     }
 }
