@@ -31,17 +31,36 @@ pub fn estimate(met: impl Iterator<Item = u8>) -> u64 {
     estimated(sum, empty)
 }
 
+/// Sums of as many powers of two as there are registers are exact doubles down to this one: their order does not matter.
+const RANK_EXACT: u8 = 40;
+
+/// By rank its power of two, as a multiple of the least that is exact.
+const POWERS: [u64; RANK_EXACT as usize + 1] = {
+    let mut powers = [0; RANK_EXACT as usize + 1];
+    let mut rank = 0;
+    while rank < powers.len() {
+        powers[rank] = 1 << (RANK_EXACT as usize - rank);
+        rank += 1;
+    }
+    powers
+};
+
 /// The same for what all registers hold.
 pub fn estimate_of(registers: &[u8; REGISTERS]) -> u64 {
-    /// Sums of as many powers of two are exact doubles up to this one: their order does not matter.
-    const EXACT: u8 = 40;
-    if registers.iter().any(|rank| *rank > EXACT) {
+    let highest = registers.iter().fold(0_u8, |highest, rank| highest.max(*rank));
+    if highest > RANK_EXACT {
         return estimate(registers.iter().copied().filter(|rank| *rank > 0));
     }
+    /// Registers that are mostly not met, all of them.
+    const WORD: usize = 8;
+    let sum = |word: &[u8]| match word == [0; WORD] {
+        true => WORD as u64 * POWERS[0],
+        false => word.iter().map(|rank| POWERS[usize::from(*rank)]).sum(),
+    };
     // What was not met counts as one.
-    let sum: u64 = registers.iter().map(|rank| 1 << (EXACT - rank)).sum();
+    let sum: u64 = registers.chunks_exact(WORD).map(sum).sum();
     let empty = registers.iter().filter(|rank| **rank == 0).count();
-    estimated(sum as f64 / (1_u64 << EXACT) as f64, empty)
+    estimated(sum as f64 / POWERS[0] as f64, empty)
 }
 
 /// The estimate for a sum of powers of two, one for each register, of which so many were not met.

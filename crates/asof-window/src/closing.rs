@@ -4,13 +4,13 @@
 use std::ops::Range;
 
 use asof_model::window::{Edge, Window};
-use asof_model::{Cell, Duration, Value};
+use asof_model::{Cell, Duration};
 
 use crate::Aggregate;
 use crate::argument::Argument;
 use crate::events::{Column, Events};
 use crate::fold::{self, fold};
-use crate::picked::{Picked, buckets, seen};
+use crate::lanes::Lanes;
 use crate::prepared::Prepared;
 use crate::repeats::{Repeats, resolve};
 use crate::windows::{chosen_after, first_from, presence};
@@ -81,16 +81,23 @@ struct Memory {
 /// What a feature's input is made of: its argument and its filter.
 pub(crate) type Input = (Option<usize>, Option<usize>);
 
-/// What a bucket's feature comes to, by the bucket's name; `None`: the whole map is an error.
-type Buckets = Option<Vec<(String, Option<Value>)>>;
-
 /// The inputs of a view's features over some events: each argument with its filter.
 #[derive(Debug)]
 pub struct Arguments {
     columns: Vec<(Input, Source)>,
     windows: Vec<Window>,
-    /// For each feature its column and its window; `None` where it picks its events.
-    features: Vec<Option<(usize, usize)>>,
+    /// Features that pick their events, one of those that pick the same.
+    picky: Vec<WindowFeature>,
+    features: Vec<Looks>,
+}
+
+/// What a feature looks at.
+#[derive(Debug)]
+enum Looks {
+    /// All events of a key, through a window: their numbers.
+    All { column: usize, window: usize },
+    /// What the feature of that number picks.
+    Picked(usize),
 }
 
 /// Where an argument is found.
@@ -123,15 +130,22 @@ pub(crate) fn column_of((argument, filter): Input, events: &Events) -> Column {
     }
 }
 
+/// Adds an item. Returns its place.
+fn push<T>(items: &mut Vec<T>, item: T) -> usize {
+    items.push(item);
+    items.len() - 1
+}
+
 impl Closing {
     /// The arguments of all features, filtered, for events of any number of keys.
     pub fn arguments(&self, events: &Events) -> Arguments {
         let mut columns: Vec<(Input, Source)> = Vec::new();
-        let mut windows: Vec<Window> = Vec::new();
+        let (mut windows, mut picky): (Vec<Window>, Vec<WindowFeature>) = (Vec::new(), Vec::new());
         let mut features = Vec::with_capacity(self.features.len());
         for feature in &self.features {
             if feature.is_picky() {
-                features.push(None);
+                let known = picky.iter().position(|known| known.shares(feature));
+                features.push(Looks::Picked(known.unwrap_or_else(|| push(&mut picky, *feature))));
                 continue;
             }
             let of = (feature.argument, feature.filter);
@@ -140,16 +154,13 @@ impl Closing {
                     (Some(argument), None) => Source::Input(argument),
                     of => Source::Made(column_of(of, events)),
                 };
-                columns.push((of, source));
-                columns.len() - 1
+                push(&mut columns, (of, source))
             });
-            let window = windows.iter().position(|window| *window == feature.window).unwrap_or_else(|| {
-                windows.push(feature.window);
-                windows.len() - 1
-            });
-            features.push(Some((column, window)));
+            let window = windows.iter().position(|window| *window == feature.window);
+            let window = window.unwrap_or_else(|| push(&mut windows, feature.window));
+            features.push(Looks::All { column, window });
         }
-        Arguments { columns, windows, features }
+        Arguments { columns, windows, picky, features }
     }
 
     /// The values of all features at each of some asks, which ascend by `t`. `within` are the events of the key, in the order
@@ -223,86 +234,24 @@ impl Closing {
         }
         prepared.resize_with(arguments.columns.len(), Prepared::default);
         prepared.iter_mut().for_each(Prepared::forget);
-        for ((feature, at), cells) in self.features.iter().zip(&arguments.features).zip(cells) {
+        let mut picked: Vec<Option<Lanes>> = arguments.picky.iter().map(|_| None).collect();
+        for ((feature, looks), cells) in self.features.iter().zip(&arguments.features).zip(cells) {
             let mut put = |ask: usize, cell| cells[place(ask)] = cell;
-            match *at {
-                Some((column, window)) => {
+            match *looks {
+                Looks::All { column, window } => {
                     let within = within.clone();
                     let of = Argument { events, column: arguments.column(events, column), within };
                     let prepared = &mut prepared[column];
                     fold(&feature.aggregate, &of, prepared, &runs[window], memory, &mut put);
                 }
-                None => picky(feature, events, &within, (asks, oldest), memory, &mut put),
+                Looks::Picked(number) => {
+                    let lanes = picked[number]
+                        .get_or_insert_with(|| Lanes::new(&arguments.picky[number], events, within.clone()));
+                    let oldest = oldest.iter().map(|place| instants.get(*place).copied().unwrap_or(i64::MAX));
+                    let oldest: Vec<i64> = oldest.collect();
+                    lanes.fold(feature, (asks, &oldest), memory, &mut put);
+                }
             }
         }
     }
-}
-
-/// A feature whose window looks at no event but those that it sees: of each bucket, those that pass the filter.
-fn picky(
-    feature: &WindowFeature,
-    events: &Events,
-    within: &Range<usize>,
-    (asks, oldest): (&[Ask], &[usize]),
-    memory: &mut fold::Memory,
-    put: &mut dyn FnMut(usize, Cell),
-) {
-    let seen = seen(feature, events, within.clone());
-    let instant = |place: &usize| match events.instants[within.clone()].get(*place) {
-        Some(instant) => *instant,
-        None => i64::MAX,
-    };
-    let oldest: Vec<i64> = oldest.iter().map(instant).collect();
-    let runs = |instants: &[i64]| runs_of(&feature.window, asks, &oldest, instants);
-    let Some(by) = feature.by.map(|by| &events.inputs[by]) else {
-        fold_picked(feature, events, &seen, runs, memory, &mut |ask, _, cell| put(ask, cell));
-        return;
-    };
-    let (buckets, unknown) = buckets(by, &seen);
-    let mut maps: Vec<Buckets> = vec![Some(Vec::new()); asks.len()];
-    let instants: Vec<i64> = unknown.iter().map(|event| events.instants[*event]).collect();
-    for (map, run) in maps.iter_mut().zip(runs(&instants)) {
-        if !run.is_empty() {
-            *map = None;
-        }
-    }
-    for (name, of) in buckets {
-        fold_picked(feature, events, &of, runs, memory, &mut |ask, count, cell| {
-            let Some(map) = maps[ask].as_mut().filter(|_| count > 0) else { return };
-            match cell {
-                Cell::Value(value) => map.push((name.clone(), Some(value))),
-                Cell::Null => map.push((name.clone(), None)),
-                Cell::Error => maps[ask] = None,
-            }
-        });
-    }
-    for (ask, map) in maps.into_iter().enumerate() {
-        put(ask, map.and_then(Value::map).map_or(Cell::Error, Cell::Value));
-    }
-}
-
-fn runs_of(window: &Window, asks: &[Ask], oldest: &[i64], instants: &[i64]) -> Vec<Range<usize>> {
-    let mut before = 0..0;
-    let run = |(ask, oldest): (&Ask, &i64)| {
-        let run = chosen_after(window, ask.t, instants, &mut before);
-        let start = run.start.max(instants.partition_point(|event| event < oldest)).min(run.end);
-        start..run.end
-    };
-    asks.iter().zip(oldest).map(run).collect()
-}
-
-/// The values of a feature over some events alone. `put` is given the ask, how many events count, and the value.
-fn fold_picked(
-    feature: &WindowFeature,
-    events: &Events,
-    of: &[usize],
-    runs: impl Fn(&[i64]) -> Vec<Range<usize>>,
-    memory: &mut fold::Memory,
-    put: &mut dyn FnMut(usize, usize, Cell),
-) {
-    let picked = Picked::new(feature, events, of);
-    let runs = runs(&picked.events.instants);
-    let mut prepared = Prepared::default();
-    let mut put = |ask: usize, cell| put(ask, runs[ask].len(), cell);
-    fold(&feature.aggregate, &picked.argument(), &mut prepared, &runs, memory, &mut put);
 }

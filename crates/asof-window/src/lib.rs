@@ -5,7 +5,7 @@
 //! where values come from, what time it is, Arrow, or how states travel.
 //!
 //! Reading order: [`closing`] (the features of a view for one key), [`events`] (events as columns), `repeats` (which of them
-//! stand), [`windows`] (which of them count), `picked` (which of them a feature looks at), `fold` (values over many runs of
+//! stand), [`windows`] (which of them count), `picked` and `lanes` (which of them a feature looks at), `fold` (values over many runs of
 //! them) with `argument`, `prepared`, `fixed`, `squares`, `blocks`, `nearest`, `distinct` and [`sweep`], [`held`] (a key
 //! that is read again and again), [`function`] (which functions
 //! there are), [`aggregate`] (a function over a type, and its states), `functions` (what each makes of values), `states`
@@ -25,6 +25,7 @@ mod fold;
 pub mod function;
 mod functions;
 pub mod held;
+mod lanes;
 mod limbs;
 mod nearest;
 mod picked;

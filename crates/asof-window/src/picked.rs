@@ -31,6 +31,13 @@ impl WindowFeature {
         self.by.is_some() || self.ranks_rows() || (self.filter.is_some() && (rows || session))
     }
 
+    /// Whether it looks at the same events in the same order as another one, and at the same argument of them.
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        let inputs = |feature: &Self| (feature.argument, feature.filter, feature.by);
+        let order = |feature: &Self| (feature.is_picky(), feature.ranks_rows());
+        inputs(self) == inputs(other) && order(self) == order(other)
+    }
+
     /// Whether which rows are the last is for the argument to say, of several at one place.
     pub(crate) fn ranks_rows(&self) -> bool {
         matches!(self.window.span, Span::LastRows(_)) && self.argument.is_some()

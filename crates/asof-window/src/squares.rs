@@ -4,11 +4,47 @@ use crate::fixed::{Fixed, bits_of, quotient};
 use crate::whole::Whole;
 
 /// Bits that a sum of squares may take.
-const BITS: u32 = 126;
+const BITS: u32 = 250;
 
-/// Sums of the squares of the first numbers, in units of the square of those of their [`Fixed`].
+/// Numbers between two sums that are kept.
+const KEPT_EACH: usize = 8;
+
+/// Sums of the squares of the first numbers, of each so many, in units of the square of those of their [`Fixed`].
 #[derive(Debug, Default)]
-pub(crate) struct Squares(Vec<u128>);
+pub(crate) struct Squares(Vec<Long>);
+
+/// A number of 256 bits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Long {
+    high: u128,
+    low: u128,
+}
+
+impl Long {
+    /// The square of a number below `2^125`.
+    fn square(number: u128) -> Self {
+        let (high, low) = (number >> 64, number & u128::from(u64::MAX));
+        let twice = 2 * high * low;
+        let square = Self { high: high * high + (twice >> 64), low: low * low };
+        square.plus(Self { high: 0, low: twice << 64 })
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let (low, carry) = self.low.overflowing_add(other.low);
+        Self { high: self.high + other.high + u128::from(carry), low }
+    }
+
+    /// The difference to a number that is not greater.
+    fn minus(self, other: Self) -> Self {
+        let (low, borrow) = self.low.overflowing_sub(other.low);
+        Self { high: self.high - other.high - u128::from(borrow), low }
+    }
+
+    fn whole(self) -> Whole {
+        let limb = |limb: u32| (if limb < 4 { self.low } else { self.high } >> (32 * (limb % 4))) as u32;
+        Whole::new((0..8).map(limb).collect())
+    }
+}
 
 impl Squares {
     /// Makes them those of some numbers. There may be none afterwards.
@@ -22,13 +58,14 @@ impl Squares {
         if 2 * (u128::BITS - size.leading_zeros()) + bits_of(count) > BITS {
             return;
         }
-        let mut sum = 0;
+        let mut sum = Long::default();
+        for place in 0..count {
+            if place.is_multiple_of(KEPT_EACH) {
+                self.0.push(sum);
+            }
+            sum = sum.plus(Long::square(number(place)));
+        }
         self.0.push(sum);
-        self.0.extend((0..count).map(|place| {
-            let size = number(place);
-            sum += size * size;
-            sum
-        }));
     }
 
     /// Whether there are sums.
@@ -36,23 +73,31 @@ impl Squares {
         !self.0.is_empty()
     }
 
+    /// The sum of the first squares.
+    fn first(&self, numbers: &Fixed, count: usize) -> Long {
+        let kept = count / KEPT_EACH;
+        let rest = kept * KEPT_EACH..count;
+        rest.fold(self.0[kept], |sum, place| {
+            sum.plus(Long::square(numbers.sum(place, place + 1).unsigned_abs()))
+        })
+    }
+
     /// The sum of the squared distances from the mean of a run that holds `count` of the numbers, rounded once.
     pub fn distances(&self, numbers: &Fixed, from: usize, until: usize, count: u64) -> f64 {
-        let squares = self.0[until] - self.0[from];
+        let squares = self.first(numbers, until).minus(self.first(numbers, from));
         let sum = numbers.sum(from, until).unsigned_abs();
         let exponent = 2 * numbers.exponent();
         // (count * squares - sum^2) / count. Never negative, by Cauchy and Schwarz.
-        if let Some(product) = squares.checked_mul(u128::from(count)) {
+        if let (0, Some(product)) = (squares.high, squares.low.checked_mul(u128::from(count))) {
             return quotient(product - sum * sum, count, exponent);
         }
-        let long = |number: u128| Whole::new((0..4).map(|limb| (number >> (32 * limb)) as u32).collect());
-        let product = long(squares).times(&long(count.into()));
-        product.minus(&long(sum).times(&long(sum))).divided_and_rounded(exponent, count)
+        let product = squares.whole().times(&Whole::new(vec![count as u32, (count >> 32) as u32]));
+        product.minus(&Long::square(sum).whole()).divided_and_rounded(exponent, count)
     }
 
     /// Bytes beside its own.
     pub fn size(&self) -> usize {
-        self.0.capacity() * size_of::<u128>()
+        self.0.capacity() * size_of::<Long>()
     }
 }
 

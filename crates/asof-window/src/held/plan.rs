@@ -43,7 +43,7 @@ impl HeldPlan {
         let (mut series, mut windows): (Vec<SeriesPlan>, Vec<Window>) = (Vec::new(), Vec::new());
         let mut features = Vec::with_capacity(closing.features.len());
         for feature in &closing.features {
-            let number = series.iter().position(|known| shares(&known.feature, feature));
+            let number = series.iter().position(|known| known.feature.shares(feature));
             let number = number.unwrap_or_else(|| {
                 series.push(SeriesPlan { feature: *feature, aggregates: Vec::new(), gaps: Vec::new() });
                 series.len() - 1
@@ -85,11 +85,4 @@ fn place_of<T: PartialEq>(items: &mut Vec<T>, item: T) -> usize {
         items.push(item);
         items.len() - 1
     })
-}
-
-/// Whether two features look at the same events in the same order, and at the same argument of them.
-fn shares(one: &WindowFeature, other: &WindowFeature) -> bool {
-    let inputs = |feature: &WindowFeature| (feature.argument, feature.filter, feature.by);
-    let order = |feature: &WindowFeature| (feature.is_picky(), feature.ranks_rows());
-    inputs(one) == inputs(other) && order(one) == order(other)
 }
