@@ -35,34 +35,39 @@ impl Comparable for f64 {
     }
 }
 
-/// Extremes of blocks of some numbers, and of runs of blocks.
+/// Extremes of whole blocks of some numbers, and of runs of blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks<T> {
     greatest: bool,
     /// Level by level the extremes of `2^level` blocks from each one on.
-    levels: Vec<T>,
-    /// How many blocks there are; none where the numbers are few.
-    blocks: usize,
+    levels: Vec<Vec<T>>,
 }
 
 impl<T: Comparable> Blocks<T> {
     /// Makes them those of some numbers.
     pub fn fill(&mut self, numbers: &[T], greatest: bool) {
         self.greatest = greatest;
-        self.levels.clear();
-        self.blocks = 0;
-        if numbers.len() <= 2 * BLOCK {
-            return;
-        }
-        self.levels.extend(numbers.chunks(BLOCK).map(|block| best_of(block, greatest)));
-        self.blocks = self.levels.len();
-        let (mut below, mut width) = (0, 1);
-        while 2 * width <= self.blocks {
-            let start = self.levels.len();
-            for at in below..below + self.blocks + 1 - 2 * width {
-                self.levels.push(self.levels[at].better(self.levels[at + width], greatest));
+        self.levels.iter_mut().for_each(Vec::clear);
+        self.extend(numbers);
+    }
+
+    /// Makes them those of the same numbers and some more behind them.
+    pub fn extend(&mut self, numbers: &[T]) {
+        let known = self.levels.first().map_or(0, Vec::len);
+        let blocks = numbers.chunks_exact(BLOCK).enumerate().skip(known);
+        for (block, numbers) in blocks {
+            let mut best = best_of(numbers, self.greatest);
+            let mut width = 1;
+            for level in 0.. {
+                if self.levels.len() == level {
+                    self.levels.push(Vec::new());
+                }
+                self.levels[level].push(best);
+                // The last of the next level: two of this one, of which the latter was pushed now.
+                let Some(first) = (block + 1).checked_sub(2 * width) else { break };
+                best = self.levels[level][first].better(best, self.greatest);
+                width *= 2;
             }
-            (below, width) = (start, 2 * width);
         }
     }
 
@@ -71,21 +76,19 @@ impl<T: Comparable> Blocks<T> {
     pub fn best(&self, numbers: &[T], run: Range<usize>) -> T {
         let greatest = self.greatest;
         let (first, last) = (run.start.div_ceil(BLOCK), run.end / BLOCK);
-        if self.blocks == 0 || first >= last {
+        if first >= last {
             return best_of(&numbers[run], greatest);
         }
         let before = best_of(&numbers[run.start..first * BLOCK], greatest);
         let ends = before.better(best_of(&numbers[last * BLOCK..run.end], greatest), greatest);
-        let level = (last - first).ilog2() as usize;
-        // The levels below hold one block less for each block that their runs are longer.
-        let start = level * (self.blocks + 1) + 1 - (1 << level);
-        let (one, other) = (start + first, start + last - (1 << level));
-        ends.better(self.levels[one].better(self.levels[other], greatest), greatest)
+        let width = (last - first).ilog2();
+        let level = &self.levels[width as usize];
+        ends.better(level[first].better(level[last - (1 << width)], greatest), greatest)
     }
 
     /// Bytes beside its own.
     pub fn size(&self) -> usize {
-        self.levels.capacity() * size_of::<T>()
+        self.levels.iter().map(|level| level.capacity() * size_of::<T>()).sum()
     }
 }
 
@@ -117,7 +120,8 @@ mod tests {
             let mut blocks = Blocks::default();
             // What was there before does not matter.
             blocks.fill(&[1e9; 100], greatest);
-            blocks.fill(&numbers, greatest);
+            blocks.fill(&numbers[..numbers.len() / 3], greatest);
+            blocks.extend(&numbers);
             let found = blocks.best(&numbers, run);
             prop_assert_eq!(right, (!found.is_nan()).then_some(found));
         }

@@ -215,18 +215,50 @@ impl Column {
     pub fn push(&mut self, cell: &Cell) {
         match (cell, &self.values) {
             (Cell::Null, _) => self.push_mark(Mark::Null),
+            (Cell::Value(Value::Bool(true)), Values::Events(_)) => self.push_mark(Mark::Value),
             (Cell::Value(Value::Int32(value)), Values::Integers(_)) => self.push_integer((*value).into()),
             (Cell::Value(Value::Int64(value)), Values::Integers(_)) => self.push_integer(*value),
             (Cell::Value(Value::Float32(value)), Values::Floats(_)) => self.push_float((*value).into()),
             (Cell::Value(Value::Float64(value)), Values::Floats(_)) => self.push_float(*value),
             (Cell::Value(value), Values::Codes(..)) if value.is_of(self.value_type) => {
-                let bytes = bytes_of(value);
-                if let Values::Codes(codes, dictionary) = &mut self.values {
-                    codes.push(Arc::make_mut(dictionary).number(&bytes, || value.clone()));
-                }
-                self.marked(Mark::Value);
+                self.push_bytes(&bytes_of(value));
             }
             _ => self.push_mark(Mark::Error),
+        }
+    }
+
+    /// Adds the cell of an event of another column of the same type, or what its filter makes of it.
+    pub(crate) fn push_from(&mut self, other: &Self, event: usize, filter: Option<&Self>) {
+        match filter.map(|filter| (filter.mark(event), filter)) {
+            Some((Mark::Error, _)) => self.push_mark(Mark::Error),
+            Some((Mark::Value, filter)) if filter.is_true(event) => self.push(&other.cell(event)),
+            Some(_) => self.push_mark(Mark::Null),
+            None => self.push(&other.cell(event)),
+        }
+    }
+
+    /// The event before one, from another on, that holds the same value as it.
+    pub(crate) fn before(&self, from: usize, event: usize) -> Option<usize> {
+        (from..event).rev().find(|before| self.mark(*before) == Mark::Value && self.same(*before, event))
+    }
+
+    /// Whether an event holds the same value as one before it.
+    pub(crate) fn recurs(&self, event: usize) -> bool {
+        let maybe = match &self.values {
+            Values::Integers(values) => values[..event].contains(&values[event]),
+            Values::Codes(codes, _) => codes[..event].contains(&codes[event]),
+            Values::Events(_) | Values::Floats(_) => true,
+        };
+        // What holds no value may look the same.
+        maybe && self.mark(event) == Mark::Value && self.before(0, event).is_some()
+    }
+
+    fn same(&self, one: usize, other: usize) -> bool {
+        match &self.values {
+            Values::Events(_) => true,
+            Values::Integers(values) => values[one] == values[other],
+            Values::Floats(values) => values[one].to_bits() == values[other].to_bits(),
+            Values::Codes(codes, _) => codes[one] == codes[other],
         }
     }
 

@@ -69,6 +69,30 @@ impl Events {
         }
     }
 
+    /// Adds events behind these, which stand behind them.
+    pub(crate) fn extend(&mut self, more: &Self) {
+        let before = self.len();
+        self.instants.extend_from_slice(&more.instants);
+        self.createds.extend_from_slice(&more.createds);
+        for (input, more) in self.inputs.iter_mut().zip(&more.inputs) {
+            (0..more.len()).for_each(|event| input.push_from(more, event, None));
+        }
+        extend(&mut self.knowns, (before, i64::MIN), &more.knowns, more.len());
+        extend(&mut self.untils, (before, i64::MAX), &more.untils, more.len());
+    }
+
+    /// The events in the order of their places.
+    pub(crate) fn in_order(self) -> Self {
+        let mut places: Vec<usize> = (0..self.len()).collect();
+        places.sort_by(|one, other| self.order(*one, *other));
+        let moved = |of: &[i64]| match of.is_empty() {
+            true => Vec::new(),
+            false => places.iter().map(|place| of[*place]).collect(),
+        };
+        let (knowns, untils) = (moved(&self.knowns), moved(&self.untils));
+        Self { knowns, untils, ..self.picked(&places) }
+    }
+
     /// Bytes beside its own, about.
     pub(crate) fn size(&self) -> usize {
         let instants = [&self.instants, &self.createds, &self.knowns, &self.untils];
@@ -82,4 +106,14 @@ impl Events {
         let known = self.knowns.get(event).copied().unwrap_or(i64::MIN);
         known..self.untils.get(event).copied().unwrap_or(i64::MAX)
     }
+}
+
+/// Adds instants behind others, where either may be empty and then all are one instant.
+fn extend(instants: &mut Vec<i64>, (before, instant): (usize, i64), more: &[i64], count: usize) {
+    if instants.is_empty() && more.is_empty() {
+        return;
+    }
+    instants.resize(before, instant);
+    instants.extend_from_slice(more);
+    instants.resize(before + count, instant);
 }

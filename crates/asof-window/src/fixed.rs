@@ -25,6 +25,7 @@ pub(crate) struct Fixed {
     narrow: Vec<i64>,
     wide: Vec<i128>,
     exponent: i64,
+    bits: Bits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,60 +36,133 @@ enum Form {
     Wide,
 }
 
+/// Which bits some numbers have, above that of `2^-1074`: from the lowest up to the highest, which is not one of them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bits {
+    lowest: u32,
+    highest: u32,
+}
+
+impl Bits {
+    /// Of no number.
+    const NONE: Self = Self { lowest: u32::MAX, highest: 0 };
+
+    /// With those of some floats. `None`: one is no finite number.
+    fn with(mut self, numbers: impl Iterator<Item = f64>) -> Option<Self> {
+        for number in numbers.filter(|number| *number != 0.0) {
+            if !number.is_finite() {
+                return None;
+            }
+            let (_, part, shift) = parts_of(number);
+            self.lowest = self.lowest.min(shift + part.trailing_zeros());
+            self.highest = self.highest.max(shift + 64 - part.leading_zeros());
+        }
+        Some(self)
+    }
+
+    /// How many a sum of so many such numbers takes.
+    fn of_sum(self, count: usize) -> u32 {
+        self.highest.saturating_sub(self.lowest) + bits_of(count)
+    }
+}
+
 impl Fixed {
     /// Makes them the sums of some integers; those that are not `held` count for nothing.
     pub fn sum_integers(&mut self, numbers: &[i64], held: impl Fn(usize) -> bool) {
-        let size = numbers.iter().fold(0, |size, number| size | number.unsigned_abs());
-        let bits = u64::BITS - size.leading_zeros() + bits_of(numbers.len());
-        let number = |place: usize| if held(place) { numbers[place] } else { 0 };
-        self.exponent = 0;
         self.clear();
-        if bits <= NARROW_BITS {
-            self.sum_narrow((0..numbers.len()).map(number));
-        } else {
-            self.sum_wide((0..numbers.len()).map(|place| i128::from(number(place))));
+        let size = numbers.iter().fold(0, |size, number| size | number.unsigned_abs());
+        self.bits = Bits { lowest: 0, highest: u64::BITS - size.leading_zeros() };
+        self.exponent = 0;
+        self.begin(if self.bits.of_sum(numbers.len()) <= NARROW_BITS { Form::Narrow } else { Form::Wide });
+        self.push_integers(numbers, 0, held);
+    }
+
+    /// Makes them the sums of the same integers and those behind, from the place `from` on. False: they are as they were.
+    pub fn extend_integers(&mut self, numbers: &[i64], from: usize, held: impl Fn(usize) -> bool) -> bool {
+        let size = numbers[from..].iter().fold(0, |size, number| size | number.unsigned_abs());
+        let bits = Bits { lowest: 0, highest: self.bits.highest.max(u64::BITS - size.leading_zeros()) };
+        if !self.has_room(bits, numbers.len()) {
+            return false;
         }
+        self.bits = bits;
+        self.push_integers(numbers, from, held);
+        true
     }
 
     /// Makes them the sums of some floats; those that are not `held` count for nothing. There may be none afterwards.
     pub fn sum_floats(&mut self, numbers: &[f64], held: impl Fn(usize) -> bool) {
         self.clear();
-        let (mut lowest, mut highest) = (u32::MAX, 0);
-        for (place, number) in numbers.iter().enumerate() {
-            if !held(place) || *number == 0.0 {
-                continue;
-            }
-            if !number.is_finite() {
-                return;
-            }
-            let (_, part, shift) = parts_of(*number);
-            lowest = lowest.min(shift + part.trailing_zeros());
-            highest = highest.max(shift + 64 - part.leading_zeros());
+        let of = (0..numbers.len()).filter(|place| held(*place)).map(|place| numbers[place]);
+        let Some(bits) = Bits::NONE.with(of) else { return };
+        self.bits = bits;
+        self.exponent = if bits.highest == 0 { 0 } else { LOWEST_EXPONENT + i64::from(bits.lowest) };
+        let needed = bits.of_sum(numbers.len());
+        if needed <= NARROW_BITS && EXPONENTS.contains(&self.exponent) {
+            self.begin(Form::Narrow);
+        } else if needed <= WIDE_BITS {
+            self.begin(Form::Wide);
         }
-        if lowest == u32::MAX {
-            (lowest, highest) = (0, 0);
+        self.push_floats(numbers, 0, held);
+    }
+
+    /// Makes them the sums of the same floats and those behind, from the place `from` on. False: they are as they were.
+    pub fn extend_floats(&mut self, numbers: &[f64], from: usize, held: impl Fn(usize) -> bool) -> bool {
+        let of = (from..numbers.len()).filter(|place| held(*place)).map(|place| numbers[place]);
+        let Some(bits) = self.bits.with(of) else { return false };
+        if bits.lowest < self.bits.lowest || !self.has_room(bits, numbers.len()) {
+            return false;
         }
-        self.exponent = LOWEST_EXPONENT + i64::from(lowest);
-        let bits = highest - lowest + bits_of(numbers.len());
-        if bits <= NARROW_BITS && EXPONENTS.contains(&self.exponent) {
-            // Each becomes a whole number that a double holds: nothing is rounded.
-            let scale = power(-self.exponent);
-            let number = |place: usize| if held(place) { (numbers[place] * scale) as i64 } else { 0 };
-            self.sum_narrow((0..numbers.len()).map(number));
-        } else if bits <= WIDE_BITS {
-            let number = |place: usize| {
-                if !held(place) || numbers[place] == 0.0 {
-                    return 0;
-                }
-                let (negative, part, shift) = parts_of(numbers[place]);
-                // Its lowest bit is not below the lowest of all.
-                let moved = match shift.checked_sub(lowest) {
-                    Some(up) => i128::from(part) << up,
-                    None => i128::from(part >> (lowest - shift)),
+        self.bits = bits;
+        self.push_floats(numbers, from, held);
+        true
+    }
+
+    fn has_room(&self, bits: Bits, count: usize) -> bool {
+        bits.of_sum(count)
+            <= match self.form {
+                Form::None => return false,
+                Form::Narrow => NARROW_BITS,
+                Form::Wide => WIDE_BITS,
+            }
+    }
+
+    fn begin(&mut self, form: Form) {
+        self.form = form;
+        match form {
+            Form::None => {}
+            Form::Narrow => self.narrow.push(0),
+            Form::Wide => self.wide.push(0),
+        }
+    }
+
+    fn push_integers(&mut self, numbers: &[i64], from: usize, held: impl Fn(usize) -> bool) {
+        let number = |place: usize| if held(place) { numbers[place] } else { 0 };
+        let places = from..numbers.len();
+        match self.form {
+            Form::None => {}
+            Form::Narrow => push_sums(&mut self.narrow, places.map(number)),
+            Form::Wide => push_sums(&mut self.wide, places.map(|place| i128::from(number(place)))),
+        }
+    }
+
+    fn push_floats(&mut self, numbers: &[f64], from: usize, held: impl Fn(usize) -> bool) {
+        let places = from..numbers.len();
+        match self.form {
+            Form::None => {}
+            Form::Narrow => {
+                // Each becomes a whole number that a double holds: nothing is rounded.
+                let scale = power(-self.exponent);
+                let number = |place: usize| if held(place) { (numbers[place] * scale) as i64 } else { 0 };
+                push_sums(&mut self.narrow, places.map(number));
+            }
+            Form::Wide => {
+                let lowest = self.bits.lowest;
+                let number = |place: usize| match held(place) && numbers[place] != 0.0 {
+                    true => moved(numbers[place], lowest),
+                    false => 0,
                 };
-                if negative { -moved } else { moved }
-            };
-            self.sum_wide((0..numbers.len()).map(number));
+                push_sums(&mut self.wide, places.map(number));
+            }
         }
     }
 
@@ -102,26 +176,6 @@ impl Fixed {
     /// Whether there are sums.
     pub fn exists(&self) -> bool {
         self.form != Form::None
-    }
-
-    fn sum_narrow(&mut self, numbers: impl Iterator<Item = i64>) {
-        self.form = Form::Narrow;
-        let mut sum = 0;
-        self.narrow.push(sum);
-        self.narrow.extend(numbers.map(|number| {
-            sum += number;
-            sum
-        }));
-    }
-
-    fn sum_wide(&mut self, numbers: impl Iterator<Item = i128>) {
-        self.form = Form::Wide;
-        let mut sum = 0;
-        self.wide.push(sum);
-        self.wide.extend(numbers.map(|number| {
-            sum += number;
-            sum
-        }));
     }
 
     /// The power of two that is the unit.
@@ -157,6 +211,25 @@ impl Fixed {
     pub fn size(&self) -> usize {
         self.narrow.capacity() * size_of::<i64>() + self.wide.capacity() * size_of::<i128>()
     }
+}
+
+/// Adds the sum of all numbers before and of each one.
+fn push_sums<T: Copy + std::ops::Add<Output = T>>(sums: &mut Vec<T>, numbers: impl Iterator<Item = T>) {
+    let Some(mut sum) = sums.last().copied() else { return };
+    sums.extend(numbers.map(|number| {
+        sum = sum + number;
+        sum
+    }));
+}
+
+/// A float in units of its bit `lowest`, above that of `2^-1074`. None of its bits is below it.
+fn moved(number: f64, lowest: u32) -> i128 {
+    let (negative, part, shift) = parts_of(number);
+    let moved = match shift.checked_sub(lowest) {
+        Some(up) => i128::from(part) << up,
+        None => i128::from(part >> (lowest - shift)),
+    };
+    if negative { -moved } else { moved }
 }
 
 /// `size / count * 2^exponent`, rounded once.
@@ -218,7 +291,11 @@ mod tests {
         ) {
             let numbers: Vec<f64> = numbers.iter().map(|number| number * scale).collect();
             let mut fixed = Fixed::default();
-            fixed.sum_floats(&numbers, |place| place % 5 != 3);
+            let held = |place| place % 5 != 3;
+            fixed.sum_floats(&numbers[..numbers.len() / 2], held);
+            if !fixed.extend_floats(&numbers, numbers.len() / 2, held) {
+                fixed.sum_floats(&numbers, held);
+            }
             if !fixed.exists() {
                 return Ok(());
             }
@@ -237,7 +314,11 @@ mod tests {
         #[test]
         fn integers(numbers in proptest::collection::vec(prop_oneof![any::<i64>(), -9_i64..9], 0..20)) {
             let mut fixed = Fixed::default();
-            fixed.sum_integers(&numbers, |place| place % 5 != 3);
+            let held = |place| place % 5 != 3;
+            fixed.sum_integers(&numbers[..numbers.len() / 2], held);
+            if !fixed.extend_integers(&numbers, numbers.len() / 2, held) {
+                fixed.sum_integers(&numbers, held);
+            }
             let held = numbers.iter().enumerate().filter(|(place, _)| place % 5 != 3);
             prop_assert_eq!(fixed.sum(0, numbers.len()), held.map(|(_, number)| i128::from(*number)).sum());
         }

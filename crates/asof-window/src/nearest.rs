@@ -17,14 +17,32 @@ impl Nearest {
     /// Makes it that of an argument; before each event where `last`.
     pub fn fill(&mut self, of: &Argument<'_>, last: bool) {
         self.0.clear();
+        self.extend(of, last);
+    }
+
+    /// Makes it that of an argument of the same events and some behind them.
+    pub fn extend(&mut self, of: &Argument<'_>, last: bool) {
         if of.column.is_whole() {
             return;
         }
-        let count = of.len();
-        self.0.resize(count, NONE);
+        if last {
+            let mut nearest = self.0.last().copied().unwrap_or(NONE);
+            for event in self.0.len()..of.len() {
+                if of.holds(event) {
+                    nearest = event as u32;
+                }
+                self.0.push(nearest);
+            }
+            return;
+        }
         let mut nearest = NONE;
-        for step in 0..count {
-            let event = if last { step } else { count - 1 - step };
+        let known = self.0.len();
+        self.0.resize(of.len(), NONE);
+        for event in (0..of.len()).rev() {
+            // What had a value behind it keeps it.
+            if event < known && self.0[event] != NONE {
+                break;
+            }
             if of.holds(event) {
                 nearest = event as u32;
             }

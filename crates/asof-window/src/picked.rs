@@ -86,6 +86,26 @@ impl Picked {
         Self { events, column }
     }
 
+    /// Adds more of the events that a feature sees, which stand behind these. False: where they stand is for their values to
+    /// say, and nothing was added.
+    pub fn extend(&mut self, feature: &WindowFeature, events: &Events, of: &[usize]) -> bool {
+        if feature.ranks_rows() {
+            return false;
+        }
+        let filter = feature.filter.map(|filter| &events.inputs[filter]);
+        let of_events = Column::events(events.len());
+        let argument = feature.argument.map_or(&of_events, |argument| &events.inputs[argument]);
+        for event in of {
+            self.events.instants.push(events.instants[*event]);
+            self.events.createds.push(events.createds[*event]);
+            if let (Some(identity), Some(input)) = (events.identity, self.events.inputs.first_mut()) {
+                input.push_from(&events.inputs[identity], *event, None);
+            }
+            self.column.push_from(argument, *event, filter);
+        }
+        true
+    }
+
     /// The argument of all of them.
     pub fn argument(&self) -> Argument<'_> {
         Argument { events: &self.events, column: &self.column, within: 0..self.events.len() }

@@ -50,8 +50,11 @@ impl<T> Part<T> {
 
 #[derive(Debug, Default)]
 struct Extremes {
+    greatest: bool,
     floats: Blocks<f64>,
     integers: Blocks<i64>,
+    /// How many values the dictionary had, by whose order the numbers of `integers` are.
+    ranked: usize,
     /// The numbers of `integers`, where they are not those of the column.
     held: Vec<i64>,
 }
@@ -137,6 +140,40 @@ impl Prepared {
             }
         }
         Some(reading)
+    }
+
+    /// Finds out the same about an argument of the same events and some behind them, from the place `from` on. False: about
+    /// something it cannot be found out any more.
+    pub fn extend(&mut self, of: &Argument<'_>, from: usize) -> bool {
+        let holds = |event| of.holds(event);
+        extend_before(&mut self.values, of, from, holds);
+        extend_before(&mut self.errors, of, from, |event| of.mark(event) == Mark::Error);
+        extend_before(&mut self.trues, of, from, |event| of.is_true(event));
+        self.count_marks(of);
+        let had = (self.sums.held.exists(), self.squares.held.exist());
+        if self.sums.made && had.0 {
+            let sums = &mut self.sums.held;
+            let extended = match (of.integers(), of.floats()) {
+                (Some(integers), _) => sums.extend_integers(integers, from, holds),
+                (_, Some(floats)) => sums.extend_floats(floats, from, holds),
+                (None, None) => false,
+            };
+            if !extended {
+                sum(sums, of);
+            }
+            match (self.squares.made, extended) {
+                (true, true) => self.squares.held.extend(sums, of.len()),
+                (true, false) => self.squares.held.fill(sums, of.len()),
+                (false, _) => {}
+            }
+        }
+        for part in self.extremes.iter_mut().filter(|part| part.made) {
+            part.held.extend(of);
+        }
+        for (part, last) in self.nearest.iter_mut().zip([false, true]).filter(|(part, _)| part.made) {
+            part.held.extend(of, last);
+        }
+        had == (self.sums.held.exists(), self.squares.held.exist())
     }
 
     fn count_marks(&mut self, of: &Argument<'_>) {
@@ -228,6 +265,16 @@ impl Prepared {
     }
 }
 
+/// What [`count_before`] gives, with the events behind, where it was made.
+fn extend_before(part: &mut Part<Vec<u32>>, of: &Argument<'_>, from: usize, counts: impl Fn(usize) -> bool) {
+    if let Some(mut count) = part.held.last().copied().filter(|_| part.made) {
+        part.held.extend((from..of.len()).map(|event| {
+            count += u32::from(counts(event));
+            count
+        }));
+    }
+}
+
 /// How many events before each one, and at the end, are to be counted.
 fn count_before(before: &mut Vec<u32>, of: &Argument<'_>, counts: impl Fn(usize) -> bool) {
     let mut count = 0;
@@ -250,29 +297,49 @@ fn sum(sums: &mut Fixed, of: &Argument<'_>) {
 
 impl Extremes {
     fn fill(&mut self, of: &Argument<'_>, greatest: bool) {
+        self.greatest = greatest;
         self.held.clear();
+        self.floats.fill(&[], greatest);
+        self.integers.fill(&[], greatest);
+        self.ranked = 0;
+        self.extend(of);
+    }
+
+    /// Makes it that of the same events and some behind them.
+    fn extend(&mut self, of: &Argument<'_>) {
+        let within = of.within.clone();
         match of.column.values() {
             // What holds no value is NaN, which is left out.
-            Values::Floats(values) => self.floats.fill(&values[of.within.clone()], greatest),
-            Values::Integers(values) if of.column.is_whole() => {
-                self.integers.fill(&values[of.within.clone()], greatest);
+            Values::Floats(values) => self.floats.extend(&values[within]),
+            Values::Integers(values) if of.column.is_whole() => self.integers.extend(&values[within]),
+            Values::Integers(values) => {
+                if self.held.is_empty() {
+                    // All of them held a value before, or there were none.
+                    self.integers.fill(&[], self.greatest);
+                }
+                self.extend_held(of, |event| values[event]);
             }
-            Values::Integers(values) => self.fill_held(of, greatest, |event| values[event]),
             Values::Codes(codes, dictionary) => {
+                if self.ranked != dictionary.values.len() {
+                    self.held.clear();
+                    self.integers.fill(&[], self.greatest);
+                    self.ranked = dictionary.values.len();
+                }
                 let ranks = &dictionary.ranks().1;
-                self.fill_held(of, greatest, |event| i64::from(ranks[codes[event] as usize]));
+                self.extend_held(of, |event| i64::from(ranks[codes[event] as usize]));
             }
             Values::Events(_) => {}
         }
     }
 
-    fn fill_held(&mut self, of: &Argument<'_>, greatest: bool, number: impl Fn(usize) -> i64) {
-        let held = of.within.clone().map(|event| match of.column.mark(event) {
+    fn extend_held(&mut self, of: &Argument<'_>, number: impl Fn(usize) -> i64) {
+        let more = of.within.start + self.held.len()..of.within.end;
+        let nothing = i64::nothing(self.greatest);
+        self.held.extend(more.map(|event| match of.column.mark(event) {
             Mark::Value => number(event),
-            _ => i64::nothing(greatest),
-        });
-        self.held.extend(held);
-        self.integers.fill(&self.held, greatest);
+            _ => nothing,
+        }));
+        self.integers.extend(&self.held);
     }
 
     /// The extreme of a run that holds a value.

@@ -121,6 +121,11 @@ impl Stands {
         self.own.is_empty() && events.knowns.is_empty() && events.untils.is_empty()
     }
 
+    /// Whether what events themselves say is all there is to it.
+    pub fn is_own(&self) -> bool {
+        self.own.is_empty()
+    }
+
     /// The instant from which on an event stands for the last time.
     pub fn last_start(&self, events: &Events, event: usize) -> i64 {
         match self.own.get(event - self.first) {

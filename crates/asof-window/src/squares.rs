@@ -9,9 +9,16 @@ const BITS: u32 = 250;
 /// Numbers between two sums that are kept.
 const KEPT_EACH: usize = 8;
 
-/// Sums of the squares of the first numbers, of each so many, in units of the square of those of their [`Fixed`].
+/// Sums of the squares of the first numbers, in units of the square of those of their [`Fixed`].
 #[derive(Debug, Default)]
-pub(crate) struct Squares(Vec<Long>);
+pub(crate) struct Squares {
+    /// The sum of none, and of each so many more.
+    kept: Vec<Long>,
+    sum: Long,
+    count: usize,
+    /// All bits that some number has.
+    size: u128,
+}
 
 /// A number of 256 bits.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,35 +56,41 @@ impl Long {
 impl Squares {
     /// Makes them those of some numbers. There may be none afterwards.
     pub fn fill(&mut self, numbers: &Fixed, count: usize) {
-        self.0.clear();
-        if !numbers.exists() {
-            return;
+        self.kept.clear();
+        (self.sum, self.count, self.size) = (Long::default(), 0, 0);
+        if numbers.exists() {
+            self.kept.push(self.sum);
+            self.extend(numbers, count);
         }
+    }
+
+    /// Makes them those of the same numbers and some behind them, of so many together. There may be none afterwards.
+    pub fn extend(&mut self, numbers: &Fixed, count: usize) {
         let number = |place: usize| numbers.sum(place, place + 1).unsigned_abs();
-        let size = (0..count).fold(0, |size, place| size | number(place));
-        if 2 * (u128::BITS - size.leading_zeros()) + bits_of(count) > BITS {
+        self.size = (self.count..count).fold(self.size, |size, place| size | number(place));
+        if !self.exist() || 2 * (u128::BITS - self.size.leading_zeros()) + bits_of(count) > BITS {
+            self.kept.clear();
             return;
         }
-        let mut sum = Long::default();
-        for place in 0..count {
-            if place.is_multiple_of(KEPT_EACH) {
-                self.0.push(sum);
+        for place in self.count..count {
+            self.sum = self.sum.plus(Long::square(number(place)));
+            if (place + 1).is_multiple_of(KEPT_EACH) {
+                self.kept.push(self.sum);
             }
-            sum = sum.plus(Long::square(number(place)));
         }
-        self.0.push(sum);
+        self.count = count;
     }
 
     /// Whether there are sums.
     pub fn exist(&self) -> bool {
-        !self.0.is_empty()
+        !self.kept.is_empty()
     }
 
     /// The sum of the first squares.
     fn first(&self, numbers: &Fixed, count: usize) -> Long {
         let kept = count / KEPT_EACH;
         let rest = kept * KEPT_EACH..count;
-        rest.fold(self.0[kept], |sum, place| {
+        rest.fold(self.kept[kept], |sum, place| {
             sum.plus(Long::square(numbers.sum(place, place + 1).unsigned_abs()))
         })
     }
@@ -97,7 +110,7 @@ impl Squares {
 
     /// Bytes beside its own.
     pub fn size(&self) -> usize {
-        self.0.capacity() * size_of::<Long>()
+        self.kept.capacity() * size_of::<Long>()
     }
 }
 
@@ -126,7 +139,8 @@ mod tests {
             let numbers: Vec<f64> = numbers.iter().map(|number| number * scale).collect();
             let (mut fixed, mut squares) = (Fixed::default(), Squares::default());
             fixed.sum_floats(&numbers, |_| true);
-            squares.fill(&fixed, numbers.len());
+            squares.fill(&fixed, numbers.len() / 2);
+            squares.extend(&fixed, numbers.len());
             if !squares.exist() {
                 return Ok(());
             }

@@ -119,6 +119,33 @@ impl HeldKey {
         Self { plan, standing }
     }
 
+    /// Adds events of the key. Where they stand behind all others, as new ones mostly do, what was found out is carried on;
+    /// otherwise, and where one repeats another, it is forgotten and found out again when it is asked for.
+    pub fn append(&mut self, more: &Events) {
+        if more.is_empty() {
+            return;
+        }
+        let from = self.events().len();
+        let extended = match &mut self.standing {
+            Standing::Always(settled) if more.knowns.is_empty() && more.untils.is_empty() => {
+                settled.extend(&self.plan, more);
+                true
+            }
+            Standing::Always(_) => false,
+            Standing::ByKnown(events) => events.extend(&self.plan, more),
+        };
+        let events = self.events();
+        let in_order = (from..events.len()).all(|event| event == 0 || events.order(event - 1, event).is_le());
+        if extended && in_order && !any_repeats(events, from) {
+            return;
+        }
+        let mut all = events.clone();
+        if !extended {
+            all.extend(more);
+        }
+        *self = Self::new(self.plan.clone(), all.in_order());
+    }
+
     /// Closes the windows of the features `asked`, places among those of the plan, at one ask.
     pub fn close(&self, asked: &[usize], ask: Ask, out: &mut ClosedAt) {
         match &self.standing {
@@ -145,6 +172,12 @@ impl HeldKey {
     }
 }
 
+/// Whether an event from `from` on has the identity of one before it.
+fn any_repeats(events: &Events, from: usize) -> bool {
+    let identity = events.identity.map(|identity| &events.inputs[identity]);
+    identity.is_some_and(|identity| (from..events.len()).any(|event| identity.recurs(event)))
+}
+
 /// For the first so many events the instant from which on all of them stand; empty where some don't in the end.
 fn known_by(stands: &Stands, events: &Events, edges: &[i64]) -> Vec<i64> {
     let end = edges.iter().rev().find(|edge| **edge < i64::MAX).copied().unwrap_or(i64::MIN);
@@ -161,6 +194,33 @@ fn known_by(stands: &Stands, events: &Events, edges: &[i64]) -> Vec<i64> {
 }
 
 impl ByKnown {
+    /// Adds events that stand behind these. False: it cannot, and nothing was added.
+    fn extend(&mut self, plan: &HeldPlan, more: &Events) -> bool {
+        // What is known of them must be all that says when they stand, and in the end all must.
+        let simple = self.stands.is_own() && self.events.untils.is_empty() && more.untils.is_empty();
+        if !simple || self.known_by.is_empty() || more.knowns.contains(&i64::MAX) {
+            return false;
+        }
+        let from = self.events.len();
+        *self.other.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(last) = self.last.get_mut() {
+            last.release();
+        }
+        Arc::make_mut(&mut self.events).extend(more);
+        for event in from..self.events.len() {
+            let known = self.events.stands(event).start;
+            if let Err(place) = self.edges.binary_search(&known) {
+                self.edges.insert(place, known);
+            }
+            let before = self.known_by.last().copied().unwrap_or(i64::MIN);
+            self.known_by.push(before.max(known));
+        }
+        if let Some(last) = self.last.get_mut() {
+            last.hold(plan, self.events.clone(), from);
+        }
+        true
+    }
+
     fn close(&self, plan: &HeldPlan, asked: &[usize], ask: Ask, out: &mut ClosedAt) {
         let passed = self.edges.partition_point(|edge| *edge <= ask.known);
         // The end of time is an edge that nothing waits for.

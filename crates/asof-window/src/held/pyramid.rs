@@ -18,21 +18,30 @@ pub(crate) struct Pyramid(Vec<Vec<State>>);
 
 impl Pyramid {
     pub fn new(aggregate: &Aggregate, of: &Argument<'_>) -> Self {
-        let block = |number: usize| {
+        let mut pyramid = Self(vec![Vec::new()]);
+        pyramid.extend(aggregate, of);
+        pyramid
+    }
+
+    /// Makes it that of the same events and some behind them.
+    pub fn extend(&mut self, aggregate: &Aggregate, of: &Argument<'_>) {
+        let known = self.0.first().map_or(0, Vec::len);
+        for number in known..of.len() / BLOCK {
             let mut state = aggregate.state();
             fold(aggregate, of, number * BLOCK..(number + 1) * BLOCK, &mut state);
-            state
-        };
-        let mut levels = vec![(0..of.len() / BLOCK).map(block).collect::<Vec<State>>()];
-        while let Some(below) = levels.last().filter(|below| below.len() > 1) {
-            let pair = |pair: &[State]| {
-                let mut both = pair[0].clone();
-                both.merge(&pair[1]);
-                both
-            };
-            levels.push(below.chunks_exact(2).map(pair).collect());
+            // A block that is the second of its pair makes a block of the next level.
+            for level in 0.. {
+                if self.0.len() == level {
+                    self.0.push(Vec::new());
+                }
+                self.0[level].push(state.clone());
+                let count = self.0[level].len();
+                if count % 2 == 1 {
+                    break;
+                }
+                state.merge(&self.0[level][count - 2]);
+            }
         }
-        Self(levels)
     }
 
     /// The value of a run.

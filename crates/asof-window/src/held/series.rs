@@ -1,6 +1,7 @@
 //! Some events of a key with one argument of them: which run of them counts, and what a run comes to.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use asof_model::window::{Span, Window};
 use asof_model::{Cell, Duration};
@@ -11,7 +12,7 @@ use super::pyramid::Pyramid;
 use super::recurrence::Recurrence;
 use super::sketch::Sketch;
 use crate::argument::Argument;
-use crate::closing::column_of;
+use crate::closing::{WindowFeature, column_of};
 use crate::events::{Column, Events};
 use crate::function::Function;
 use crate::picked::Picked;
@@ -48,12 +49,19 @@ enum Source {
 #[derive(Debug)]
 enum Reader {
     Read(Reading),
+    /// Of what is made when it is asked for first.
+    Indexed(Aggregate, OnceLock<Index>),
+}
+
+/// What values are read from that nothing was prepared for.
+#[derive(Debug)]
+enum Index {
+    /// The few events are folded.
+    Folded,
     Distinct(Recurrence),
     Sketched(Sketch),
     Ordered(Order),
-    /// The few events are folded.
-    Folded(Aggregate),
-    Merged(Aggregate, Pyramid),
+    Merged(Pyramid),
 }
 
 /// What of a series' events may count at an ask.
@@ -94,8 +102,12 @@ impl Series {
         let mut prepared = Prepared::default();
         let readers = plan.aggregates.iter().map(|aggregate| Reader::new(aggregate, &of, &mut prepared));
         let readers = readers.collect();
-        let instants = &of.events.instants;
-        let sessions = plan.gaps.iter().map(|gap| (*gap, session_starts(*gap, instants))).collect();
+        let sessions = plan.gaps.iter().map(|gap| {
+            let mut starts = Vec::new();
+            extend_session_starts(*gap, &of.events.instants, &mut starts);
+            (*gap, starts)
+        });
+        let sessions = sessions.collect();
         Self { source, prepared, readers, sessions }
     }
 
@@ -131,25 +143,61 @@ impl Series {
     /// The value of a run by an aggregate of the plan. `kept` is memory.
     pub fn read(&self, events: &Events, aggregate: usize, run: &Range<usize>, kept: &mut Vec<usize>) -> Cell {
         let of = self.source.argument(events);
-        let reader = &self.readers[aggregate];
-        if let Reader::Read(reading) = reader {
-            return self.prepared.read(&of, *reading, run, kept);
-        }
+        let (aggregate, index) = match &self.readers[aggregate] {
+            Reader::Read(reading) => return self.prepared.read(&of, *reading, run, kept),
+            Reader::Indexed(aggregate, index) => (aggregate, index),
+        };
         if self.prepared.has_error(&of, run) {
             return Cell::Error;
         }
-        match reader {
-            Reader::Read(reading) => self.prepared.read(&of, *reading, run, kept),
-            Reader::Distinct(recurrence) => recurrence.read(run),
-            Reader::Sketched(sketch) => sketch.read(run),
-            Reader::Ordered(order) => order.read(&of, self.prepared.count(&of, run), run),
-            Reader::Folded(aggregate) => {
+        match index.get_or_init(|| Index::new(aggregate, &of)) {
+            Index::Distinct(recurrence) => recurrence.read(run),
+            Index::Sketched(sketch) => sketch.read(run),
+            Index::Ordered(order) => order.read(&of, self.prepared.count(&of, run), run),
+            Index::Folded => {
                 let mut state = aggregate.state();
                 fold(aggregate, &of, run.clone(), &mut state);
                 aggregate.value(&state)
             }
-            Reader::Merged(aggregate, pyramid) => pyramid.read(aggregate, &of, run),
+            Index::Merged(pyramid) => pyramid.read(aggregate, &of, run),
         }
+    }
+
+    /// Makes it that of some events behind those that it has: of all that the key has now, or of those that are picked of
+    /// them, from `from` on. False: it has to be made anew.
+    pub fn extend(&mut self, plan: &SeriesPlan, events: &Events, from: usize, picked: &[usize]) -> bool {
+        let before = match &mut self.source {
+            Source::Input(_) => from,
+            Source::Made(column) => {
+                let WindowFeature { argument, filter, .. } = plan.feature;
+                let filter = filter.map(|filter| &events.inputs[filter]);
+                let of_events = Column::events(events.len());
+                let argument = argument.map_or(&of_events, |argument| &events.inputs[argument]);
+                (from..events.len()).for_each(|event| column.push_from(argument, event, filter));
+                from
+            }
+            Source::Picked(of) => {
+                let before = of.events.len();
+                if !of.extend(&plan.feature, events, picked) {
+                    return false;
+                }
+                before
+            }
+        };
+        let of = self.source.argument(events);
+        for (gap, starts) in &mut self.sessions {
+            extend_session_starts(*gap, &of.events.instants, starts);
+        }
+        let aggregates = self.readers.iter_mut().filter_map(|reader| match reader {
+            Reader::Read(_) => None,
+            Reader::Indexed(aggregate, index) => Some((aggregate, index)),
+        });
+        for (aggregate, index) in aggregates {
+            if index.get_mut().is_some_and(|index| !index.extend(aggregate, &of)) {
+                *index = OnceLock::new();
+            }
+        }
+        self.prepared.extend(&of, before)
     }
 
     /// Bytes beside its own.
@@ -179,34 +227,55 @@ impl Source {
 
 impl Reader {
     fn new(aggregate: &Aggregate, of: &Argument<'_>, prepared: &mut Prepared) -> Self {
-        let function = aggregate.function();
-        if let Some(reading) = prepared.prepare(of, function) {
-            return Self::Read(reading);
-        }
-        if function == Function::CountDistinct {
-            return Self::Distinct(Recurrence::new(of));
-        }
-        if of.len() <= FOLDED_MAX {
-            return Self::Folded(*aggregate);
-        }
-        if function == Function::ApproxCountDistinct {
-            return Self::Sketched(Sketch::new(of));
-        }
-        match Order::new(function, of) {
-            Some(order) => Self::Ordered(order),
-            None => Self::Merged(*aggregate, Pyramid::new(aggregate, of)),
+        match prepared.prepare(of, aggregate.function()) {
+            Some(reading) => Self::Read(reading),
+            None => Self::Indexed(*aggregate, OnceLock::new()),
         }
     }
 
     fn size(&self) -> usize {
-        let more = match self {
-            Self::Read(_) | Self::Folded(_) => 0,
+        let index = match self {
+            Self::Read(_) => None,
+            Self::Indexed(_, index) => index.get(),
+        };
+        size_of::<Self>() + index.map_or(0, Index::size)
+    }
+}
+
+impl Index {
+    fn new(aggregate: &Aggregate, of: &Argument<'_>) -> Self {
+        match aggregate.function() {
+            Function::CountDistinct => Self::Distinct(Recurrence::new(of)),
+            _ if of.len() <= FOLDED_MAX => Self::Folded,
+            Function::ApproxCountDistinct => Self::Sketched(Sketch::new(of)),
+            function => match Order::new(function, of) {
+                Some(order) => Self::Ordered(order),
+                None => Self::Merged(Pyramid::new(aggregate, of)),
+            },
+        }
+    }
+
+    /// Makes it that of the same events and some behind them. False: it has to be made anew.
+    fn extend(&mut self, aggregate: &Aggregate, of: &Argument<'_>) -> bool {
+        match self {
+            Self::Folded => return of.len() <= FOLDED_MAX,
+            // Other values change which number each one has.
+            Self::Ordered(_) => return false,
+            Self::Distinct(recurrence) => recurrence.extend(of),
+            Self::Sketched(sketch) => sketch.extend(of),
+            Self::Merged(pyramid) => pyramid.extend(aggregate, of),
+        }
+        true
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Folded => 0,
             Self::Distinct(recurrence) => recurrence.size(),
             Self::Sketched(sketch) => sketch.size(),
             Self::Ordered(order) => order.size(),
-            Self::Merged(_, pyramid) => pyramid.size(),
-        };
-        size_of::<Self>() + more
+            Self::Merged(pyramid) => pyramid.size(),
+        }
     }
 }
 
@@ -217,16 +286,14 @@ pub(crate) fn fold(aggregate: &Aggregate, of: &Argument<'_>, run: Range<usize>, 
     }
 }
 
-/// Where the run of events with no longer gaps begins that each event is in.
-fn session_starts(gap: Duration, instants: &[i64]) -> Vec<u32> {
-    let mut start = 0;
-    let begins =
-        |event: usize| event > 0 && instants[event].saturating_sub(instants[event - 1]) > gap.micros();
-    let starts = (0..instants.len()).map(|event| {
-        if begins(event) {
+/// Where the run of events with no longer gaps begins that each event is in: for those that are not known yet.
+fn extend_session_starts(gap: Duration, instants: &[i64], starts: &mut Vec<u32>) {
+    let mut start = starts.last().copied().unwrap_or(0);
+    for event in starts.len()..instants.len() {
+        let before = event.checked_sub(1).map(|before| instants[before]);
+        if before.is_some_and(|before| instants[event].saturating_sub(before) > gap.micros()) {
             start = event as u32;
         }
-        start
-    });
-    starts.collect()
+        starts.push(start);
+    }
 }

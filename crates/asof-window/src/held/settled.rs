@@ -50,6 +50,29 @@ impl Lane {
         }
     }
 
+    /// Takes in the events of the key from `from` on. False: it has to be made anew.
+    fn extend(&mut self, plan: &SeriesPlan, events: &Events, from: usize) -> bool {
+        let feature = &plan.feature;
+        let more = match feature.is_picky() {
+            true => seen(feature, events, from..events.len()),
+            false => Vec::new(),
+        };
+        let (of, unknown) = match self {
+            Self::One(series) => return series.extend(plan, events, from, &more),
+            Self::Buckets { of, unknown } => (of, unknown),
+        };
+        let Some(by) = feature.by.map(|by| &events.inputs[by]) else { return false };
+        let (buckets, without) = buckets(by, &more);
+        unknown.extend(without.into_iter().map(|event| events.instants[event]));
+        buckets.into_iter().all(|(name, more)| match of.binary_search_by(|(known, _)| known.cmp(&name)) {
+            Ok(place) => of[place].1.extend(plan, events, from, &more),
+            Err(place) => {
+                of.insert(place, (name, Series::of_picked(plan, events, &more)));
+                true
+            }
+        })
+    }
+
     fn size(&self) -> usize {
         match self {
             Self::One(series) => series.size(),
@@ -68,6 +91,33 @@ impl Settled {
 
     pub fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Adds events that stand behind all of these, and stand whatever is known.
+    pub fn extend(&mut self, plan: &HeldPlan, more: &Events) {
+        let from = self.events.len();
+        Arc::make_mut(&mut self.events).extend(more);
+        self.take_in(plan, from);
+    }
+
+    /// Takes in that there are events from `from` on.
+    fn take_in(&mut self, plan: &HeldPlan, from: usize) {
+        for (lane, plan) in self.lanes.iter_mut().zip(plan.series()) {
+            if lane.get_mut().is_some_and(|lane| !lane.extend(plan, &self.events, from)) {
+                *lane = OnceLock::new();
+            }
+        }
+    }
+
+    /// Lets the events go, so that they can be changed.
+    pub fn release(&mut self) {
+        self.events = Arc::default();
+    }
+
+    /// Holds events again, of which those from `from` on were added.
+    pub fn hold(&mut self, plan: &HeldPlan, events: Arc<Events>, from: usize) {
+        self.events = events;
+        self.take_in(plan, from);
     }
 
     /// Closes the windows of some features at one ask.

@@ -28,29 +28,42 @@ impl Sketch {
         let different = Numbering::default().fill(of, &mut numbers);
         // A value is hashed once.
         let mut known: Vec<Option<(u16, u8)>> = vec![None; different];
-        let raised = numbers.iter().enumerate().map(|(event, number)| {
-            if !of.holds(event) {
-                return (0, 0);
-            }
-            let value = || Registers::place(&of.column.value(of.within.start + event));
-            *known[*number as usize].get_or_insert_with(value)
+        let raised = numbers.iter().enumerate().map(|(event, number)| match of.holds(event) {
+            true => *known[*number as usize].get_or_insert_with(|| place(of, event)),
+            false => (0, 0),
         });
-        let raised: Vec<(u16, u8)> = raised.collect();
-        let mut blocks = vec![0; raised.len() / BLOCK * REGISTERS];
-        for (registers, events) in blocks.chunks_exact_mut(REGISTERS).zip(raised.chunks_exact(BLOCK)) {
-            raise(registers, events);
-        }
-        let mut levels = vec![blocks];
-        while let Some(below) = levels.last().filter(|below| below.len() > REGISTERS) {
-            let mut level = Vec::with_capacity(below.len() / 2);
-            for pair in below.chunks_exact(2 * REGISTERS) {
-                let start = level.len();
-                level.extend_from_slice(&pair[..REGISTERS]);
-                merge(&mut level[start..], &pair[REGISTERS..]);
+        let mut sketch = Self { raised: raised.collect(), levels: vec![Vec::new()] };
+        sketch.merge_blocks();
+        sketch
+    }
+
+    /// Makes it that of the same events and some behind them.
+    pub fn extend(&mut self, of: &Argument<'_>) {
+        let more = self.raised.len()..of.len();
+        self.raised.extend(more.map(|event| if of.holds(event) { place(of, event) } else { (0, 0) }));
+        self.merge_blocks();
+    }
+
+    /// Makes the registers of all whole blocks that have none.
+    fn merge_blocks(&mut self) {
+        let known = self.levels.first().map_or(0, |blocks| blocks.len() / REGISTERS);
+        for events in self.raised.chunks_exact(BLOCK).skip(known) {
+            let mut registers = vec![0; REGISTERS];
+            raise(&mut registers, events);
+            // A block that is the second of its pair makes a block of the next level.
+            for level in 0.. {
+                if self.levels.len() == level {
+                    self.levels.push(Vec::new());
+                }
+                self.levels[level].extend_from_slice(&registers);
+                let count = self.levels[level].len() / REGISTERS;
+                if count % 2 == 1 {
+                    break;
+                }
+                let first = (count - 2) * REGISTERS;
+                merge(&mut registers, &self.levels[level][first..first + REGISTERS]);
             }
-            levels.push(level);
         }
-        Self { raised, levels }
     }
 
     /// The estimate of a run.
@@ -87,6 +100,11 @@ impl Sketch {
         let levels = self.levels.iter().map(Vec::capacity).sum::<usize>();
         levels + self.raised.capacity() * size_of::<(u16, u8)>()
     }
+}
+
+/// The register that an event raises, and to what.
+fn place(of: &Argument<'_>, event: usize) -> (u16, u8) {
+    Registers::place(&of.column.value(of.within.start + event))
 }
 
 fn raise(registers: &mut [u8], events: &[(u16, u8)]) {

@@ -49,7 +49,7 @@ fn row(of: ValueType, reach: i64, late: u32) -> impl Strategy<Value = OracleRow>
         cell(value(of), values),
         cell(any::<bool>().prop_map(Value::Bool).boxed(), values),
         cell("[ab]{0,1}".prop_map(Value::String).boxed(), values),
-        prop_oneof![9 => (0_i64..reach / 3).prop_map(|id| Cell::Value(Value::Int64(id))), 1 => Just(Cell::Null)],
+        prop_oneof![9 => (0..i64::from(late).pow(4) / 100).prop_map(|id| Cell::Value(Value::Int64(id))), 1 => Just(Cell::Null)],
     );
     let replaced = prop_oneof![late => Just(None), 1 => (0_i64..60).prop_map(Some)];
     let late = || prop_oneof![late => Just(0_i64), 1 => 0_i64..30];
