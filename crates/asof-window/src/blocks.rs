@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Numbers of a block: so few are looked at one by one.
-const BLOCK: usize = 16;
+const BLOCK: usize = 8;
 
 /// Numbers that are compared.
 pub(crate) trait Comparable: Copy {
@@ -35,50 +35,66 @@ impl Comparable for f64 {
     }
 }
 
-/// Numbers, and extremes of them.
+/// Extremes of whole blocks of some numbers, and of runs of blocks.
+#[derive(Debug, Default)]
 pub(crate) struct Blocks<T> {
-    numbers: Vec<T>,
     greatest: bool,
-    /// The extremes of `2^level` blocks from each one on. Level 0 is that of the blocks themselves.
+    /// Level by level the extremes of `2^level` blocks from each one on.
     levels: Vec<Vec<T>>,
 }
 
 impl<T: Comparable> Blocks<T> {
-    pub fn new(numbers: Vec<T>, greatest: bool) -> Self {
-        let best = |some: &[T]| {
-            some.iter().fold(T::nothing(greatest), |best, number| best.better(*number, greatest))
-        };
-        let mut levels = Vec::new();
-        if numbers.len() > 2 * BLOCK {
-            levels.push(numbers.chunks(BLOCK).map(best).collect::<Vec<T>>());
-            let mut width = 1;
-            while let Some(below) = levels.last().filter(|below| below.len() > width) {
-                let level: Vec<T> = (0..below.len() - width)
-                    .map(|at| below[at].better(below[at + width], greatest))
-                    .collect();
-                width *= 2;
-                levels.push(level);
-            }
-        }
-        Self { numbers, greatest, levels }
+    /// Makes them those of some numbers.
+    pub fn fill(&mut self, numbers: &[T], greatest: bool) {
+        self.greatest = greatest;
+        self.levels.iter_mut().for_each(Vec::clear);
+        self.extend(numbers);
     }
 
-    /// The extreme of a run.
-    pub fn best(&self, run: Range<usize>) -> T {
-        let greatest = self.greatest;
-        let scan = |run: Range<usize>| {
-            let some = self.numbers[run].iter();
-            some.fold(T::nothing(greatest), |best, number| best.better(*number, greatest))
-        };
-        let (first, last) = (run.start.div_ceil(BLOCK), run.end / BLOCK);
-        if self.levels.is_empty() || first >= last {
-            return scan(run);
+    /// Makes them those of the same numbers and some more behind them.
+    pub fn extend(&mut self, numbers: &[T]) {
+        let known = self.levels.first().map_or(0, Vec::len);
+        let blocks = numbers.chunks_exact(BLOCK).enumerate().skip(known);
+        for (block, numbers) in blocks {
+            let mut best = best_of(numbers, self.greatest);
+            let mut width = 1;
+            for level in 0.. {
+                if self.levels.len() == level {
+                    self.levels.push(Vec::new());
+                }
+                self.levels[level].push(best);
+                // The last of the next level: two of this one, of which the latter was pushed now.
+                let Some(first) = (block + 1).checked_sub(2 * width) else { break };
+                best = self.levels[level][first].better(best, self.greatest);
+                width *= 2;
+            }
         }
-        let ends = scan(run.start..first * BLOCK).better(scan(last * BLOCK..run.end), greatest);
-        let level = (last - first).ilog2() as usize;
-        let of = &self.levels[level];
-        ends.better(of[first].better(of[last - (1 << level)], greatest), greatest)
     }
+
+    /// The extreme of a run of the same numbers.
+    #[inline]
+    pub fn best(&self, numbers: &[T], run: Range<usize>) -> T {
+        let greatest = self.greatest;
+        let (first, last) = (run.start.div_ceil(BLOCK), run.end / BLOCK);
+        if first >= last {
+            return best_of(&numbers[run], greatest);
+        }
+        let before = best_of(&numbers[run.start..first * BLOCK], greatest);
+        let ends = before.better(best_of(&numbers[last * BLOCK..run.end], greatest), greatest);
+        let width = (last - first).ilog2();
+        let level = &self.levels[width as usize];
+        ends.better(level[first].better(level[last - (1 << width)], greatest), greatest)
+    }
+
+    /// Bytes beside its own.
+    pub fn size(&self) -> usize {
+        self.levels.iter().map(|level| level.capacity() * size_of::<T>()).sum()
+    }
+}
+
+#[inline]
+fn best_of<T: Comparable>(numbers: &[T], greatest: bool) -> T {
+    numbers.iter().fold(T::nothing(greatest), |best, number| best.better(*number, greatest))
 }
 
 #[cfg(test)]
@@ -101,7 +117,12 @@ mod tests {
                 true => held.copied().reduce(f64::max),
                 false => held.copied().reduce(f64::min),
             };
-            let found = Blocks::new(numbers.clone(), greatest).best(run);
+            let mut blocks = Blocks::default();
+            // What was there before does not matter.
+            blocks.fill(&[1e9; 100], greatest);
+            blocks.fill(&numbers[..numbers.len() / 3], greatest);
+            blocks.extend(&numbers);
+            let found = blocks.best(&numbers, run);
             prop_assert_eq!(right, (!found.is_nan()).then_some(found));
         }
     }

@@ -1,28 +1,21 @@
 //! The features of a view of events for one key, at many instants: which events stand, which of them count, and what they
 //! come to (SEMANTICS 4). The one computation of training, of serving and of verifying.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use asof_model::window::{Edge, Span, Window};
-use asof_model::{Cell, Duration, Value, entry};
+use asof_model::window::{Edge, Window};
+use asof_model::{Cell, Duration};
 
 use crate::Aggregate;
-use crate::events::{Column, Events, Mark};
+use crate::argument::Argument;
+use crate::events::{Column, Events};
+use crate::fold::{self, fold};
+use crate::lanes::Lanes;
 use crate::prepared::Prepared;
 use crate::repeats::{Repeats, resolve};
-use crate::windows::{chosen, presence};
+use crate::windows::{chosen_after, first_from, presence};
 
-/// The bucket of events whose `by` is null.
-pub const NULL_BUCKET: &str = "__null";
-
-/// The bucket of a value: its text. Text that could be taken for [`NULL_BUCKET`] has one more underscore in front.
-pub fn bucket_name(value: &Value) -> String {
-    let text = entry::to_text(value);
-    let bare = text.trim_start_matches('_');
-    let taken = bare == "null" && text.len() - bare.len() >= 2;
-    if taken { format!("_{text}") } else { text }
-}
+pub use crate::picked::{NULL_BUCKET, bucket_name};
 
 /// A feature of a view of events. Inputs are told by their places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,46 +58,111 @@ pub struct Ask {
     pub known: i64,
 }
 
-/// What came of the asks of a key.
+/// What came of the asks of a key. Its memory stays for those of the next one.
 #[derive(Debug, Default)]
 pub struct Closed {
     /// For each ask the newest event within retention; `None`: the key is MISSING there.
     pub newest: Vec<Option<i64>>,
     /// For each feature a cell for each ask.
     pub cells: Vec<Vec<Cell>>,
+    memory: Memory,
+}
+
+/// What is found out about the events of one key.
+#[derive(Debug, Default)]
+struct Memory {
+    /// For each ask the first event within retention.
+    oldest: Vec<usize>,
+    /// For each window the events that count at each ask.
+    runs: Vec<Vec<Range<usize>>>,
+    /// For each column of [`Arguments`].
+    prepared: Vec<Prepared>,
+    fold: fold::Memory,
 }
 
 /// What a feature's input is made of: its argument and its filter.
-type Input = (Option<usize>, Option<usize>);
-
-/// What a bucket's feature comes to, by the bucket's name; `None`: the whole map is an error.
-type Buckets = Option<Vec<(String, Option<Value>)>>;
+pub(crate) type Input = (Option<usize>, Option<usize>);
 
 /// The inputs of a view's features over some events: each argument with its filter.
+#[derive(Debug)]
 pub struct Arguments {
-    columns: Vec<(Input, Column)>,
+    columns: Vec<(Input, Source)>,
+    windows: Vec<Window>,
+    /// Features that pick their events, one of those that pick the same.
+    picky: Vec<WindowFeature>,
+    features: Vec<Looks>,
+}
+
+/// What a feature looks at.
+#[derive(Debug)]
+enum Looks {
+    /// All events of a key, through a window: their numbers.
+    All { column: usize, window: usize },
+    /// What the feature of that number picks.
+    Picked(usize),
+}
+
+/// Where an argument is found.
+#[derive(Debug)]
+enum Source {
+    /// It is an input as it is.
+    Input(usize),
+    /// It is made of inputs.
+    Made(Column),
+}
+
+impl Arguments {
+    fn column<'e>(&'e self, events: &'e Events, number: usize) -> &'e Column {
+        match &self.columns[number].1 {
+            Source::Input(input) => &events.inputs[*input],
+            Source::Made(column) => column,
+        }
+    }
+}
+
+/// The column of an argument, filtered.
+pub(crate) fn column_of((argument, filter): Input, events: &Events) -> Column {
+    let column = match argument {
+        Some(argument) => events.inputs[argument].clone(),
+        None => Column::events(events.len()),
+    };
+    match filter {
+        Some(filter) => column.masked(&events.inputs[filter]),
+        None => column,
+    }
+}
+
+/// Adds an item. Returns its place.
+fn push<T>(items: &mut Vec<T>, item: T) -> usize {
+    items.push(item);
+    items.len() - 1
 }
 
 impl Closing {
     /// The arguments of all features, filtered, for events of any number of keys.
     pub fn arguments(&self, events: &Events) -> Arguments {
-        let mut columns: Vec<(Input, Column)> = Vec::new();
+        let mut columns: Vec<(Input, Source)> = Vec::new();
+        let (mut windows, mut picky): (Vec<Window>, Vec<WindowFeature>) = (Vec::new(), Vec::new());
+        let mut features = Vec::with_capacity(self.features.len());
         for feature in &self.features {
-            let of = (feature.argument, feature.filter);
-            if columns.iter().any(|(known, _)| *known == of) {
+            if feature.is_picky() {
+                let known = picky.iter().position(|known| known.shares(feature));
+                features.push(Looks::Picked(known.unwrap_or_else(|| push(&mut picky, *feature))));
                 continue;
             }
-            let argument = match feature.argument {
-                Some(argument) => events.inputs[argument].clone(),
-                None => Column::events(events.len()),
-            };
-            let column = match feature.filter {
-                Some(filter) => argument.masked(&events.inputs[filter]),
-                None => argument,
-            };
-            columns.push((of, column));
+            let of = (feature.argument, feature.filter);
+            let column = columns.iter().position(|(known, _)| *known == of).unwrap_or_else(|| {
+                let source = match of {
+                    (Some(argument), None) => Source::Input(argument),
+                    of => Source::Made(column_of(of, events)),
+                };
+                push(&mut columns, (of, source))
+            });
+            let window = windows.iter().position(|window| *window == feature.window);
+            let window = window.unwrap_or_else(|| push(&mut windows, feature.window));
+            features.push(Looks::All { column, window });
         }
-        Arguments { columns }
+        Arguments { columns, windows, picky, features }
     }
 
     /// The values of all features at each of some asks, which ascend by `t`. `within` are the events of the key, in the order
@@ -120,189 +178,82 @@ impl Closing {
         out.newest.clear();
         out.newest.resize(asks.len(), None);
         out.cells.resize(self.features.len(), Vec::new());
-        for cells in &mut out.cells {
-            cells.clear();
-            cells.resize(asks.len(), Cell::Null);
-        }
+        // What a cell held before is overwritten: each is given a value once.
+        out.cells.iter_mut().for_each(|cells| cells.resize(asks.len(), Cell::Null));
         let stands = resolve(events, within.clone(), (self.repeats, self.withdrawal));
         let affected = stands.affected(events, within.clone(), asks, self.edge);
         if affected.is_empty() {
-            self.plain(events, arguments, within, asks, &mut |ask| ask, out);
+            self.plain(events, arguments, within, asks, None, out);
             return;
         }
         let rest: Vec<usize> = (0..asks.len()).filter(|ask| affected.binary_search(ask).is_err()).collect();
         let some: Vec<Ask> = rest.iter().map(|ask| asks[*ask]).collect();
-        self.plain(events, arguments, within.clone(), &some, &mut |ask| rest[ask], out);
+        self.plain(events, arguments, within.clone(), &some, Some(&rest), out);
         for (standing, of) in stands.groups(events, within, asks, &affected) {
             let picked = events.picked(&standing);
             let arguments = self.arguments(&picked);
             let some: Vec<Ask> = of.iter().map(|ask| asks[*ask]).collect();
-            self.plain(&picked, &arguments, 0..picked.len(), &some, &mut |ask| of[ask], out);
+            self.plain(&picked, &arguments, 0..picked.len(), &some, Some(&of), out);
         }
     }
 
-    /// The same where every event that may count stands. `place` says which ask of all each of `asks` is.
+    /// The same where every event that may count stands. `of` says which ask of all each of `asks` is.
     fn plain(
         &self,
         events: &Events,
         arguments: &Arguments,
         within: Range<usize>,
         asks: &[Ask],
-        place: &mut dyn FnMut(usize) -> usize,
+        of: Option<&[usize]>,
         out: &mut Closed,
     ) {
         if asks.is_empty() {
             return;
         }
+        let place = |ask: usize| of.map_or(ask, |of| of[ask]);
+        let Closed { newest, cells, memory: Memory { oldest, runs, prepared, fold: memory } } = out;
         let instants = &events.instants[within.clone()];
         // What is older than retention does not count, whatever a window says.
-        let mut oldest = Vec::with_capacity(asks.len());
+        oldest.clear();
+        let (mut start, mut end) = (0, 0);
         for (number, ask) in asks.iter().enumerate() {
             let seen = presence(self.edge, ask.t, self.retention, self.delay);
-            let start = instants.partition_point(|event| *event < seen.start);
-            let end = instants.partition_point(|event| *event < seen.end);
+            start = first_from(instants, start, seen.start);
+            end = first_from(instants, end, seen.end);
             oldest.push(start);
             if start < end {
-                out.newest[place(number)] = Some(instants[end - 1]);
+                newest[place(number)] = Some(instants[end - 1]);
             }
         }
-        let mut runs: Vec<(Window, Vec<Range<usize>>)> = Vec::new();
-        let mut prepared: Vec<(Input, Prepared<'_>)> = Vec::new();
-        for (number, feature) in self.features.iter().enumerate() {
-            let cells = &mut out.cells[number];
-            let picky = matches!(feature.window.span, Span::LastRows(_) | Span::Session { .. });
-            let ranked = matches!(feature.window.span, Span::LastRows(_)) && feature.argument.is_some();
-            if feature.by.is_some() || ranked || (feature.filter.is_some() && picky) {
-                self.picked(feature, events, &within, asks, &oldest, &mut |ask, cell| {
-                    cells[place(ask)] = cell
-                });
-                continue;
-            }
-            if !runs.iter().any(|(window, _)| *window == feature.window) {
-                let run = |(ask, oldest): (&Ask, &usize)| {
-                    let run = chosen(&feature.window, ask.t, instants);
-                    let start = run.start.max(*oldest).min(run.end);
-                    within.start + start..within.start + run.end
-                };
-                runs.push((feature.window, asks.iter().zip(&oldest).map(run).collect()));
-            }
-            let of = (feature.argument, feature.filter);
-            if !prepared.iter().any(|(known, _)| *known == of)
-                && let Some((_, column)) = arguments.columns.iter().find(|(known, _)| *known == of)
-            {
-                prepared.push((of, Prepared::new(events, column, within.clone())));
-            }
-            let run = runs.iter().find(|(window, _)| *window == feature.window);
-            let known = prepared.iter().find(|(known, _)| *known == of);
-            if let (Some((_, runs)), Some((_, prepared))) = (run, known) {
-                prepared.fold(&feature.aggregate, runs, |ask, cell| cells[place(ask)] = cell);
-            }
+        runs.resize_with(arguments.windows.len(), Vec::new);
+        for (window, runs) in arguments.windows.iter().zip(runs.iter_mut()) {
+            runs.clear();
+            let mut before = 0..0;
+            runs.extend(asks.iter().zip(oldest.iter()).map(|(ask, oldest)| {
+                let run = chosen_after(window, ask.t, instants, &mut before);
+                run.start.max(*oldest).min(run.end)..run.end
+            }));
         }
-    }
-
-    /// A feature whose window looks at no event but those that it sees: of each bucket, those that pass the filter.
-    fn picked(
-        &self,
-        feature: &WindowFeature,
-        events: &Events,
-        within: &Range<usize>,
-        asks: &[Ask],
-        oldest: &[usize],
-        put: &mut dyn FnMut(usize, Cell),
-    ) {
-        let passes = |event: &usize| match feature.filter.map(|filter| &events.inputs[filter]) {
-            None => true,
-            Some(filter) => filter.mark(*event) == Mark::Error || filter.is_true(*event),
-        };
-        let seen: Vec<usize> = within.clone().filter(passes).collect();
-        let instant = |place: &usize| match events.instants[within.clone()].get(*place) {
-            Some(instant) => *instant,
-            None => i64::MAX,
-        };
-        let oldest: Vec<i64> = oldest.iter().map(instant).collect();
-        let Some(by) = feature.by.map(|by| &events.inputs[by]) else {
-            let runs = |instants: &[i64]| runs_of(&feature.window, asks, &oldest, instants);
-            fold_picked(feature, events, &seen, runs, &mut |ask, _, cell| put(ask, cell));
-            return;
-        };
-        // Which bucket an event is of; an error there is one of the feature wherever the event counts.
-        let mut buckets: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
-        let mut unknown = Vec::new();
-        for event in &seen {
-            match by.cell(*event) {
-                Cell::Error => unknown.push(*event),
-                Cell::Null => buckets.entry(None).or_default().push(*event),
-                Cell::Value(value) => buckets.entry(Some(bucket_name(&value))).or_default().push(*event),
-            }
-        }
-        let runs = |instants: &[i64]| runs_of(&feature.window, asks, &oldest, instants);
-        let mut maps: Vec<Buckets> = vec![Some(Vec::new()); asks.len()];
-        let instants: Vec<i64> = unknown.iter().map(|event| events.instants[*event]).collect();
-        for (map, run) in maps.iter_mut().zip(runs(&instants)) {
-            if !run.is_empty() {
-                *map = None;
-            }
-        }
-        for (bucket, of) in buckets {
-            let name = bucket.unwrap_or_else(|| NULL_BUCKET.to_owned());
-            fold_picked(feature, events, &of, runs, &mut |ask, count, cell| {
-                let Some(map) = maps[ask].as_mut().filter(|_| count > 0) else { return };
-                match cell {
-                    Cell::Value(value) => map.push((name.clone(), Some(value))),
-                    Cell::Null => map.push((name.clone(), None)),
-                    Cell::Error => maps[ask] = None,
+        prepared.resize_with(arguments.columns.len(), Prepared::default);
+        prepared.iter_mut().for_each(Prepared::forget);
+        let mut picked: Vec<Option<Lanes>> = arguments.picky.iter().map(|_| None).collect();
+        for ((feature, looks), cells) in self.features.iter().zip(&arguments.features).zip(cells) {
+            let mut put = |ask: usize, cell| cells[place(ask)] = cell;
+            match *looks {
+                Looks::All { column, window } => {
+                    let within = within.clone();
+                    let of = Argument { events, column: arguments.column(events, column), within };
+                    let prepared = &mut prepared[column];
+                    fold(&feature.aggregate, &of, prepared, &runs[window], memory, &mut put);
                 }
-            });
+                Looks::Picked(number) => {
+                    let lanes = picked[number]
+                        .get_or_insert_with(|| Lanes::new(&arguments.picky[number], events, within.clone()));
+                    let oldest = oldest.iter().map(|place| instants.get(*place).copied().unwrap_or(i64::MAX));
+                    let oldest: Vec<i64> = oldest.collect();
+                    lanes.fold(feature, (asks, &oldest), memory, &mut put);
+                }
+            }
         }
-        for (ask, map) in maps.into_iter().enumerate() {
-            put(ask, map.and_then(Value::map).map_or(Cell::Error, Cell::Value));
-        }
     }
-}
-
-fn runs_of(window: &Window, asks: &[Ask], oldest: &[i64], instants: &[i64]) -> Vec<Range<usize>> {
-    let run = |(ask, oldest): (&Ask, &i64)| {
-        let run = chosen(window, ask.t, instants);
-        let start = run.start.max(instants.partition_point(|event| event < oldest)).min(run.end);
-        start..run.end
-    };
-    asks.iter().zip(oldest).map(run).collect()
-}
-
-/// The values of a feature over some events alone. `put` is given the ask, how many events count, and the value.
-fn fold_picked(
-    feature: &WindowFeature,
-    events: &Events,
-    of: &[usize],
-    runs: impl Fn(&[i64]) -> Vec<Range<usize>>,
-    put: &mut dyn FnMut(usize, usize, Cell),
-) {
-    let mut of = of.to_vec();
-    if let (Span::LastRows(_), Some(argument)) = (feature.window.span, feature.argument) {
-        // Which of several at one place are the last is for their values to say, never for the order they came in.
-        let input = &events.inputs[argument];
-        let mut bytes: Vec<(usize, Vec<u8>)> = of.iter().map(|event| (*event, input.bytes(*event))).collect();
-        bytes.sort_by(|one, other| events.order(one.0, other.0).then_with(|| one.1.cmp(&other.1)));
-        of = bytes.into_iter().map(|(event, _)| event).collect();
-    }
-    let of = of.as_slice();
-    let mut argument = match feature.argument {
-        Some(argument) => events.inputs[argument].pick(of),
-        None => Column::events(of.len()),
-    };
-    if let Some(filter) = feature.filter {
-        argument = argument.masked(&events.inputs[filter].pick(of));
-    }
-    let inputs: Vec<Column> =
-        events.identity.iter().map(|identity| events.inputs[*identity].pick(of)).collect();
-    let picked = Events {
-        instants: of.iter().map(|event| events.instants[*event]).collect(),
-        createds: of.iter().map(|event| events.createds[*event]).collect(),
-        identity: (!inputs.is_empty()).then_some(0),
-        inputs,
-        ..Events::default()
-    };
-    let runs = runs(&picked.instants);
-    let prepared = Prepared::new(&picked, &argument, 0..picked.len());
-    prepared.fold(&feature.aggregate, &runs, |ask, cell| put(ask, runs[ask].len(), cell));
 }

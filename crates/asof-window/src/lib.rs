@@ -4,24 +4,36 @@
 //! sums of integers overflow only where their final value does, sketches have no chance in them. The crate **must not know**
 //! where values come from, what time it is, Arrow, or how states travel.
 //!
-//! Reading order: [`closing`] (the features of a view for one key), [`events`] (events as columns), `repeats` (which of them
-//! stand), [`windows`] (which of them count), `prepared` with `fixed` and `blocks`, and [`sweep`] (values over many runs of them), [`function`] (which functions there are), [`aggregate`] (a function over a type, and its states),
-//! `functions` (what each makes of values), `states` (what values are folded into), [`place`] (where events stand), then
-//! what these calculate with: [`exact`], `limbs`, [`whole`], [`cardinality`].
+//! Reading order: [`closing`] (the features of a view for one key), [`events`] with `column` (events as columns), `repeats` (which of them
+//! stand), [`windows`] (which of them count), `picked` and `lanes` (which of them a feature looks at), `fold` (values over many runs of
+//! them) with `argument`, `prepared`, `fixed`, `squares`, `blocks`, `nearest`, `distinct` and [`sweep`], [`held`] (a key
+//! that is read again and again), [`function`] (which functions
+//! there are), [`aggregate`] (a function over a type, and its states), `functions` (what each makes of values), `states`
+//! (what values are folded into), [`place`] (where events stand), then what these calculate with: [`exact`], `limbs`,
+//! [`whole`], [`cardinality`].
 
 pub mod aggregate;
+mod argument;
 mod blocks;
 pub mod cardinality;
 pub mod closing;
+mod column;
+mod distinct;
 pub mod events;
 pub mod exact;
 mod fixed;
+mod fold;
 pub mod function;
 mod functions;
+pub mod held;
+mod lanes;
 mod limbs;
+mod nearest;
+mod picked;
 pub mod place;
 mod prepared;
 mod repeats;
+mod squares;
 mod states;
 pub mod sweep;
 pub mod whole;
@@ -32,5 +44,6 @@ pub use closing::{Ask, Closed, Closing, WindowFeature};
 pub use events::{Column, Events, Mark};
 pub use exact::ExactSum;
 pub use function::{Bounds, Function, Number};
+pub use held::{ClosedAt, HeldKey, HeldPlan};
 pub use place::Place;
 pub use sweep::{Event, values_at};

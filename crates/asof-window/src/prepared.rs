@@ -1,376 +1,366 @@
-//! The values of functions over runs of events, each in a time that does not depend on how long the run is: by sums from the
-//! beginning, by extremes of blocks, by the places of values.
+//! What is found out once about an argument of the events of a key, so that a value of any run of them takes a time that does
+//! not depend on how long the run is: sums from the beginning, extremes of blocks, the nearest values.
 //!
 //! Exact sums can be taken away from each other, so the sum of a run is a difference. What has no such short cut is swept
-//! ([`crate::sweep`]).
+//! ([`crate::fold`]).
 
-use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::ops::Range;
 
-use asof_model::{Cell, Value, canonical};
+use asof_model::{Cell, Value};
 
-use crate::blocks::Blocks;
-use crate::events::{Column, Events, Mark, Values};
+use crate::argument::Argument;
+use crate::blocks::{Blocks, Comparable};
+use crate::events::{Mark, Values};
 use crate::fixed::Fixed;
 use crate::function::Function;
-use crate::states::Integers;
-use crate::{Aggregate, State, sweep};
+use crate::nearest::Nearest;
+use crate::squares::Squares;
 
-/// One input of the events of one key, with what was found out about it so far.
-pub(crate) struct Prepared<'e> {
-    events: &'e Events,
-    column: &'e Column,
-    /// The events of the key.
-    within: Range<usize>,
-    values: OnceCell<Vec<u32>>,
-    errors: OnceCell<Vec<u32>>,
-    sums: OnceCell<Sums>,
-    extremes: [OnceCell<Option<Extremes>>; 2],
+/// What was found out about an argument. Its memory stays for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    /// How many events before each one, and at the end, hold a value; where not all do.
+    values: Part<Vec<u32>>,
+    /// The same for errors.
+    errors: Part<Vec<u32>>,
+    sums: Part<Fixed>,
+    squares: Part<Squares>,
+    /// How many events before each one, and at the end, are true.
+    trues: Part<Vec<u32>>,
+    /// The least, and the greatest.
+    extremes: [Part<Extremes>; 2],
+    /// The nearest value from each event on, and back from it.
+    nearest: [Part<Nearest>; 2],
 }
 
-/// Sums of the first events.
-enum Sums {
-    Integers(Vec<i128>),
-    Fixed(Fixed),
-    /// They have to be swept.
-    None,
+#[derive(Debug, Default)]
+struct Part<T> {
+    made: bool,
+    held: T,
 }
 
-enum Extremes {
-    Integers(Blocks<i64>),
-    Floats(Blocks<f64>),
+impl<T> Part<T> {
+    fn make(&mut self, with: impl FnOnce(&mut T)) {
+        if !self.made {
+            with(&mut self.held);
+            self.made = true;
+        }
+    }
 }
 
-/// The value of a run by itself.
-type Direct<'f> = &'f dyn Fn(&Range<usize>) -> Cell;
+#[derive(Debug, Default)]
+struct Extremes {
+    greatest: bool,
+    floats: Blocks<f64>,
+    integers: Blocks<i64>,
+    /// How many values the dictionary had, by whose order the numbers of `integers` are.
+    ranked: usize,
+    /// The numbers of `integers`, where they are not those of the column.
+    held: Vec<i64>,
+}
 
-impl<'e> Prepared<'e> {
-    pub fn new(events: &'e Events, column: &'e Column, within: Range<usize>) -> Self {
-        let (values, errors, sums) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { events, column, within, values, errors, sums, extremes: [OnceCell::new(), OnceCell::new()] }
+/// How a value of a run is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Count,
+    SumOfIntegers,
+    MeanOfIntegers,
+    SumOfFloats,
+    MeanOfFloats,
+    Variance { sample: bool, root: bool },
+    Truth { all: bool },
+    Extreme { greatest: bool },
+    One { last: bool },
+    List { last: bool, most: usize },
+}
+
+impl Prepared {
+    /// Forgets the argument.
+    pub fn forget(&mut self) {
+        (self.values.made, self.errors.made, self.trues.made) = (false, false, false);
+        (self.sums.made, self.squares.made) = (false, false);
+        self.extremes.iter_mut().for_each(|part| part.made = false);
+        self.nearest.iter_mut().for_each(|part| part.made = false);
     }
 
-    /// The values of an aggregate over runs of the key's events, which begin and end in ascending order.
-    pub fn fold(&self, aggregate: &Aggregate, runs: &[Range<usize>], mut put: impl FnMut(usize, Cell)) {
-        let direct: Option<Direct<'_>> = match (aggregate.function(), self.column.values()) {
-            (Function::Count, _) => Some(&|run| Cell::Value(Value::Int64(self.count(run) as i64))),
-            (Function::Sum, Values::Integers(_)) => Some(&|run| self.sum_of_integers(run)),
-            (Function::Avg, Values::Integers(_)) => Some(&|run| self.average_of_integers(run)),
-            (Function::Sum, Values::Floats(_)) if self.fixed().is_some() => {
-                Some(&|run| self.of_floats(run, false))
-            }
-            (Function::Avg, Values::Floats(_)) if self.fixed().is_some() => {
-                Some(&|run| self.of_floats(run, true))
-            }
-            (Function::Min, _) => Some(&|run| self.extreme(run, false)),
-            (Function::Max, _) => Some(&|run| self.extreme(run, true)),
-            _ => None,
-        };
-        if let Some(direct) = direct {
-            for (place, run) in runs.iter().enumerate() {
-                put(place, if self.has_error(run) { Cell::Error } else { direct(run) });
-            }
-            return;
-        }
-        match aggregate.function() {
-            Function::CountDistinct => self.distinct(runs, &mut put),
-            Function::First => self.ranked(runs, 1, false, &mut |place, kept| put(place, one(kept))),
-            Function::Last => self.ranked(runs, 1, true, &mut |place, kept| put(place, one(kept))),
-            Function::FirstN(most) => {
-                self.ranked(runs, most, false, &mut |place, kept| put(place, list(kept)))
-            }
-            Function::LastN(most) => self.ranked(runs, most, true, &mut |place, kept| put(place, list(kept))),
+    /// Finds out what a function takes. `None`: its values are not read, but folded.
+    pub fn prepare(&mut self, of: &Argument<'_>, function: Function) -> Option<Reading> {
+        let is_float = of.floats().is_some();
+        let is_integer = of.integers().is_some();
+        let reading = match function {
+            Function::Count => Reading::Count,
+            Function::Sum if is_integer => Reading::SumOfIntegers,
+            Function::Avg if is_integer => Reading::MeanOfIntegers,
+            Function::Sum if is_float => Reading::SumOfFloats,
+            Function::Avg if is_float => Reading::MeanOfFloats,
+            Function::VarPop => Reading::Variance { sample: false, root: false },
+            Function::VarSamp => Reading::Variance { sample: true, root: false },
+            Function::StddevPop => Reading::Variance { sample: false, root: true },
+            Function::StddevSamp => Reading::Variance { sample: true, root: true },
+            Function::BoolAnd => Reading::Truth { all: true },
+            Function::BoolOr => Reading::Truth { all: false },
+            Function::Min => Reading::Extreme { greatest: false },
+            Function::Max => Reading::Extreme { greatest: true },
+            Function::First => Reading::One { last: false },
+            Function::Last => Reading::One { last: true },
+            Function::FirstN(most) => Reading::List { last: false, most: most as usize },
+            Function::LastN(most) => Reading::List { last: true, most: most as usize },
             _ => {
-                let into = |state: &mut State, event: usize, by: i64| {
-                    aggregate.put(state, &self.column.cell(event), &self.events.place(event), by);
-                };
-                sweep::runs(aggregate, self.within.start, runs, &into, &mut put);
+                self.count_marks(of);
+                return None;
+            }
+        };
+        self.count_marks(of);
+        match reading {
+            Reading::Count => {}
+            Reading::SumOfIntegers
+            | Reading::MeanOfIntegers
+            | Reading::SumOfFloats
+            | Reading::MeanOfFloats => {
+                self.sums.make(|sums| sum(sums, of));
+                if !self.sums.held.exists() {
+                    return None;
+                }
+            }
+            Reading::Variance { .. } => {
+                self.sums.make(|sums| sum(sums, of));
+                self.squares.make(|squares| squares.fill(&self.sums.held, of.len()));
+                if !self.squares.held.exist() {
+                    return None;
+                }
+            }
+            Reading::Truth { .. } => {
+                self.trues.make(|before| count_before(before, of, |event| of.is_true(event)))
+            }
+            Reading::Extreme { greatest } => {
+                self.extremes[usize::from(greatest)].make(|extremes| extremes.fill(of, greatest));
+            }
+            Reading::One { last } | Reading::List { last, .. } => {
+                self.nearest[usize::from(last)].make(|nearest| nearest.fill(of, last));
             }
         }
+        Some(reading)
     }
 
-    /// How many events of the key before each one, and at its end, have a mark.
-    fn before(&self, mark: Mark) -> Vec<u32> {
-        let mut before = Vec::with_capacity(self.within.len() + 1);
-        let mut count = 0;
-        before.push(0);
-        for event in self.within.clone() {
-            count += u32::from(self.column.mark(event) == mark);
-            before.push(count);
+    /// Finds out the same about an argument of the same events and some behind them, from the place `from` on. False: about
+    /// something it cannot be found out any more.
+    pub fn extend(&mut self, of: &Argument<'_>, from: usize) -> bool {
+        let holds = |event| of.holds(event);
+        extend_before(&mut self.values, of, from, holds);
+        extend_before(&mut self.errors, of, from, |event| of.mark(event) == Mark::Error);
+        extend_before(&mut self.trues, of, from, |event| of.is_true(event));
+        self.count_marks(of);
+        let had = (self.sums.held.exists(), self.squares.held.exist());
+        if self.sums.made && had.0 {
+            let sums = &mut self.sums.held;
+            let extended = match (of.integers(), of.floats()) {
+                (Some(integers), _) => sums.extend_integers(integers, from, holds),
+                (_, Some(floats)) => sums.extend_floats(floats, from, holds),
+                (None, None) => false,
+            };
+            if !extended {
+                sum(sums, of);
+            }
+            match (self.squares.made, extended) {
+                (true, true) => self.squares.held.extend(sums, of.len()),
+                (true, false) => self.squares.held.fill(sums, of.len()),
+                (false, _) => {}
+            }
         }
-        before
+        for part in self.extremes.iter_mut().filter(|part| part.made) {
+            part.held.extend(of);
+        }
+        for (part, last) in self.nearest.iter_mut().zip([false, true]).filter(|(part, _)| part.made) {
+            part.held.extend(of, last);
+        }
+        had == (self.sums.held.exists(), self.squares.held.exist())
     }
 
-    fn between(&self, before: &[u32], run: &Range<usize>) -> usize {
-        (before[run.end - self.within.start] - before[run.start - self.within.start]) as usize
+    fn count_marks(&mut self, of: &Argument<'_>) {
+        if !of.column.is_whole() {
+            self.values.make(|before| count_before(before, of, |event| of.holds(event)));
+        }
+        if of.column.any_error() {
+            self.errors.make(|before| count_before(before, of, |event| of.mark(event) == Mark::Error));
+        }
     }
 
-    fn count(&self, run: &Range<usize>) -> usize {
-        match self.column.is_whole() {
+    /// How many values a run holds.
+    #[inline]
+    pub fn count(&self, of: &Argument<'_>, run: &Range<usize>) -> usize {
+        match of.column.is_whole() {
             true => run.len(),
-            false => self.between(self.values.get_or_init(|| self.before(Mark::Value)), run),
+            false => (self.values.held[run.end] - self.values.held[run.start]) as usize,
         }
     }
 
-    fn has_error(&self, run: &Range<usize>) -> bool {
-        self.column.any_error() && self.between(self.errors.get_or_init(|| self.before(Mark::Error)), run) > 0
+    /// Whether an argument in error counts.
+    #[inline]
+    pub fn has_error(&self, of: &Argument<'_>, run: &Range<usize>) -> bool {
+        of.column.any_error() && self.errors.held[run.end] > self.errors.held[run.start]
     }
 
-    fn sums(&self) -> &Sums {
-        self.sums.get_or_init(|| match self.column.values() {
-            Values::Integers(values) => {
-                let mut sums = Vec::with_capacity(self.within.len() + 1);
-                let mut sum = 0_i128;
-                sums.push(sum);
-                for event in self.within.clone() {
-                    if self.column.mark(event) == Mark::Value {
-                        sum += i128::from(values[event]);
-                    }
-                    sums.push(sum);
+    /// The value of a run of the same argument. `kept` is memory.
+    #[inline]
+    pub fn read(
+        &self,
+        of: &Argument<'_>,
+        reading: Reading,
+        run: &Range<usize>,
+        kept: &mut Vec<usize>,
+    ) -> Cell {
+        if self.has_error(of, run) {
+            return Cell::Error;
+        }
+        let count = self.count(of, run);
+        if reading == Reading::Count {
+            return Cell::Value(Value::Int64(count as i64));
+        }
+        if count == 0 {
+            return Cell::Null;
+        }
+        let sums = &self.sums.held;
+        match reading {
+            Reading::Count => Cell::Value(Value::Int64(count as i64)),
+            Reading::SumOfIntegers => match i64::try_from(sums.sum(run.start, run.end)) {
+                Ok(sum) => Cell::Value(Value::Int64(sum)),
+                Err(_) => Cell::Error,
+            },
+            Reading::MeanOfIntegers => {
+                Cell::Value(Value::float64(sums.divided(run.start, run.end, count as u64)))
+            }
+            Reading::SumOfFloats => Cell::Value(Value::Float64(sums.divided(run.start, run.end, 1))),
+            Reading::MeanOfFloats => {
+                Cell::Value(Value::Float64(sums.divided(run.start, run.end, count as u64)))
+            }
+            Reading::Variance { sample, root } => {
+                let divisor = count as u64 - u64::from(sample);
+                if divisor == 0 {
+                    return Cell::Null;
                 }
-                Sums::Integers(sums)
+                let distances = self.squares.held.distances(sums, run.start, run.end, count as u64);
+                let variance = distances / divisor as f64;
+                Cell::Value(Value::float64(if root { variance.sqrt() } else { variance }))
             }
-            Values::Floats(values) => {
-                let held = |event: usize| self.column.mark(event) == Mark::Value;
-                let whole = self.column.is_whole();
-                let values = &values[self.within.clone()];
-                let first = self.within.start;
-                match Fixed::new(values, |place| whole || held(first + place)) {
-                    Some(fixed) => Sums::Fixed(fixed),
-                    None => Sums::None,
-                }
+            Reading::Truth { all } => {
+                let trues = (self.trues.held[run.end] - self.trues.held[run.start]) as usize;
+                Cell::Value(Value::Bool(if all { trues == count } else { trues > 0 }))
             }
-            _ => Sums::None,
-        })
-    }
-
-    fn fixed(&self) -> Option<&Fixed> {
-        match self.sums() {
-            Sums::Fixed(fixed) => Some(fixed),
-            _ => None,
-        }
-    }
-
-    /// The sum of the integers of a run; `None` where it has none.
-    fn integers(&self, run: &Range<usize>) -> Option<(i128, usize)> {
-        let count = self.count(run);
-        let Sums::Integers(sums) = self.sums() else { return None };
-        let first = self.within.start;
-        (count > 0).then(|| (sums[run.end - first] - sums[run.start - first], count))
-    }
-
-    fn sum_of_integers(&self, run: &Range<usize>) -> Cell {
-        match self.integers(run) {
-            None => Cell::Null,
-            Some((sum, _)) => i64::try_from(sum).map_or(Cell::Error, |sum| Cell::Value(Value::Int64(sum))),
-        }
-    }
-
-    fn average_of_integers(&self, run: &Range<usize>) -> Cell {
-        match self.integers(run) {
-            None => Cell::Null,
-            Some((sum, count)) => {
-                /// Below it integers are doubles, and one division of them is rounded once.
-                const EXACT: u128 = 1 << 53;
-                let mean = match sum.unsigned_abs() < EXACT && (count as u128) < EXACT {
-                    true => sum as f64 / count as f64,
-                    false => Integers::of(sum).divided(count as u64),
-                };
-                Cell::Value(Value::float64(mean))
+            Reading::Extreme { greatest } => self.extremes[usize::from(greatest)].held.read(of, run.clone()),
+            Reading::One { last } => self.nearest[usize::from(last)].held.one(of, run, last, kept),
+            Reading::List { last, most } => {
+                self.nearest[usize::from(last)].held.list(of, run, (last, most), kept)
             }
         }
     }
 
-    fn of_floats(&self, run: &Range<usize>, average: bool) -> Cell {
-        let count = self.count(run);
-        let Some(fixed) = self.fixed().filter(|_| count > 0) else { return Cell::Null };
-        let first = self.within.start;
-        let by = if average { count as u64 } else { 1 };
-        Cell::Value(Value::Float64(fixed.divided(run.start - first, run.end - first, by)))
+    /// Bytes beside its own.
+    pub fn size(&self) -> usize {
+        let counts = [&self.values, &self.errors, &self.trues].map(|part| part.held.capacity());
+        let counts = counts.iter().sum::<usize>();
+        let sums = self.sums.held.size() + self.squares.held.size();
+        let extremes = self.extremes.iter().map(|part| part.held.size()).sum::<usize>();
+        let nearest = self.nearest.iter().map(|part| part.held.size()).sum::<usize>();
+        counts * size_of::<u32>() + sums + extremes + nearest
+    }
+}
+
+/// What [`count_before`] gives, with the events behind, where it was made.
+fn extend_before(part: &mut Part<Vec<u32>>, of: &Argument<'_>, from: usize, counts: impl Fn(usize) -> bool) {
+    if let Some(mut count) = part.held.last().copied().filter(|_| part.made) {
+        part.held.extend((from..of.len()).map(|event| {
+            count += u32::from(counts(event));
+            count
+        }));
+    }
+}
+
+/// How many events before each one, and at the end, are to be counted.
+fn count_before(before: &mut Vec<u32>, of: &Argument<'_>, counts: impl Fn(usize) -> bool) {
+    let mut count = 0;
+    before.clear();
+    before.push(0);
+    before.extend((0..of.len()).map(|event| {
+        count += u32::from(counts(event));
+        count
+    }));
+}
+
+fn sum(sums: &mut Fixed, of: &Argument<'_>) {
+    let whole = of.column.is_whole();
+    match (of.integers(), of.floats()) {
+        (Some(integers), _) => sums.sum_integers(integers, |event| whole || of.holds(event)),
+        (_, Some(floats)) => sums.sum_floats(floats, |event| whole || of.holds(event)),
+        (None, None) => sums.clear(),
+    }
+}
+
+impl Extremes {
+    fn fill(&mut self, of: &Argument<'_>, greatest: bool) {
+        self.greatest = greatest;
+        self.held.clear();
+        self.floats.fill(&[], greatest);
+        self.integers.fill(&[], greatest);
+        self.ranked = 0;
+        self.extend(of);
     }
 
-    fn extreme(&self, run: &Range<usize>, greatest: bool) -> Cell {
-        let extremes = self.extremes[usize::from(greatest)].get_or_init(|| match self.column.values() {
-            Values::Integers(values) => {
-                let nothing = if greatest { i64::MIN } else { i64::MAX };
-                let held = self.within.clone().map(|event| match self.column.mark(event) {
-                    Mark::Value => values[event],
-                    _ => nothing,
-                });
-                Some(Extremes::Integers(Blocks::new(held.collect(), greatest)))
-            }
+    /// Makes it that of the same events and some behind them.
+    fn extend(&mut self, of: &Argument<'_>) {
+        let within = of.within.clone();
+        match of.column.values() {
             // What holds no value is NaN, which is left out.
-            Values::Floats(values) => {
-                Some(Extremes::Floats(Blocks::new(values[self.within.clone()].to_vec(), greatest)))
+            Values::Floats(values) => self.floats.extend(&values[within]),
+            Values::Integers(values) if of.column.is_whole() => self.integers.extend(&values[within]),
+            Values::Integers(values) => {
+                if self.held.is_empty() {
+                    // All of them held a value before, or there were none.
+                    self.integers.fill(&[], self.greatest);
+                }
+                self.extend_held(of, |event| values[event]);
             }
             Values::Codes(codes, dictionary) => {
+                if self.ranked != dictionary.values.len() {
+                    self.held.clear();
+                    self.integers.fill(&[], self.greatest);
+                    self.ranked = dictionary.values.len();
+                }
                 let ranks = &dictionary.ranks().1;
-                let nothing = if greatest { i64::MIN } else { i64::MAX };
-                let held = self.within.clone().map(|event| match self.column.mark(event) {
-                    Mark::Value => i64::from(ranks[codes[event] as usize]),
-                    _ => nothing,
-                });
-                Some(Extremes::Integers(Blocks::new(held.collect(), greatest)))
+                self.extend_held(of, |event| i64::from(ranks[codes[event] as usize]));
             }
-            Values::Events(_) => None,
-        });
-        let run_of_key = run.start - self.within.start..run.end - self.within.start;
-        match extremes {
-            Some(Extremes::Integers(blocks)) if self.count(run) > 0 => {
-                self.column.extreme_value(blocks.best(run_of_key))
-            }
-            Some(Extremes::Floats(blocks)) => match blocks.best(run_of_key) {
+            Values::Events(_) => {}
+        }
+    }
+
+    fn extend_held(&mut self, of: &Argument<'_>, number: impl Fn(usize) -> i64) {
+        let more = of.within.start + self.held.len()..of.within.end;
+        let nothing = i64::nothing(self.greatest);
+        self.held.extend(more.map(|event| match of.column.mark(event) {
+            Mark::Value => number(event),
+            _ => nothing,
+        }));
+        self.integers.extend(&self.held);
+    }
+
+    /// The extreme of a run that holds a value.
+    fn read(&self, of: &Argument<'_>, run: Range<usize>) -> Cell {
+        match of.column.values() {
+            Values::Floats(values) => match self.floats.best(&values[of.within.clone()], run) {
                 best if best.is_nan() => Cell::Null,
-                best => Cell::Value(self.column.float(best)),
+                best => Cell::Value(of.column.float(best)),
             },
-            _ => Cell::Null,
+            Values::Integers(values) if of.column.is_whole() => {
+                of.column.extreme_value(self.integers.best(&values[of.within.clone()], run))
+            }
+            Values::Integers(_) | Values::Codes(..) => {
+                of.column.extreme_value(self.integers.best(&self.held, run))
+            }
+            // Each of them is true.
+            Values::Events(_) => Cell::Value(Value::Bool(true)),
         }
     }
 
-    /// How many different values each run holds: each event comes in and goes out once.
-    fn distinct(&self, runs: &[Range<usize>], put: &mut impl FnMut(usize, Cell)) {
-        let numbers = self.numbers();
-        let different = numbers.iter().max().map_or(0, |most| *most as usize + 1);
-        let mut counts = vec![0_u32; different];
-        let first = self.within.start;
-        let (mut head, mut tail, mut distinct) = (first, first, 0_i64);
-        let held = |event: usize| self.column.mark(event) == Mark::Value;
-        for (place, run) in runs.iter().enumerate() {
-            for event in (tail.max(run.start)..run.end).filter(|event| held(*event)) {
-                let count = &mut counts[numbers[event - first] as usize];
-                distinct += i64::from(*count == 0);
-                *count += 1;
-            }
-            for event in (head..run.start.min(tail)).filter(|event| held(*event)) {
-                let count = &mut counts[numbers[event - first] as usize];
-                *count -= 1;
-                distinct -= i64::from(*count == 0);
-            }
-            (head, tail) = (run.start.max(head), tail.max(run.end).max(run.start));
-            let error = self.has_error(run);
-            put(place, if error { Cell::Error } else { Cell::Value(Value::Int64(distinct)) });
-        }
-    }
-
-    /// A number for each event of the key, the same for equal values; anything where there is none.
-    fn numbers(&self) -> Vec<u32> {
-        let number = |known: &mut HashMap<u64, u32>, bits: u64| {
-            let next = known.len() as u32;
-            *known.entry(bits).or_insert(next)
-        };
-        let mut known: HashMap<u64, u32> = HashMap::new();
-        match self.column.values() {
-            // Few values for many events: they are numbered already.
-            Values::Codes(codes, dictionary) if dictionary.values.len() <= 4 * self.within.len() => self
-                .within
-                .clone()
-                .map(|event| if codes[event] == u32::MAX { 0 } else { codes[event] })
-                .collect(),
-            Values::Codes(codes, _) => {
-                self.within.clone().map(|event| number(&mut known, codes[event].into())).collect()
-            }
-            Values::Integers(values) => {
-                self.within.clone().map(|event| number(&mut known, values[event] as u64)).collect()
-            }
-            Values::Floats(values) => {
-                self.within.clone().map(|event| number(&mut known, values[event].to_bits())).collect()
-            }
-            Values::Events(_) => vec![0; self.within.len()],
-        }
-    }
-
-    /// The first values of each run, or the last ones; of events at one place in order of their bytes.
-    fn ranked(
-        &self,
-        runs: &[Range<usize>],
-        most: u32,
-        last: bool,
-        put: &mut dyn FnMut(usize, Option<Vec<Value>>),
-    ) {
-        // For each event the next one, in the order in which they are sought, that holds a value.
-        let links = match self.column.is_whole() {
-            true => Vec::new(),
-            false => self.links(last),
-        };
-        let first = self.within.start;
-        for (place, run) in runs.iter().enumerate() {
-            if self.has_error(run) {
-                put(place, None);
-                continue;
-            }
-            let mut kept: Vec<usize> = Vec::new();
-            let mut next = match last {
-                true => run.end.checked_sub(1).filter(|event| *event >= run.start),
-                false => Some(run.start).filter(|event| *event < run.end),
-            };
-            while let Some(at) = next {
-                let event = match links.get(at - first) {
-                    Some(link) => match *link {
-                        u32::MAX => break,
-                        link => first + link as usize,
-                    },
-                    None => at,
-                };
-                if !run.contains(&event) {
-                    break;
-                }
-                // All of one place are looked at: their bytes say which of them goes first.
-                let full = kept.len() >= most as usize;
-                if full && kept.last().is_some_and(|before| self.events.order(*before, event).is_ne()) {
-                    break;
-                }
-                kept.push(event);
-                next = if last { event.checked_sub(1).filter(|at| *at >= first) } else { Some(event + 1) };
-                next = next.filter(|at| self.within.contains(at));
-            }
-            self.rank_ties(&mut kept, last);
-            kept.truncate(most as usize);
-            put(place, Some(kept.into_iter().map(|event| self.column.value(event)).collect()));
-        }
-    }
-
-    fn rank_ties(&self, kept: &mut [usize], last: bool) {
-        let ties = |pair: &[usize]| self.events.order(pair[0], pair[1]).is_eq();
-        if !kept.windows(2).any(ties) {
-            return;
-        }
-        for group in kept.chunk_by_mut(|one, other| self.events.order(*one, *other).is_eq()) {
-            group.sort_by_cached_key(|event| canonical::bits(&self.column.value(*event)));
-            if last {
-                group.reverse();
-            }
-        }
-    }
-
-    /// For each event of the key the nearest one, itself included, that holds a value: backwards where `last`.
-    fn links(&self, last: bool) -> Vec<u32> {
-        let count = self.within.len();
-        let mut links = vec![u32::MAX; count];
-        let mut nearest = u32::MAX;
-        for step in 0..count {
-            let place = if last { step } else { count - 1 - step };
-            if self.column.mark(self.within.start + place) == Mark::Value {
-                nearest = place as u32;
-            }
-            links[place] = nearest;
-        }
-        links
-    }
-}
-
-/// The one value that was kept.
-fn one(kept: Option<Vec<Value>>) -> Cell {
-    match kept {
-        None => Cell::Error,
-        Some(mut values) => values.pop().map_or(Cell::Null, Cell::Value),
-    }
-}
-
-fn list(kept: Option<Vec<Value>>) -> Cell {
-    match kept {
-        None => Cell::Error,
-        Some(values) if values.is_empty() => Cell::Null,
-        Some(values) => Cell::Value(Value::List(values.into_iter().map(Some).collect())),
+    fn size(&self) -> usize {
+        self.floats.size() + self.integers.size() + self.held.capacity() * size_of::<i64>()
     }
 }

@@ -14,6 +14,7 @@ use crate::events::{Column, Events};
 pub use asof_model::spec::Repeats;
 
 /// From when until when each event of a key stands.
+#[derive(Debug)]
 pub(crate) struct Stands {
     /// Empty where what the events themselves say is all there is to it.
     own: Vec<Vec<Range<i64>>>,
@@ -35,7 +36,7 @@ pub(crate) fn resolve(
     };
     // Whichever version stands: where it takes the event away, nothing does.
     if let Some(withdrawal) = withdrawal.map(|input| &events.inputs[input]) {
-        for event in within.clone().filter(|event| mark(withdrawal, *event) != Withdrawal::Stands.mark()) {
+        for event in within.clone().filter(|event| withdraws(withdrawal, *event)) {
             if own.is_empty() {
                 own.extend(within.clone().map(|event| vec![events.stands(event)]));
             }
@@ -92,6 +93,11 @@ fn one_of_each(
     own
 }
 
+/// Whether an event takes itself away, by its mark.
+pub(crate) fn withdraws(withdrawal: &Column, event: usize) -> bool {
+    mark(withdrawal, event) != Withdrawal::Stands.mark()
+}
+
 /// The mark of a version ([`Withdrawal`]); one that can't be read takes nothing away.
 fn mark(withdrawal: &Column, event: usize) -> i64 {
     match withdrawal.cell(event) {
@@ -123,6 +129,14 @@ fn bytes(events: &Events, event: usize, withdrawal: Option<usize>) -> Vec<u8> {
     bytes
 }
 
+/// How many events of ascending instants may count at `t`.
+pub(crate) fn count_before(edge: Edge, instants: &[i64], t: i64) -> usize {
+    match edge {
+        Edge::Open => instants.partition_point(|event| *event < t),
+        Edge::Closed => instants.partition_point(|event| *event <= t),
+    }
+}
+
 impl Stands {
     /// The one stretch of time in which an event stands. `None`: it never does, or several times.
     fn once(&self, events: &Events, event: usize) -> Option<Range<i64>> {
@@ -133,7 +147,8 @@ impl Stands {
         }
     }
 
-    fn stands_at(&self, events: &Events, event: usize, known: i64) -> bool {
+    /// Whether an event stands for what may be known at that instant.
+    pub fn stands_at(&self, events: &Events, event: usize, known: i64) -> bool {
         match self.own.get(event - self.first) {
             Some(own) => own.iter().any(|range| range.contains(&known)),
             None => events.stands(event).contains(&known),
@@ -147,9 +162,42 @@ impl Stands {
         }
     }
 
+    /// Whether all events stand, whatever is known.
+    pub fn is_always(&self, events: &Events) -> bool {
+        self.own.is_empty() && events.knowns.is_empty() && events.untils.is_empty()
+    }
+
+    /// Whether what events themselves say is all there is to it.
+    pub fn is_own(&self) -> bool {
+        self.own.is_empty()
+    }
+
+    /// The instant from which on an event stands for the last time.
+    pub fn last_start(&self, events: &Events, event: usize) -> i64 {
+        match self.own.get(event - self.first) {
+            Some(own) => own.last().map_or(i64::MAX, |range| range.start),
+            None => events.stands(event).start,
+        }
+    }
+
+    /// The instants at which what stands changes. They ascend.
+    pub fn all_edges(&self, events: &Events, within: Range<usize>) -> Vec<i64> {
+        let mut edges: Vec<i64> = Vec::new();
+        within.for_each(|event| self.edges(events, event, &mut edges));
+        edges.sort_unstable();
+        edges.dedup();
+        edges
+    }
+
+    /// Bytes beside its own.
+    pub fn size(&self) -> usize {
+        let each = |ranges: &Vec<Range<i64>>| size_of_val(ranges) + ranges.capacity() * 16;
+        self.own.iter().map(each).sum()
+    }
+
     /// The asks for which some event that may count does not stand. They ascend.
     pub fn affected(&self, events: &Events, within: Range<usize>, asks: &[Ask], edge: Edge) -> Vec<usize> {
-        if self.own.is_empty() && events.knowns.is_empty() && events.untils.is_empty() {
+        if self.is_always(events) {
             return Vec::new();
         }
         // For the first so many events the last instant at which one becomes known, and the first at which one ends.
@@ -166,10 +214,7 @@ impl Stands {
         let instants = &events.instants[within];
         let affected = |ask: &usize| {
             let Ask { t, known } = asks[*ask];
-            let count = match edge {
-                Edge::Open => instants.partition_point(|event| *event < t),
-                Edge::Closed => instants.partition_point(|event| *event <= t),
-            };
+            let count = count_before(edge, instants, t);
             let (last, end) = sure[count];
             !(last <= known && known < end) && count > 0
         };
@@ -184,10 +229,7 @@ impl Stands {
         asks: &[Ask],
         affected: &[usize],
     ) -> Vec<(Vec<usize>, Vec<usize>)> {
-        let mut edges: Vec<i64> = Vec::new();
-        within.clone().for_each(|event| self.edges(events, event, &mut edges));
-        edges.sort_unstable();
-        edges.dedup();
+        let edges = self.all_edges(events, within.clone());
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for ask in affected {
             let group = edges.partition_point(|edge| *edge <= asks[*ask].known);

@@ -37,23 +37,64 @@ pub fn interval(window: &Window, t: i64) -> Range<i64> {
 /// Which of a key's events count at `t`: `instants` are theirs, in the order in which they stand ([`Place`](crate::Place)).
 pub fn chosen(window: &Window, t: i64, instants: &[i64]) -> Range<usize> {
     let Range { start: from, end: until } = interval(window, t);
-    let (start, end) =
-        (instants.partition_point(|event| *event < from), instants.partition_point(|event| *event < until));
-    // An interval may be empty from behind.
-    let start = start.min(end);
+    let start = instants.partition_point(|event| *event < from);
+    let end = instants.partition_point(|event| *event < until);
+    let within = start.min(end)..end;
     match window.span {
-        Span::Sliding { .. } | Span::Tumbling { .. } | Span::Lifetime => start..end,
-        Span::LastRows(rows) => start.max(end.saturating_sub(rows as usize))..end,
-        Span::Session { gap, .. } => {
-            let mut first = end;
-            // The last one is near enough to `t` as one event is to the next.
-            let mut next = until;
-            while first > start && next.saturating_sub(instants[first - 1]) <= gap.micros() {
-                first -= 1;
-                next = instants[first];
-            }
-            first..end
+        Span::Session { gap, .. } => session(gap, until, instants, within),
+        _ => last_of(window, within),
+    }
+}
+
+/// The same for instants that ascend. `before`: the events in the interval of the ask before this one, first `0..0`.
+pub(crate) fn chosen_after(
+    window: &Window,
+    t: i64,
+    instants: &[i64],
+    before: &mut Range<usize>,
+) -> Range<usize> {
+    let Range { start: from, end: until } = interval(window, t);
+    before.start = first_from(instants, before.start, from);
+    before.end = first_from(instants, before.end, until);
+    // An interval may be empty from behind.
+    let within = before.start.min(before.end)..before.end;
+    match window.span {
+        Span::Session { gap, .. } => session(gap, until, instants, within),
+        _ => last_of(window, within),
+    }
+}
+
+/// Of the events in an interval those that a window without gaps takes.
+pub(crate) fn last_of(window: &Window, within: Range<usize>) -> Range<usize> {
+    match window.span {
+        Span::LastRows(rows) => within.start.max(within.end.saturating_sub(rows as usize))..within.end,
+        _ => within,
+    }
+}
+
+/// The run of events before `until` with no longer gaps.
+fn session(gap: Duration, until: i64, instants: &[i64], within: Range<usize>) -> Range<usize> {
+    let mut first = within.end;
+    // The last one is near enough to `t` as one event is to the next.
+    let mut next = until;
+    while first > within.start && next.saturating_sub(instants[first - 1]) <= gap.micros() {
+        first -= 1;
+        next = instants[first];
+    }
+    first..within.end
+}
+
+/// The first of some ascending instants, at `from` or behind it, that is not before `instant`: looked for in growing steps,
+/// because it is near.
+pub(crate) fn first_from(instants: &[i64], from: usize, instant: i64) -> usize {
+    let mut start = from;
+    let mut step = 4;
+    loop {
+        let end = (start + step).min(instants.len());
+        if end == instants.len() || instants[end - 1] >= instant {
+            return start + instants[start..end].partition_point(|event| *event < instant);
         }
+        (start, step) = (end, 2 * step);
     }
 }
 

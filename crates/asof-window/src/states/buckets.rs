@@ -20,7 +20,7 @@ impl Buckets {
     }
 
     /// The bucket of a number. `None`: it is NaN.
-    fn of(&self, value: f64) -> Option<usize> {
+    pub fn of(&self, value: f64) -> Option<usize> {
         let parts = self.counts.len() - 2;
         if value.is_nan() {
             return None;

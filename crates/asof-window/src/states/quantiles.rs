@@ -21,7 +21,7 @@ pub(crate) struct Quantiles(BTreeMap<Range, i64>);
 
 /// The range of a number, in the order of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Range {
+pub(crate) enum Range {
     NegativeInfinity,
     /// By the range of its size, the large ones first.
     Negative(std::cmp::Reverse<i32>),
@@ -79,10 +79,24 @@ impl Range {
 }
 
 impl Quantiles {
+    /// The range of a number. `None`: it is NaN.
+    pub fn range(value: f64) -> Option<Range> {
+        Range::of(value)
+    }
+
+    /// What is told of a range.
+    pub fn middle(range: Range) -> f64 {
+        range.middle()
+    }
+
+    /// Which of so many numbers, from 1 and by size, a part of all are not greater than.
+    pub fn rank(part: f64, count: i64) -> i64 {
+        (libm::ceil(part * count as f64) as i64).clamp(1, count.max(1))
+    }
+
     /// The number with a part of all at it or before it. `None`: there is none.
     pub fn at(&self, part: f64) -> Option<f64> {
-        let count: i64 = self.0.values().sum();
-        let rank = (libm::ceil(part * count as f64) as i64).clamp(1, count.max(1));
+        let rank = Self::rank(part, self.0.values().sum());
         let mut before = 0;
         for (range, count) in &self.0 {
             before += count;

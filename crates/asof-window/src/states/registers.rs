@@ -18,6 +18,14 @@ impl Registers {
         cardinality::estimate(self.0.values().copied())
     }
 
+    /// The register of a value, and what it holds at least then.
+    pub fn place(value: &Value) -> (u16, u8) {
+        let hash = blake3::hash(&canonical::bits(value));
+        let hash = hash.as_bytes().iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+        let (register, rank) = cardinality::place(hash);
+        (register as u16, rank)
+    }
+
     fn raise(&mut self, register: u16, rank: u8) {
         let known = self.0.entry(register).or_insert(0);
         *known = (*known).max(rank);
@@ -28,10 +36,8 @@ impl Fold for Registers {
     const SLIDES: bool = false;
 
     fn put(&mut self, value: &Value, _: &Place, _: i64) {
-        let hash = blake3::hash(&canonical::bits(value));
-        let hash = hash.as_bytes().iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
-        let (register, rank) = cardinality::place(hash);
-        self.raise(register as u16, rank);
+        let (register, rank) = Self::place(value);
+        self.raise(register, rank);
     }
 
     fn merge(&mut self, other: &Self) {

@@ -5,7 +5,7 @@ use asof_model::Value;
 use super::{Fold, Input, number};
 use crate::Place;
 use crate::exact::ExactSum;
-use crate::whole::Whole;
+use crate::fixed::quotient;
 
 /// The sum of floats.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,11 +54,6 @@ impl Integers {
         self.low = self.low.rem_euclid(Self::BASE);
     }
 
-    /// A sum that is known.
-    pub fn of(sum: i128) -> Self {
-        Self { high: sum.div_euclid(Self::BASE), low: sum.rem_euclid(Self::BASE) }
-    }
-
     /// `None`: it is past 128 bits.
     pub fn value(&self) -> Option<i128> {
         self.high.checked_mul(Self::BASE)?.checked_add(self.low)
@@ -67,9 +62,7 @@ impl Integers {
     /// The sum of integers of 64 bits divided by a count, rounded once.
     pub fn divided(&self, count: u64) -> f64 {
         let sum = self.value().unwrap_or(0);
-        let size = sum.unsigned_abs();
-        let limbs = (0..4).map(|limb| (size >> (32 * limb)) as u32).collect();
-        let mean = Whole::new(limbs).divided_and_rounded(0, count);
+        let mean = quotient(sum.unsigned_abs(), count, 0);
         if sum < 0 { -mean } else { mean }
     }
 }

@@ -1,9 +1,11 @@
 //! The parity law at its heart: what the kernel makes of the events of a key is what a look at every event says, for random
 //! definitions, events, rules of knowledge and instants.
 
+use std::ops::Range;
+
 use asof_model::knowledge::KnownAt;
 use asof_model::spec::Repeats;
-use asof_model::window::{Edge, Window};
+use asof_model::window::{Edge, Span, Window};
 use asof_model::{Cell, Duration, Instant, ScalarType, Status, Value, ValueType};
 use asof_oracle::OracleRow;
 use asof_oracle::windowed::{OracleEvents, OracleWindow, close};
@@ -22,36 +24,39 @@ const IDENTITY: usize = 3;
 const WITHDRAWAL: usize = 4;
 
 #[derive(Debug, Clone)]
-struct World {
+pub struct World {
     of: ValueType,
     features: Vec<WindowFeature>,
-    closing: Closing,
+    pub closing: Closing,
     identity: bool,
     rows: Vec<OracleRow>,
-    asks: Vec<Ask>,
+    pub asks: Vec<Ask>,
     known_at: KnownAt,
 }
 
-fn cell(of: BoxedStrategy<Value>) -> impl Strategy<Value = Cell> {
-    prop_oneof![40 => of.prop_map(Cell::Value), 4 => Just(Cell::Null), 1 => Just(Cell::Error)]
+/// Of `values` cells and five more, four hold nothing and one is in error.
+fn cell(of: BoxedStrategy<Value>, values: u32) -> impl Strategy<Value = Cell> {
+    prop_oneof![values => of.prop_map(Cell::Value), 4 => Just(Cell::Null), 1 => Just(Cell::Error)]
 }
 
 fn instant(micros: i64) -> Instant {
     Instant::from_micros_clamped(micros)
 }
 
-fn row(of: ValueType) -> impl Strategy<Value = OracleRow> {
+/// An event within `reach` of the asks. `late`: of so many one is known late, and one is replaced.
+fn row(of: ValueType, reach: i64, late: u32) -> impl Strategy<Value = OracleRow> {
+    let values = late * late + 4;
     let cells = (
-        cell(value(of)),
-        cell(any::<bool>().prop_map(Value::Bool).boxed()),
-        cell("[ab]{0,1}".prop_map(Value::String).boxed()),
-        prop_oneof![9 => (0_i64..12).prop_map(|id| Cell::Value(Value::Int64(id))), 1 => Just(Cell::Null)],
+        cell(value(of), values),
+        cell(any::<bool>().prop_map(Value::Bool).boxed(), values),
+        cell("[ab]{0,1}".prop_map(Value::String).boxed(), values),
+        prop_oneof![9 => (0..i64::from(late).pow(4) / 100).prop_map(|id| Cell::Value(Value::Int64(id))), 1 => Just(Cell::Null)],
         prop_oneof![9 => (-1_i64..3).prop_map(|mark| Cell::Value(Value::Int64(mark))), 1 => Just(Cell::Null)],
-        any::<bool>(),
+        prop_oneof![late => Just(true), 2 => Just(false)],
     );
-    let late = || prop_oneof![5 => Just(0_i64), 1 => 0_i64..30];
-    let replaced = prop_oneof![6 => Just(None), 1 => (0_i64..60).prop_map(Some)];
-    (-40_i64..60, late(), late(), replaced, cells).prop_map(|(event, created, visible, replaced, cells)| {
+    let replaced = prop_oneof![late => Just(None), 1 => (0_i64..60).prop_map(Some)];
+    let late = || prop_oneof![late => Just(0_i64), 1 => 0_i64..30];
+    (-reach..60, late(), late(), replaced, cells).prop_map(|(event, created, visible, replaced, cells)| {
         let created = event + created;
         OracleRow {
             key: Vec::new(),
@@ -64,24 +69,42 @@ fn row(of: ValueType) -> impl Strategy<Value = OracleRow> {
                 cells.1,
                 cells.2,
                 cells.3,
-                // Half of all events stand.
+                // Most events stand.
                 if cells.5 { Cell::Value(Value::Int64(0)) } else { cells.4 },
             ],
         }
     })
 }
 
-fn any_world() -> impl Strategy<Value = World> {
+/// A few events with everything that may happen to them.
+pub fn any_world() -> impl Strategy<Value = World> {
+    world(0..25, 40, 6, any_span().boxed())
+}
+
+/// Hundreds of events, of which windows of up to all of them are asked for.
+pub fn any_large_world() -> impl Strategy<Value = World> {
+    let lengths = prop::sample::select(vec![40_i64, 200, 900]);
+    let long =
+        lengths.prop_map(|length| Span::Sliding { length: Duration::from_micros(length), resolution: None });
+    world(0..700, 1_000, 60, prop_oneof![2 => long, 1 => any_span()].boxed())
+}
+
+fn world(
+    count: Range<usize>,
+    reach: i64,
+    late: u32,
+    spans: BoxedStrategy<Span>,
+) -> impl Strategy<Value = World> {
     let shape = (
         select(TYPES.to_vec()),
         select(vec![Edge::Open, Edge::Closed]),
-        prop::collection::vec((any::<Index>(), any_span(), 0_i64..6, any::<bool>(), any::<bool>()), 1..6),
+        prop::collection::vec((any::<Index>(), spans, 0_i64..6, any::<bool>(), any::<bool>()), 1..6),
         prop::option::of(0_i64..60),
         prop::option::of(select(vec![Repeats::KeepFirst, Repeats::Replace])),
         select(vec![KnownAt::Event, KnownAt::Created, KnownAt::Served]),
     );
-    shape.prop_flat_map(|(of, edge, written, retention, repeats, known_at)| {
-        let rows = prop::collection::vec(row(of), 0..25);
+    shape.prop_flat_map(move |(of, edge, written, retention, repeats, known_at)| {
+        let rows = prop::collection::vec(row(of, reach, late), count.clone());
         let asks =
             prop::collection::vec((-50_i64..100, prop_oneof![3 => Just(0_i64), 1 => -20_i64..20]), 1..12);
         (rows, asks).prop_map(move |(rows, asks)| {
@@ -134,7 +157,7 @@ impl World {
     }
 
     /// The events as the kernel takes them, in the order of their places.
-    fn events(&self) -> Events {
+    pub fn events(&self) -> Events {
         let inputs = self.types().iter().map(|of| Column::new(*of)).collect();
         let identity = self.identity.then_some(IDENTITY);
         let mut events = Events { inputs, identity, ..Events::default() };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod closing;
+mod held;
 mod laws;
 mod results;
 mod windows;
