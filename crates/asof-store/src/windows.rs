@@ -1,12 +1,14 @@
 //! The windows of a view of events, as its definition says: what training, serving and verifying close.
 
+use std::sync::Arc;
+
 use asof_engine::transform::aggregation::aggregate;
 use asof_model::plan::Catalog;
 use asof_model::spec::{Repeats, Source, View};
 use asof_model::{Cell, Instant, ScalarType, Value, ValueType};
 use asof_online::events::StoredEvents;
 use asof_oracle::windowed::{OracleEvents, OracleWindow};
-use asof_window::{Ask, Closed, Closing, WindowFeature};
+use asof_window::{Ask, ClosedAt, Closing, Events, HeldKey, HeldPlan, WindowFeature};
 
 use crate::StoreError;
 
@@ -88,10 +90,19 @@ pub(crate) fn windows(view: &View, source: Option<&Source>, asked: &[usize]) -> 
 /// The windows of the asked features of a view, closed over the events that the online store holds.
 #[derive(Debug, Clone)]
 pub(crate) struct OnlineWindows {
-    closing: Closing,
+    /// Of all features of the view, so that what is kept of a key serves every request.
+    plan: Arc<HeldPlan>,
+    /// The features, by their places in the view.
+    asked: Vec<usize>,
     /// The types of all inputs of the view.
     types: Vec<ValueType>,
     identity: Option<usize>,
+}
+
+/// The events of a key, ready to be closed at any instant.
+struct HeldWindows {
+    plan: Arc<HeldPlan>,
+    key: HeldKey,
 }
 
 /// What the windows of a key come to.
@@ -117,16 +128,18 @@ impl OnlineWindows {
         if !view.aggregates() {
             return Ok(None);
         }
+        let all: Vec<usize> = (0..view.features.len()).collect();
         let Windows { mut closing, inputs, .. } =
-            windows(view, catalog.definitions.sources.get(&view.source), asked)?;
+            windows(view, catalog.definitions.sources.get(&view.source), &all)?;
         for feature in &mut closing.features {
             for input in [&mut feature.argument, &mut feature.filter, &mut feature.by].into_iter().flatten() {
                 *input = inputs[*input];
             }
         }
-        let identity = view.inputs.iter().position(|input| input.identity);
         closing.withdrawal = view.inputs.iter().position(|input| input.withdrawal);
-        Ok(Some(Self { closing, types: types.to_vec(), identity }))
+        let identity = view.inputs.iter().position(|input| input.identity);
+        let plan = Arc::new(HeldPlan::new(closing));
+        Ok(Some(Self { plan, asked: asked.to_vec(), types: types.to_vec(), identity }))
     }
 
     /// The types of all inputs.
@@ -136,22 +149,26 @@ impl OnlineWindows {
 
     /// The same features for the oracle.
     pub fn for_oracle(&self, defaults: &[Option<Value>]) -> OracleEvents {
-        let feature = |(feature, default): (&WindowFeature, &Option<Value>)| OracleWindow {
-            aggregate: feature.aggregate,
-            window: feature.window,
-            argument: feature.argument,
-            filter: feature.filter,
-            by: feature.by,
-            default: default.clone(),
+        let closing = self.plan.closing();
+        let feature = |(place, default): (&usize, &Option<Value>)| {
+            let feature = closing.features[*place];
+            OracleWindow {
+                aggregate: feature.aggregate,
+                window: feature.window,
+                argument: feature.argument,
+                filter: feature.filter,
+                by: feature.by,
+                default: default.clone(),
+            }
         };
         OracleEvents {
-            features: self.closing.features.iter().zip(defaults).map(feature).collect(),
-            edge: self.closing.edge,
-            retention: self.closing.retention,
-            delay: self.closing.delay,
+            features: self.asked.iter().zip(defaults).map(feature).collect(),
+            edge: closing.edge,
+            retention: closing.retention,
+            delay: closing.delay,
             identity: self.identity,
-            repeats: self.closing.repeats,
-            withdrawal: self.closing.withdrawal,
+            repeats: closing.repeats,
+            withdrawal: closing.withdrawal,
         }
     }
 
@@ -160,13 +177,23 @@ impl OnlineWindows {
     /// # Errors
     /// A damaged entry.
     pub fn close(&self, stored: &StoredEvents, t: Instant) -> Result<Option<ClosedKey>, StoreError> {
-        let held = stored.held(&self.types, self.identity)?;
-        let arguments = self.closing.arguments(&held.events);
-        let asks = [Ask { t: t.micros(), known: t.micros() }];
-        let mut closed = Closed::default();
-        self.closing.close(&held.events, &arguments, held.within(), &asks, &mut closed);
-        let Some(newest) = closed.newest.first().copied().flatten() else { return Ok(None) };
-        let cells = closed.cells.into_iter().map(|mut cells| cells.pop().unwrap_or(Cell::Null)).collect();
+        let make = |events: Events| HeldWindows {
+            plan: self.plan.clone(),
+            key: HeldKey::new(self.plan.clone(), events),
+        };
+        let windows = match Arc::try_unwrap(stored.held(&self.types, self.identity)?) {
+            // Nobody keeps them.
+            Ok(held) => Arc::new(make(held.into_events())),
+            Err(held) => {
+                let kept = held.attached(|held| make(held.to_events()), |kept| kept.key.memory_bytes());
+                let same = Arc::ptr_eq(&kept.plan, &self.plan) || kept.plan.closing() == self.plan.closing();
+                // A feature may have been added since.
+                if same { kept } else { Arc::new(make(held.to_events())) }
+            }
+        };
+        let mut closed = ClosedAt::default();
+        windows.key.close(&self.asked, Ask { t: t.micros(), known: t.micros() }, &mut closed);
+        let ClosedAt { newest: Some(newest), cells, .. } = closed else { return Ok(None) };
         Ok(Some(ClosedKey { newest: Instant::from_micros_clamped(newest), cells }))
     }
 }

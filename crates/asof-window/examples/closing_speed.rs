@@ -122,6 +122,7 @@ fn main() {
         retention: None,
         delay: Duration::ZERO,
         repeats: Default::default(),
+        withdrawal: None,
     };
     let mut closed = Closed::default();
     let (mut fastest, mut sum) = (f64::MAX, 0);

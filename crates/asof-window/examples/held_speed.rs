@@ -87,7 +87,7 @@ fn median(rounds: usize, mut call: impl FnMut(usize)) -> f64 {
 fn measure(title: &str, features: Vec<WindowFeature>, events: &Events) {
     let retention = Some(Duration::from_micros(SPAN));
     let (edge, delay, repeats) = (Edge::Open, Duration::ZERO, Default::default());
-    let closing = Closing { features, edge, retention, delay, repeats };
+    let closing = Closing { features, edge, retention, delay, repeats, withdrawal: None };
     let asked: Vec<usize> = (0..closing.features.len()).collect();
     let plan = Arc::new(HeldPlan::new(closing.clone()));
     let ask = |round: usize| {

@@ -66,11 +66,6 @@ impl UnitRows {
         self.raw_rows >= UNIT_ROWS || self.bytes >= UNIT_BYTES
     }
 
-    /// Rows to publish.
-    pub fn len(&self) -> usize {
-        self.batches.iter().map(RecordBatch::num_rows).sum()
-    }
-
     /// Whether there is no row to publish.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()

@@ -8,7 +8,7 @@ mod judge;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, ListBuilder, RecordBatch, StringBuilder};
+use arrow::array::{ArrayRef, BooleanArray, ListBuilder, RecordBatch, StringBuilder};
 use arrow::compute::filter_record_batch;
 use asof_engine::EngineError;
 use asof_engine::columns::{CREATED, ColumnBuilder, ERRORS, EVENT};
@@ -16,7 +16,7 @@ use asof_model::aggregation::Withdrawal;
 use asof_model::spec::Repeats;
 use asof_model::{Cell, Instant, Value, canonical, key};
 use asof_online::versions::mark_of;
-use asof_online::{EventRange, EventRule, IncomingRow, OnlineStore, RowLayout, Version, ViewHandle};
+use asof_online::{EventRange, EventRule, IncomingRow, OnlineStore, Version, ViewHandle};
 
 use crate::StoreError;
 use crate::materialize::ViewRows;

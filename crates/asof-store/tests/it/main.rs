@@ -22,5 +22,6 @@ mod queries;
 mod sources;
 mod tables;
 mod transforms;
+mod versions;
 mod views;
 mod windows;

@@ -148,7 +148,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Runs a verb that dies after so many steps. `None`: it died.
-fn dying<T>(
+pub fn dying<T>(
     project: &mut Project,
     polls: usize,
     verb: impl AsyncFnOnce(&asof_store::Store) -> Result<T, StoreError>,
@@ -181,7 +181,7 @@ fn push(project: &mut Project, rows: &[Click], key: &str, polls: usize) -> Optio
     dying(project, polls, async |store| store.push(&request).await)
 }
 
-fn load(project: &mut Project, mode: Mode, polls: usize) -> bool {
+pub fn load(project: &mut Project, mode: Mode, polls: usize) -> bool {
     let request = MaterializeRequest { mode, ..MaterializeRequest::default() };
     let done = dying(project, polls, async |store| store.materialize(&request, &NoProgress).await);
     done.is_some_and(|report| {
@@ -191,7 +191,7 @@ fn load(project: &mut Project, mode: Mode, polls: usize) -> bool {
 }
 
 /// Everything that is served is what history says, and the oracle.
-fn verify(project: &mut Project) {
+pub fn verify(project: &mut Project) {
     let request = VerifyRequest { names: Vec::new(), sample: 100, oracle: true };
     let (runtime, store) = project.store();
     let report = runtime.block_on(Box::pin(store.verify(&request, &NoProgress))).unwrap();
