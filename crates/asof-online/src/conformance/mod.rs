@@ -32,7 +32,10 @@ pub use folding::{
     inactive_keys_are_left_out, reopening_keeps_everything, repeats_keep_their_first_visible, replacements,
     replay_keeps_the_stamps, same_unit_twice, ties_and_conflicts, waiting_units,
 };
-pub use threads::{answers_fall_between_stamps, answers_fall_between_stamps_on_a_clock_that_stands_still};
+pub use threads::{
+    answers_fall_between_stamps, answers_fall_between_stamps_on_a_clock_that_stands_still,
+    answers_of_events_fall_between_stamps,
+};
 pub use world::{ManualClock, World, at};
 
 use crate::store::{BoxFuture, Clock, OnlineStore};
@@ -80,6 +83,7 @@ macro_rules! online_store_suite {
             unknown_views_are_refused,
             answers_fall_between_stamps,
             answers_fall_between_stamps_on_a_clock_that_stands_still,
+            answers_of_events_fall_between_stamps,
         );
     };
     (@cases $constructor:expr; $($case:ident),* $(,)?) => {
