@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant as Stopwatch;
 
 use asof_model::{Cell, Duration, Instant, Value, ValueType};
+use asof_online::events::StoredEvents;
 use asof_online::{
     Clock, EmbeddedStore, EventRule, IncomingRow, OnlineStore, PUBLICATION_ROWS_MAX, Publication, RowLayout,
     ViewHandle,
@@ -84,11 +85,14 @@ impl World {
         block_on(self.store.publish(publication)).unwrap();
     }
 
+    fn events(&self, key: &[u8]) -> StoredEvents {
+        let mut answer = block_on(self.store.read(&[(self.view, key)], None)).unwrap();
+        answer.rows.remove(0).unwrap().events.unwrap()
+    }
+
     /// How many events a key has, all of them decoded.
     fn read(&self, key: &[u8]) -> usize {
-        let answer = block_on(self.store.read(&[(self.view, key)], None)).unwrap();
-        let events = answer.rows[0].as_ref().unwrap().events.as_ref().unwrap();
-        events.held(&TYPES, None).unwrap().within().len()
+        self.events(key).held(&TYPES, None).unwrap().within().len()
     }
 }
 
@@ -205,6 +209,9 @@ fn keys_of(path: &Path, count: i64, keys: u32) {
     measure(&name("one more"), 300, |n| add(&mut world, n, 0));
     drop(world);
     let mut world = World::open(path);
+    let events = world.events(&key_of(0));
+    println!("{}", name(&format!("{} bytes are stored under one", events.bytes().unwrap())));
+    drop(events);
     measure(&name("first read"), keys.min(100), |n| world.read(&key_of(n)));
     measure(&name("read again"), 1_000, |n| world.read(&key_of(n % keys.min(100))));
     measure(&name("one more, and read"), 50, |n| add(&mut world, n, 0) + world.read(&key_of(n % keys)));

@@ -25,7 +25,7 @@ pub use answers::{
 };
 pub use events::{
     a_unit_of_events_twice, erased_events, events_are_added, events_are_replaced,
-    events_of_an_earlier_answer, many_events_of_one_key,
+    events_of_an_earlier_answer, events_with_an_identity, many_events_of_one_key,
 };
 pub use folding::{
     a_late_smaller_row_replaces_nothing, a_refused_publication_leaves_nothing, folding_is_order_free,
@@ -69,6 +69,7 @@ macro_rules! online_store_suite {
             replacements,
             waiting_units,
             events_are_added,
+            events_with_an_identity,
             a_unit_of_events_twice,
             many_events_of_one_key,
             events_of_an_earlier_answer,

@@ -206,8 +206,11 @@ impl EmbeddedStore {
         stored_key: &[u8],
         entry: &[u8],
     ) -> Result<(), OnlineError> {
-        if Head::read(entry)?.sealed.is_none() {
-            return Ok(());
+        match Head::read(entry) {
+            Ok(head) if head.sealed.is_some() => {}
+            // An entry of before there were segments can be erased too.
+            Ok(_) | Err(OnlineError::RetiredVersion { .. }) => return Ok(()),
+            Err(error) => return Err(error),
         }
         let segments = StoredSegments { store: self, stored_key };
         for each in segments.directory()?.segments {
