@@ -1,8 +1,9 @@
 //! Question: what does one more event of a key cost, and what a read of all its events, for keys of 10, 1,000 and 1,000,000
 //! events; what does a small key take on disk; and how fast is a bulk load?
 //!
-//! Events have an integer and a float. `cargo run --release -p asof-online --example event_keys [small]`; with `small` it
-//! takes a few seconds. The folder is made below `TMPDIR`, whose disk decides what a durable write costs.
+//! Events have an integer and a float. `cargo run --release -p asof-online --example event_keys [small|bulk]`; with `small`
+//! it takes a few seconds, with `bulk` only the last is answered. The folder is made below `TMPDIR`, whose disk decides what
+//! a durable write costs.
 
 #![allow(
     clippy::print_stdout,
@@ -132,12 +133,25 @@ fn measure(name: &str, times: u32, mut call: impl FnMut(u32) -> usize) {
 }
 
 fn main() {
-    let small = std::env::args().any(|argument| argument == "small");
-    let (keys, bulk, large) =
-        if small { (2_000_u32, 40_000_i64, 20_000_i64) } else { (100_000, 20_000_000, 1_000_000) };
+    let asked = std::env::args().nth(1).unwrap_or_default();
+    let (keys, bulk, large) = match asked.as_str() {
+        "small" => (2_000_u32, 40_000_i64, 20_000_i64),
+        _ => (100_000, 20_000_000, 1_000_000),
+    };
     let folder = tempfile::tempdir().unwrap();
+    bulk_load(folder.path(), keys, bulk);
+    if asked == "bulk" {
+        return;
+    }
+    small_keys(folder.path(), keys);
+    for (count, keys) in [(10, 300), (1_000, 300), (large, 1)] {
+        keys_of(&folder.path().join(format!("of{count}")), count, keys);
+    }
+}
 
-    let path = folder.path().join("small");
+/// Keys of ten events in 30 days, which came one by one: what they take, and what reading one costs.
+fn small_keys(folder: &Path, keys: u32) {
+    let path = folder.join("small");
     let mut world = World::open(&path);
     let clock = Stopwatch::now();
     for event in 0..10 {
@@ -155,9 +169,11 @@ fn main() {
     let tables = folder_bytes(&path, &|file| file.extension().is_none_or(|ending| ending != "jnl"));
     println!("{} bytes a key on disk, of tables and all beside the log", tables / u64::from(keys));
     measure("read a key of 10 events", 20_000, |n| world.read(&key_of(n * 7 % keys)));
-    drop(world);
+}
 
-    let path = folder.path().join("bulk");
+/// Many events of many keys, in the largest units: how fast they are folded.
+fn bulk_load(folder: &Path, keys: u32, bulk: i64) {
+    let path = folder.join("bulk");
     let mut world = World::open(&path);
     let clock = Stopwatch::now();
     let mut next = 0;
@@ -173,11 +189,6 @@ fn main() {
     }
     let seconds = clock.elapsed().as_secs_f64();
     println!("{bulk} events into {keys} keys in bulk: {seconds:.1} s, {:.0} a second", bulk as f64 / seconds);
-    drop(world);
-
-    for (count, keys) in [(10, 300), (1_000, 300), (large, 1)] {
-        keys_of(&folder.path().join(format!("of{count}")), count, keys);
-    }
 }
 
 fn key_of(number: u32) -> [u8; 9] {
