@@ -1,8 +1,9 @@
 //! Question: what does one more event of a key cost, and what a read of all its events, for keys of 10, 1,000 and 1,000,000
 //! events; what does a small key take on disk; and how fast is a bulk load?
 //!
-//! Events have an integer and a float. `cargo run --release -p asof-online --example event_keys [small]`; with `small` it
-//! takes a few seconds. The folder is made below `TMPDIR`, whose disk decides what a durable write costs.
+//! Events have an integer and a float. `cargo run --release -p asof-online --example event_keys [small|bulk]`; with `small`
+//! it takes a few seconds, with `bulk` only the last is answered. The folder is made below `TMPDIR`, whose disk decides what
+//! a durable write costs.
 
 #![allow(
     clippy::print_stdout,
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant as Stopwatch;
 
 use asof_model::{Cell, Duration, Instant, Value, ValueType};
+use asof_online::events::StoredEvents;
 use asof_online::{
     Clock, EmbeddedStore, EventRule, IncomingRow, OnlineStore, PUBLICATION_ROWS_MAX, Publication, RowLayout,
     ViewHandle,
@@ -89,11 +91,14 @@ impl World {
         block_on(self.store.publish(publication)).unwrap();
     }
 
+    fn events(&self, key: &[u8]) -> StoredEvents {
+        let mut answer = block_on(self.store.read(&[(self.view, key)], None)).unwrap();
+        answer.rows.remove(0).unwrap().events.unwrap()
+    }
+
     /// How many events a key has, all of them decoded.
     fn read(&self, key: &[u8]) -> usize {
-        let answer = block_on(self.store.read(&[(self.view, key)], None)).unwrap();
-        let events = answer.rows[0].as_ref().unwrap().events.as_ref().unwrap();
-        events.held(&TYPES, None).unwrap().within().len()
+        self.events(key).held(&TYPES, None).unwrap().within().len()
     }
 }
 
@@ -133,12 +138,25 @@ fn measure(name: &str, times: u32, mut call: impl FnMut(u32) -> usize) {
 }
 
 fn main() {
-    let small = std::env::args().any(|argument| argument == "small");
-    let (keys, bulk, large) =
-        if small { (2_000_u32, 40_000_i64, 20_000_i64) } else { (100_000, 20_000_000, 1_000_000) };
+    let asked = std::env::args().nth(1).unwrap_or_default();
+    let (keys, bulk, large) = match asked.as_str() {
+        "small" => (2_000_u32, 40_000_i64, 20_000_i64),
+        _ => (100_000, 20_000_000, 1_000_000),
+    };
     let folder = tempfile::tempdir().unwrap();
+    bulk_load(folder.path(), keys, bulk);
+    if asked == "bulk" {
+        return;
+    }
+    small_keys(folder.path(), keys);
+    for (count, keys) in [(10, 300), (1_000, 300), (large, 1)] {
+        keys_of(&folder.path().join(format!("of{count}")), count, keys);
+    }
+}
 
-    let path = folder.path().join("small");
+/// Keys of ten events in 30 days, which came one by one: what they take, and what reading one costs.
+fn small_keys(folder: &Path, keys: u32) {
+    let path = folder.join("small");
     let mut world = World::open(&path);
     let clock = Stopwatch::now();
     for event in 0..10 {
@@ -156,9 +174,11 @@ fn main() {
     let tables = folder_bytes(&path, &|file| file.extension().is_none_or(|ending| ending != "jnl"));
     println!("{} bytes a key on disk, of tables and all beside the log", tables / u64::from(keys));
     measure("read a key of 10 events", 20_000, |n| world.read(&key_of(n * 7 % keys)));
-    drop(world);
+}
 
-    let path = folder.path().join("bulk");
+/// Many events of many keys, in the largest units: how fast they are folded.
+fn bulk_load(folder: &Path, keys: u32, bulk: i64) {
+    let path = folder.join("bulk");
     let mut world = World::open(&path);
     let clock = Stopwatch::now();
     let mut next = 0;
@@ -174,11 +194,6 @@ fn main() {
     }
     let seconds = clock.elapsed().as_secs_f64();
     println!("{bulk} events into {keys} keys in bulk: {seconds:.1} s, {:.0} a second", bulk as f64 / seconds);
-    drop(world);
-
-    for (count, keys) in [(10, 300), (1_000, 300), (large, 1)] {
-        keys_of(&folder.path().join(format!("of{count}")), count, keys);
-    }
 }
 
 fn key_of(number: u32) -> [u8; 9] {
@@ -210,6 +225,9 @@ fn keys_of(path: &Path, count: i64, keys: u32) {
     measure(&name("one more"), 300, |n| add(&mut world, n, 0));
     drop(world);
     let mut world = World::open(path);
+    let events = world.events(&key_of(0));
+    println!("{}", name(&format!("{} bytes are stored under one", events.bytes().unwrap())));
+    drop(events);
     measure(&name("first read"), keys.min(100), |n| world.read(&key_of(n)));
     measure(&name("read again"), 1_000, |n| world.read(&key_of(n % keys.min(100))));
     measure(&name("one more, and read"), 50, |n| add(&mut world, n, 0) + world.read(&key_of(n % keys)));

@@ -5,9 +5,9 @@
 //! clock but the injected one.
 //!
 //! Reading order: [`store`] (what an online store promises), [`layout`] and [`cell`] (the bytes of a row),
-//! [`entry`] (the bytes under one key) and [`fold`] (how a new row changes them), [`events`] (those of a view of events), `stamps` (how `t` and `visible`
-//! are drawn), then [`embedded`]. `conformance` (a cargo feature) is the suite that each
-//! implementation runs.
+//! [`entry`] (the bytes under one key) and [`fold`] (how a new row changes them), [`events`] (those of a view of
+//! events), `stamps` (how `t` and `visible` are drawn), then [`embedded`]. `conformance` (a cargo feature) is the
+//! suite that each implementation runs.
 
 pub mod cell;
 #[cfg(feature = "conformance")]

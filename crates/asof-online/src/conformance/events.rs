@@ -77,6 +77,38 @@ pub fn events_are_added(harness: &impl Harness) {
     assert_eq!(world.events_now(view, b"a"), Some(vec![(30, 2), (30, 2), (40, 5), (2_000, 6), (3_000, 10)]));
 }
 
+/// Goal: where an identity tells events apart, an event is known no sooner than its stamp, also when it is read again later.
+pub fn events_with_an_identity(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("rides@1");
+    let rule = EventRule { identity: Some(0), ..KEPT };
+    let mut known = Vec::new();
+    for unit in 1..=40_i64 {
+        world.clock.set(at(unit * 100));
+        // Two that had happened, the second created later, and one that is yet to come.
+        let mut rows = [(unit, 7), (unit, 3), (unit + 9_000, 5)].map(|event| world.event(b"k", event));
+        rows[1].created = at(unit * 100 + 50);
+        world.publish_events(view, &format!("u{unit}"), rule, rows.into());
+        known.extend([(unit, 7, unit * 100), (unit, 3, unit * 100 + 50), (unit + 9_000, 5, unit + 9_000)]);
+        if unit % 3 == 0 {
+            known.sort_unstable_by_key(|(second, number, known)| (*second, known % 100, *number));
+            let events = world.row_now(view, b"k").unwrap().events.unwrap();
+            let held = events.held(world.layout.types(), Some(0)).unwrap();
+            let second = |micros: i64| (micros - at(0).micros()) / 1_000_000;
+            let found: Vec<_> = held
+                .within()
+                .map(|place| match held.events.inputs[0].cell(place) {
+                    Cell::Value(Value::Int64(number)) => {
+                        (second(held.events.instants[place]), number, second(held.events.knowns[place]))
+                    }
+                    other => panic!("an event holds {other:?}"),
+                })
+                .collect();
+            assert_eq!(found, known, "unit {unit}");
+        }
+    }
+}
+
 /// Goal: a unit of events is folded once, also after later ones and over a reopening.
 pub fn a_unit_of_events_twice(harness: &impl Harness) {
     let world = World::open(harness);

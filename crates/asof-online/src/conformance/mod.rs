@@ -25,14 +25,17 @@ pub use answers::{
 };
 pub use events::{
     a_unit_of_events_twice, erased_events, events_are_added, events_are_replaced,
-    events_of_an_earlier_answer, many_events_of_one_key,
+    events_of_an_earlier_answer, events_with_an_identity, many_events_of_one_key,
 };
 pub use folding::{
     a_late_smaller_row_replaces_nothing, a_refused_publication_leaves_nothing, folding_is_order_free,
     inactive_keys_are_left_out, reopening_keeps_everything, repeats_keep_their_first_visible, replacements,
     replay_keeps_the_stamps, same_unit_twice, ties_and_conflicts, waiting_units,
 };
-pub use threads::{answers_fall_between_stamps, answers_fall_between_stamps_on_a_clock_that_stands_still};
+pub use threads::{
+    answers_fall_between_stamps, answers_fall_between_stamps_on_a_clock_that_stands_still,
+    answers_of_events_fall_between_stamps,
+};
 pub use world::{ManualClock, World, at};
 
 use crate::store::{BoxFuture, Clock, OnlineStore};
@@ -66,6 +69,7 @@ macro_rules! online_store_suite {
             replacements,
             waiting_units,
             events_are_added,
+            events_with_an_identity,
             a_unit_of_events_twice,
             many_events_of_one_key,
             events_of_an_earlier_answer,
@@ -80,6 +84,7 @@ macro_rules! online_store_suite {
             unknown_views_are_refused,
             answers_fall_between_stamps,
             answers_fall_between_stamps_on_a_clock_that_stands_still,
+            answers_of_events_fall_between_stamps,
         );
     };
     (@cases $constructor:expr; $($case:ident),* $(,)?) => {

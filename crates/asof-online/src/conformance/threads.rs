@@ -9,10 +9,11 @@ use asof_model::Instant;
 use super::world::{World, at};
 use super::{Harness, ManualClock};
 use crate::error::OnlineError;
-use crate::store::{Clock, IncomingRow, OnlineAnswer, ViewHandle};
+use crate::store::{Clock, EventRule, IncomingRow, OnlineAnswer, Publication, ViewHandle};
 
 const UNITS: i64 = 40;
 const KEYS_PER_UNIT: u16 = 300;
+const EVENTS_PER_UNIT: i64 = 70;
 const READERS: usize = 3;
 
 /// A clock that moves by a microsecond every few times it is asked, so that stamps and answers crowd together.
@@ -33,6 +34,45 @@ pub fn answers_fall_between_stamps(harness: &impl Harness) {
 /// Goal: the same on a clock that stands still, where only the store's own order tells instants apart.
 pub fn answers_fall_between_stamps_on_a_clock_that_stands_still(harness: &impl Harness) {
     run(harness, ManualClock::new(at(0)));
+}
+
+/// Goal: the same of a key of events, all of which are read each time: exactly those of the units whose stamp is not after
+/// the answer's `t`.
+pub fn answers_of_events_fall_between_stamps(harness: &impl Harness) {
+    let world = World::open_on(harness, Arc::new(CrowdedClock(AtomicI64::new(0))));
+    let view = world.view("rides@1");
+    let rule = EventRule { retention: None, identity: None, pushed: true };
+    let done = AtomicBool::new(false);
+    let events_at = || -> Option<(Instant, usize)> {
+        let answer = world.try_read(&[(view, b"k")], None).expect("the present is read");
+        let events = answer.rows[0].as_ref()?.events.as_ref()?.held(world.layout.types(), None);
+        Some((answer.t, events.expect("events are read").within().len()))
+    };
+    let seen: Vec<(Instant, usize)> = std::thread::scope(|scope| {
+        let read = || {
+            let mut seen = Vec::new();
+            while !done.load(Ordering::SeqCst) {
+                seen.extend(events_at());
+            }
+            seen
+        };
+        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(read)).collect();
+        for unit in 1..=UNITS {
+            let rows = (0..EVENTS_PER_UNIT).map(|n| world.row(b"k", at(unit), at(unit), n)).collect();
+            let unit = format!("u{unit}");
+            let publication = Publication { events: Some(rule), ..world.unit(view, &unit, 1, rows) };
+            world.try_publish(publication).expect("events are published");
+        }
+        done.store(true, Ordering::SeqCst);
+        readers.into_iter().flat_map(|reader| reader.join().expect("a reader fails")).collect()
+    });
+    let journal = harness.wait(world.store.journal(view)).unwrap();
+    for (t, events) in &seen {
+        let published = journal.iter().filter(|unit| unit.visible <= *t).count();
+        assert_eq!(*events, published * EVENTS_PER_UNIT as usize, "at {t}");
+    }
+    let different: BTreeSet<_> = seen.iter().map(|(_, events)| events).collect();
+    assert!(different.len() > 1, "the readers saw nothing change: {different:?}");
 }
 
 /// One answer: its `t`, the number in each of its rows, and the position it names.

@@ -10,7 +10,7 @@ use fjall::{Keyspace, OwnedWriteBatch, Readable, Slice, Snapshot};
 
 use super::{EmbeddedStore, failure, publish, records};
 use crate::error::OnlineError;
-use crate::events::cache::EventCache;
+use crate::events::cache::{CACHED_EVENTS_MIN, EventCache};
 use crate::events::head::Head;
 use crate::events::segments::{DIRECTORY, Segments};
 use crate::events::stream::StreamEvent;
@@ -46,7 +46,8 @@ pub(super) struct Reader {
 
 /// The segments of one key in the snapshot of an answer.
 struct SnapshotSegments {
-    snapshot: Snapshot,
+    /// `None`: there are no segments.
+    snapshot: Option<Snapshot>,
     segments: Keyspace,
     cache: Arc<EventCache>,
     reader: Reader,
@@ -59,7 +60,8 @@ impl Segments for SnapshotSegments {
     type Record = Slice;
 
     fn record(&self, number: u32) -> Result<Option<Slice>, OnlineError> {
-        let found = self.snapshot.get(&self.segments, records::segment_key(&self.stored_key, number));
+        let Some(snapshot) = &self.snapshot else { return Ok(None) };
+        let found = snapshot.get(&self.segments, records::segment_key(&self.stored_key, number));
         found.map_err(|error| failure::explain(&self.path, error))
     }
 }
@@ -91,9 +93,9 @@ impl EmbeddedStore {
     ) -> Result<StoredEvents, OnlineError> {
         let head = Head::read(entry)?;
         let source: Option<Arc<dyn EventSource>> = match head.sealed {
-            None => None,
-            Some(_) => Some(Arc::new(SnapshotSegments {
-                snapshot: snapshot.clone(),
+            None if head.count() < CACHED_EVENTS_MIN => None,
+            sealed => Some(Arc::new(SnapshotSegments {
+                snapshot: sealed.map(|_| snapshot.clone()),
                 segments: self.segments.clone(),
                 cache: self.cache.clone(),
                 reader: reader.clone(),
@@ -204,8 +206,11 @@ impl EmbeddedStore {
         stored_key: &[u8],
         entry: &[u8],
     ) -> Result<(), OnlineError> {
-        if Head::read(entry)?.sealed.is_none() {
-            return Ok(());
+        match Head::read(entry) {
+            Ok(head) if head.sealed.is_some() => {}
+            // An entry of before there were segments can be erased too.
+            Ok(_) | Err(OnlineError::RetiredVersion { .. }) => return Ok(()),
+            Err(error) => return Err(error),
         }
         let segments = StoredSegments { store: self, stored_key };
         for each in segments.directory()?.segments {

@@ -77,7 +77,8 @@ impl std::fmt::Debug for EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store in that folder, which is created where it is missing, and holds it until dropped.
     ///
-    /// - `cache_bytes`: memory for blocks read from files, at least 1 MiB
+    /// - `cache_bytes`: memory for blocks read from files, at least 1 MiB. Beside it the events of keys that have many are
+    ///   kept once they were read, in at most 256 MiB.
     /// - `holder`: the command that opens it, for the message that others get meanwhile
     ///
     /// Stamps and `t` go on after the greatest stamp stored, also where `clock` has stepped back since.

@@ -17,6 +17,8 @@ use crate::error::OnlineError;
 
 /// The most bytes of events that are kept. A key that takes more alone is read every time.
 pub(crate) const CACHED_BYTES_MAX: usize = 256 << 20;
+/// The fewest events of a key that are kept: fewer are read as fast as they are found here.
+pub(crate) const CACHED_EVENTS_MIN: u64 = 64;
 /// What a key takes beside its events and its name, in bytes.
 const KEY_OVERHEAD_BYTES: usize = 256;
 
@@ -63,7 +65,7 @@ impl EventCache {
         kept.remove(key);
     }
 
-    /// The events of a head that has segments: those that are kept, brought up to it, or all read anew.
+    /// The events of a head: those that are kept, brought up to it, or all read anew.
     ///
     /// # Errors
     /// Damaged records; failures of the store.
@@ -93,7 +95,7 @@ impl EventCache {
         };
         *place = Some(held.clone());
         drop(place);
-        if let Some(bytes) = held.memory_bytes() {
+        if let Some(bytes) = held.weigh() {
             self.kept.lock().weigh(key, &slot, bytes, self.bytes_max);
         }
         Ok(held)

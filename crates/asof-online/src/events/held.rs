@@ -7,6 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use asof_model::{Instant, ValueType};
 use asof_window::Events;
@@ -30,7 +31,7 @@ const EXPIRED_PARTS: usize = 4;
 
 /// Where the events of one key are found: whatever an implementation needs to read them.
 pub trait EventSource: Send + Sync {
-    /// The events of a head that has segments, read or kept from an earlier time.
+    /// The events of a head, read or kept from an earlier time.
     ///
     /// # Errors
     /// As [`StoredEvents::held`].
@@ -62,10 +63,9 @@ impl StoredEvents {
     /// # Errors
     /// [`OnlineError::Damaged`], [`OnlineError::UnknownVersion`], [`OnlineError::RetiredVersion`]; failures of the store.
     pub fn held(&self, types: &[ValueType], identity: Option<usize>) -> Result<Arc<HeldEvents>, OnlineError> {
-        let head = Head::read(&self.head)?;
-        match (&self.source, head.sealed) {
-            (Some(source), Some(_)) => source.held(&self.head, types, identity),
-            _ => HeldEvents::read(&head, types, identity, &Nowhere).map(Arc::new),
+        match &self.source {
+            Some(source) => source.held(&self.head, types, identity),
+            None => HeldEvents::read(&Head::read(&self.head)?, types, identity, &Nowhere).map(Arc::new),
         }
     }
 
@@ -123,7 +123,7 @@ impl Segments for Nowhere {
 
 /// The events of a key in memory.
 pub struct HeldEvents {
-    events: KeyEvents,
+    key: KeyEvents,
     /// How many of the first events have left retention.
     expired: usize,
     types: Vec<ValueType>,
@@ -133,6 +133,8 @@ pub struct HeldEvents {
     position: u64,
     resume: Resume,
     attached: Mutex<Option<Attached>>,
+    /// The bytes of memory by which they were weighed last.
+    weighed: AtomicUsize,
 }
 
 /// What a caller made of events, and how many bytes it takes by now.
@@ -145,14 +147,14 @@ impl Deref for HeldEvents {
     type Target = KeyEvents;
 
     fn deref(&self) -> &KeyEvents {
-        &self.events
+        &self.key
     }
 }
 
 impl fmt::Debug for HeldEvents {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = out.debug_struct("HeldEvents");
-        out.field("events", &self.events).field("expired", &self.expired).finish_non_exhaustive()
+        out.field("key", &self.key).field("expired", &self.expired).finish_non_exhaustive()
     }
 }
 
@@ -160,7 +162,7 @@ impl HeldEvents {
     /// The events that are held: all but the first ones, where these have left retention at the last write of the key and
     /// are only still in memory.
     pub fn within(&self) -> Range<usize> {
-        self.expired..self.events.events.len()
+        self.expired..self.key.events.len()
     }
 
     /// The events alone, with those that have left retention and are still in memory.
@@ -191,7 +193,7 @@ impl HeldEvents {
 
     /// A copy of the events that are held, for whoever keeps them.
     pub fn to_events(&self) -> Events {
-        let events = &self.events.events;
+        let events = &self.key.events;
         if self.expired == 0 {
             return events.clone();
         }
@@ -214,7 +216,7 @@ impl HeldEvents {
         let mut resume = Resume::default();
         read_from(0, head, segments, &mut all, &mut resume)?;
         Ok(Self {
-            events: all.finish(head.bound.unwrap_or(i64::MIN)),
+            key: all.finish(head.bound.unwrap_or(i64::MIN)),
             expired: 0,
             types: types.to_vec(),
             generation: head.generation,
@@ -222,6 +224,7 @@ impl HeldEvents {
             position: head.end(),
             resume,
             attached: Mutex::new(None),
+            weighed: AtomicUsize::new(0),
         })
     }
 
@@ -231,7 +234,7 @@ impl HeldEvents {
 
     /// Whether they were read with these inputs.
     pub(crate) fn is_of(&self, types: &[ValueType], identity: Option<usize>) -> bool {
-        self.types == types && self.events.events.identity == identity
+        self.types == types && self.key.events.identity == identity
     }
 
     /// Whether a head only has bytes behind those that were read here.
@@ -252,33 +255,33 @@ impl HeldEvents {
         head: &Head<'_>,
         segments: &impl Segments,
     ) -> Result<Self, OnlineError> {
-        let identity = self.events.events.identity;
+        let identity = self.key.events.identity;
         let mut more = Decoded::new(&self.types, identity);
         let mut resume = self.resume;
         read_from(self.position, head, segments, &mut more, &mut resume)?;
-        let knew_all = !self.events.events.knowns.is_empty();
+        let knew_all = !self.key.events.knowns.is_empty();
         if more.late && !knew_all && identity.is_some() {
             // When each was known was not kept while none was late.
             return Self::read(head, &self.types.clone(), identity, segments);
         }
         let mut held = Arc::try_unwrap(self).unwrap_or_else(|shared| shared.copied());
-        let before = held.events.events.len();
+        let before = held.key.events.len();
         if more.late && !knew_all {
-            held.events.events.knowns.clone_from(&held.events.events.createds);
+            held.key.events.knowns.clone_from(&held.key.events.createds);
         }
         if more.late || knew_all {
-            held.events.events.knowns.extend(&more.knowns);
+            held.key.events.knowns.extend(&more.knowns);
         }
-        held.events.extend(&more.events);
+        held.key.extend(&more.events);
         (held.generation, held.position, held.resume) = (head.generation, head.end(), resume);
-        held.attached = Mutex::new(None);
+        (held.attached, held.weighed) = (Mutex::new(None), AtomicUsize::new(0));
         let bound = head.bound.unwrap_or(i64::MIN);
-        if !held.events.is_ordered_from(before.max(1)) {
-            held.events.settle_from(bound);
+        if !held.key.is_ordered_from(before.max(1)) {
+            held.key.settle_from(bound);
         }
-        held.expired = held.events.events.instants.partition_point(|event| *event < bound);
-        if held.expired > held.events.events.len() / EXPIRED_PARTS {
-            held.events.settle_from(bound);
+        held.expired = held.key.events.instants.partition_point(|event| *event < bound);
+        if held.expired > held.key.events.len() / EXPIRED_PARTS {
+            held.key.settle_from(bound);
             held.expired = 0;
         }
         Ok(held)
@@ -287,7 +290,7 @@ impl HeldEvents {
     /// The same events, with nothing attached.
     fn copied(&self) -> Self {
         Self {
-            events: self.events.clone(),
+            key: self.key.clone(),
             expired: self.expired,
             types: self.types.clone(),
             generation: self.generation,
@@ -295,13 +298,20 @@ impl HeldEvents {
             position: self.position,
             resume: self.resume,
             attached: Mutex::new(None),
+            weighed: AtomicUsize::new(0),
         }
+    }
+
+    /// How many bytes of memory they take, where that is another number than when this was asked before.
+    pub(crate) fn weigh(&self) -> Option<usize> {
+        let bytes = self.memory_bytes()?;
+        (self.weighed.swap(bytes, Ordering::Relaxed) != bytes).then_some(bytes)
     }
 
     /// About how many bytes of memory they take, with what is attached. `None`: that is being made.
     pub(crate) fn memory_bytes(&self) -> Option<usize> {
         let attached = self.attached.try_lock()?.as_ref().map_or(0, |attached| (attached.bytes)());
-        let events = self.events.events.len() * (EVENT_BYTES + INPUT_BYTES * self.types.len());
+        let events = self.key.events.len() * (EVENT_BYTES + INPUT_BYTES * self.types.len());
         let coded = |of: &ValueType| {
             !matches!(of, ValueType::Int32 | ValueType::Int64 | ValueType::Float32 | ValueType::Float64)
         };

@@ -1,10 +1,10 @@
 //! What stands under one (view, key) of a view of events: every event that may still count (SEMANTICS 4).
 //!
-//! - [`stream`]: events as bytes, to which more are only ever added behind.
-//! - [`head`]: what stands under the key: a generation, and the newest bytes of the stream, its tail.
-//! - [`segments`]: the bytes before the tail, in segments of their own, with a directory.
-//! - [`write`]: how the events of a unit are added. It reads the head; a segment only where a tail is sealed.
-//! - [`held`]: the events of a key in memory, for reading. [`cache`] keeps those of large keys.
+//! - `stream`: events as bytes, to which more are only ever added behind.
+//! - `head`: what stands under the key: a generation, and the newest bytes of the stream, its tail.
+//! - `segments`: the bytes before the tail, in segments of their own, with a directory.
+//! - `write`: how the events of a unit are added. It reads the head; a segment only where a tail is sealed.
+//! - `held`: the events of a key in memory, for reading. `cache` keeps those of large keys.
 //!
 //! Events come in any order and stay in that order in the bytes; whoever reads them puts them in the order of their
 //! places. What has left retention goes in whole segments, and is not read from when it has left it on.

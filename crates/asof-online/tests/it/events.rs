@@ -82,7 +82,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     /// Goal: whatever units come, early, late or again, whatever is erased, and whenever the store is closed, each key holds
     /// the events that a list holds which retention cuts at the stamp of each unit of the key.
