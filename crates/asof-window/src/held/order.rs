@@ -21,6 +21,9 @@ const NONE: u32 = u32::MAX;
 const MORE_MAX: usize = 64;
 const MORE_PART: usize = 256;
 
+/// So many different values may be counted one by one.
+const DIFFERENT_MAX: usize = 256;
+
 /// The numbers that events have among all values of the key, and what a function makes of them. Events that came later have
 /// none: they are folded one by one.
 #[derive(Debug)]
@@ -94,7 +97,9 @@ impl Order {
 
     /// Whether it can be asked about the same events and some behind them.
     pub fn extend(&self, of: &Argument<'_>) -> bool {
-        of.len() - self.count <= MORE_MAX + self.count / MORE_PART
+        // Later events are counted beside all different values.
+        let few = !matches!(self.asked, Asked::Frequent { .. }) || self.holders.len() <= DIFFERENT_MAX;
+        few && of.len() - self.count <= MORE_MAX + self.count / MORE_PART
     }
 
     /// The value of a run that holds so many values.
