@@ -126,7 +126,7 @@ fn main() {
     };
     let mut closed = Closed::default();
     let (mut fastest, mut sum) = (f64::MAX, 0);
-    for round in 0..5 {
+    for round in 0..20 {
         let begun = Instant::now();
         let arguments = closing.arguments(&events);
         for (key, asks) in asks.iter().enumerate() {

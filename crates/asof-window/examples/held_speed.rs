@@ -1,6 +1,7 @@
 //! How long does it take to close windows of one key at one instant, online? Eight windows from an hour to thirty days, for a
 //! key of 10, 1,000 and 100,000 events over thirty days: each kind of function in all of the eight windows, and a mixed view.
-//! Prints nanoseconds of one close of all eight: of a held key the median, and the whole kernel for comparison.
+//! Prints nanoseconds of one close of all eight: of a held key the median, also
+//! where an event comes before each close, and the whole kernel for comparison.
 //!
 //! `cargo run --release -p asof-window --example held_speed [EVENTS ...]`
 
@@ -110,11 +111,26 @@ fn measure(title: &str, features: Vec<WindowFeature>, events: &Events) {
         closing.close(events, &arguments, 0..events.len(), &[ask(round)], &mut closed);
         black_box(&closed);
     });
+    let bytes = held.memory_bytes();
+    // An event comes, then the windows are closed.
+    let mut held = held;
+    let comes = median(if title.contains("top_") || title.contains("appr") { 21 } else { 501 }, |round| {
+        let at = SPAN + round as i64;
+        let inputs = TYPES.iter().enumerate().map(|(place, of)| {
+            let mut column = Column::new(*of);
+            column.push(&events.inputs[place].cell(round % events.len()));
+            column
+        });
+        let inputs = inputs.collect();
+        held.append(&Events { instants: vec![at], createds: vec![at], inputs, ..Events::default() });
+        held.close(&asked, ask(round), &mut out);
+        black_box(&out);
+    });
     println!(
-        "{title:<28} {:>8} events {fast:>12.0} ns held {whole:>14.0} ns whole, prepared in {:>10.1} us, {:>7} KiB",
+        "{title:<24} {:>7} events {fast:>11.0} ns held {comes:>11.0} ns with an event {whole:>12.0} ns whole, prepared in {:>8.1} us, {:>6} KiB",
         events.len(),
         prepared.as_secs_f64() * 1e6,
-        held.memory_bytes() / 1024,
+        bytes / 1024,
     );
 }
 

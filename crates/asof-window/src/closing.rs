@@ -13,7 +13,7 @@ use crate::fold::{self, fold};
 use crate::lanes::Lanes;
 use crate::prepared::Prepared;
 use crate::repeats::{Repeats, resolve};
-use crate::windows::{chosen_after, first_from, presence};
+use crate::windows::{chosen_at, first_from, presence};
 
 pub use crate::picked::{NULL_BUCKET, bucket_name};
 
@@ -73,6 +73,8 @@ pub struct Closed {
 struct Memory {
     /// For each ask the first event within retention.
     oldest: Vec<usize>,
+    /// For each ask where the first window ends, and how many events are before that.
+    ends: Vec<(i64, usize)>,
     /// For each window the events that count at each ask.
     runs: Vec<Vec<Range<usize>>>,
     /// For each column of [`Arguments`].
@@ -211,7 +213,7 @@ impl Closing {
             return;
         }
         let place = |ask: usize| of.map_or(ask, |of| of[ask]);
-        let Closed { newest, cells, memory: Memory { oldest, runs, prepared, fold: memory } } = out;
+        let Closed { newest, cells, memory: Memory { oldest, ends, runs, prepared, fold: memory } } = out;
         let instants = &events.instants[within.clone()];
         // What is older than retention does not count, whatever a window says.
         oldest.clear();
@@ -226,13 +228,12 @@ impl Closing {
             }
         }
         runs.resize_with(arguments.windows.len(), Vec::new);
+        ends.clear();
         for (window, runs) in arguments.windows.iter().zip(runs.iter_mut()) {
             runs.clear();
-            let mut before = 0..0;
-            runs.extend(asks.iter().zip(oldest.iter()).map(|(ask, oldest)| {
-                let run = chosen_after(window, ask.t, instants, &mut before);
-                run.start.max(*oldest).min(run.end)..run.end
-            }));
+            chosen_at(window, asks.iter().map(|ask| ask.t), instants, ends, |run| {
+                runs.push(run.start.max(oldest[runs.len()]).min(run.end)..run.end);
+            });
         }
         prepared.resize_with(arguments.columns.len(), Prepared::default);
         prepared.iter_mut().for_each(Prepared::forget);

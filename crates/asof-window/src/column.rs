@@ -9,6 +9,8 @@ use std::sync::{Arc, OnceLock};
 use asof_model::order::compare;
 use asof_model::{Cell, Value, ValueType, canonical};
 
+use crate::hashing::Random;
+
 /// What one input holds of each event.
 #[derive(Debug, Clone)]
 pub struct Column {
@@ -45,7 +47,7 @@ pub(crate) enum Values {
 pub(crate) struct Dictionary {
     pub values: Vec<Value>,
     /// By the bytes of text, or the canonical bits of other values.
-    numbers: HashMap<Box<[u8]>, u32>,
+    numbers: HashMap<Box<[u8]>, u32, Random>,
     /// The numbers in the order of their values, and the place of each there. Made when it is asked for.
     ranks: OnceLock<(Vec<u32>, Vec<u32>)>,
 }
@@ -106,6 +108,16 @@ impl Column {
             _ => Values::Codes(Vec::new(), Arc::default()),
         };
         Self { value_type, values, marks: Vec::new(), any_error: false }
+    }
+
+    /// Makes room for so many more events.
+    pub fn reserve(&mut self, more: usize) {
+        match &mut self.values {
+            Values::Events(_) => {}
+            Values::Integers(values) => values.reserve(more),
+            Values::Floats(values) => values.reserve(more),
+            Values::Codes(codes, _) => codes.reserve(more),
+        }
     }
 
     /// True for each of so many events.

@@ -1,12 +1,12 @@
 //! How many different values runs hold that ascend: each event comes in and goes out once.
 
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use asof_model::{Cell, Value};
 
 use crate::argument::Argument;
 use crate::events::Values;
+use crate::hashing::Random;
 use crate::prepared::Prepared;
 
 /// Memory for it, which stays from one key to the next.
@@ -55,8 +55,7 @@ impl Distinct {
 pub(crate) struct Numbering {
     /// Slots of values and their numbers, a power of two of them and half of them empty at least.
     slots: Vec<(u64, u32)>,
-    /// What hashes differ by from one process to the next, so that nobody can write values that all fall into one slot.
-    random: Option<[u64; 2]>,
+    random: Random,
 }
 
 /// No number.
@@ -90,17 +89,13 @@ impl Numbering {
     }
 
     fn number(&mut self, values: impl ExactSizeIterator<Item = u64>, numbers: &mut Vec<u32>) -> usize {
-        let [one, other] = *self.random.get_or_insert_with(|| {
-            let random = RandomState::new();
-            [random.hash_one(0), random.hash_one(1) | 1]
-        });
+        let random = self.random;
         let slots = (2 * values.len()).next_power_of_two();
         self.slots.clear();
         self.slots.resize(slots, (0, EMPTY));
         let mut next = 0;
         for value in values {
-            let mixed = u128::from(value ^ one) * u128::from(other);
-            let mut slot = ((mixed >> 64) as u64 ^ mixed as u64) as usize & (slots - 1);
+            let mut slot = random.hash(value) as usize & (slots - 1);
             let number = loop {
                 match self.slots[slot] {
                     (_, EMPTY) => {

@@ -10,7 +10,7 @@ use crate::events::Events;
 use crate::fold::{Memory, fold};
 use crate::picked::{Picked, buckets, seen};
 use crate::prepared::Prepared;
-use crate::windows::chosen_after;
+use crate::windows::chosen_at;
 
 /// The events of a key that some features pick, by bucket where they have buckets.
 pub(crate) enum Lanes {
@@ -100,11 +100,10 @@ impl Lane {
 }
 
 fn runs_of(window: &Window, asks: &[Ask], oldest: &[i64], instants: &[i64]) -> Vec<Range<usize>> {
-    let mut before = 0..0;
-    let run = |(ask, oldest): (&Ask, &i64)| {
-        let run = chosen_after(window, ask.t, instants, &mut before);
-        let start = run.start.max(instants.partition_point(|event| event < oldest)).min(run.end);
-        start..run.end
-    };
-    asks.iter().zip(oldest).map(run).collect()
+    let mut runs = Vec::with_capacity(asks.len());
+    chosen_at(window, asks.iter().map(|ask| ask.t), instants, &mut Vec::new(), |run| {
+        let first = instants.partition_point(|event| *event < oldest[runs.len()]);
+        runs.push(run.start.max(first).min(run.end)..run.end);
+    });
+    runs
 }

@@ -334,7 +334,7 @@ impl Extremes {
 
     fn extend_held(&mut self, of: &Argument<'_>, number: impl Fn(usize) -> i64) {
         let more = of.within.start + self.held.len()..of.within.end;
-        let nothing = i64::nothing(self.greatest);
+        let nothing = i64::worst(self.greatest);
         self.held.extend(more.map(|event| match of.column.mark(event) {
             Mark::Value => number(event),
             _ => nothing,
@@ -346,14 +346,16 @@ impl Extremes {
     fn read(&self, of: &Argument<'_>, run: Range<usize>) -> Cell {
         match of.column.values() {
             Values::Floats(values) => match self.floats.best(&values[of.within.clone()], run) {
-                best if best.is_nan() => Cell::Null,
-                best => Cell::Value(of.column.float(best)),
+                Some(best) => Cell::Value(of.column.float(best)),
+                None => Cell::Null,
             },
             Values::Integers(values) if of.column.is_whole() => {
-                of.column.extreme_value(self.integers.best(&values[of.within.clone()], run))
+                let best = self.integers.best(&values[of.within.clone()], run);
+                best.map_or(Cell::Null, |best| of.column.extreme_value(best))
             }
             Values::Integers(_) | Values::Codes(..) => {
-                of.column.extreme_value(self.integers.best(&self.held, run))
+                let best = self.integers.best(&self.held, run);
+                best.map_or(Cell::Null, |best| of.column.extreme_value(best))
             }
             // Each of them is true.
             Values::Events(_) => Cell::Value(Value::Bool(true)),

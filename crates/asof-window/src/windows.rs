@@ -46,21 +46,32 @@ pub fn chosen(window: &Window, t: i64, instants: &[i64]) -> Range<usize> {
     }
 }
 
-/// The same for instants that ascend. `before`: the events in the interval of the ask before this one, first `0..0`.
-pub(crate) fn chosen_after(
+/// The runs that [`chosen`] gives at instants that ascend. `ends`: for each of them where an interval ended that was asked for
+/// before, and how many events were before that; windows mostly end alike.
+pub(crate) fn chosen_at(
     window: &Window,
-    t: i64,
+    times: impl Iterator<Item = i64>,
     instants: &[i64],
-    before: &mut Range<usize>,
-) -> Range<usize> {
-    let Range { start: from, end: until } = interval(window, t);
-    before.start = first_from(instants, before.start, from);
-    before.end = first_from(instants, before.end, until);
-    // An interval may be empty from behind.
-    let within = before.start.min(before.end)..before.end;
-    match window.span {
-        Span::Session { gap, .. } => session(gap, until, instants, within),
-        _ => last_of(window, within),
+    ends: &mut Vec<(i64, usize)>,
+    mut with: impl FnMut(Range<usize>),
+) {
+    let (mut start, mut end) = (0, 0);
+    for (number, t) in times.enumerate() {
+        let Range { start: from, end: until } = interval(window, t);
+        start = first_from(instants, start, from);
+        end = match ends.get(number) {
+            Some((known, end)) if *known == until => *end,
+            _ => first_from(instants, end, until),
+        };
+        if ends.len() == number {
+            ends.push((until, end));
+        }
+        // An interval may be empty from behind.
+        let within = start.min(end)..end;
+        with(match window.span {
+            Span::Session { gap, .. } => session(gap, until, instants, within),
+            _ => last_of(window, within),
+        });
     }
 }
 

@@ -6,60 +6,63 @@ use std::ops::Range;
 use asof_model::value::canonical_f64;
 use asof_model::{Cell, Value};
 
+use super::series::fold;
 use super::wavelet::Wavelet;
 use crate::argument::Argument;
 use crate::events::Values;
 use crate::function::{Bounds, Function};
 use crate::states::{Buckets, Quantiles};
+use crate::{Aggregate, Place, State};
 
 /// No number.
 const NONE: u32 = u32::MAX;
 
-/// The numbers that events have among all values of the key, and what a function makes of them.
+/// So many events may come behind before all have to be numbered anew, and a part of all.
+const MORE_MAX: usize = 64;
+const MORE_PART: usize = 256;
+
+/// So many different values may be counted one by one.
+const DIFFERENT_MAX: usize = 256;
+
+/// The numbers that events have among all values of the key, and what a function makes of them. Events that came later have
+/// none: they are folded one by one.
 #[derive(Debug)]
 pub(crate) struct Order {
     wavelet: Wavelet,
+    /// How many of the first events there are that may have a number.
+    count: usize,
     /// How many events before each one, and at the end, have a number; empty where all have one.
     before: Vec<u32>,
+    /// By number an event whose value has it.
+    holders: Vec<u32>,
     asked: Asked,
 }
 
 #[derive(Debug)]
 enum Asked {
-    /// The number of a value is its place by size; by number an event that holds it.
-    Extremes {
-        most: usize,
-        greatest: bool,
-        holders: Vec<u32>,
-    },
-    Frequent {
-        most: usize,
-        holders: Vec<u32>,
-        numbers: Vec<u32>,
-    },
+    /// The number of a value is its place by size.
+    Extremes { most: usize, greatest: bool },
+    /// The same, for each event.
+    Frequent { most: usize, numbers: Vec<u32> },
     /// The number of a value is that of its part.
-    Histogram {
-        parts: usize,
-    },
+    Histogram { parts: usize },
     /// The number of a value is that of its range; by number the middle of the range.
-    Percentile {
-        part: f64,
-        middles: Vec<f64>,
-    },
+    Percentile { part: f64, middles: Vec<f64> },
 }
 
 impl Order {
     /// For a function over an argument. `None`: it is not one of these.
     pub fn new(function: Function, of: &Argument<'_>) -> Option<Self> {
         let (numbers, asked) = match function {
-            Function::TopN(most) | Function::BottomN(most) => {
-                let (numbers, holders) = by_size(of, false);
-                let greatest = matches!(function, Function::TopN(_));
-                (numbers, Asked::Extremes { most: most as usize, greatest, holders })
+            Function::TopN(most) => {
+                (by_size(of, false), Asked::Extremes { most: most as usize, greatest: true })
+            }
+            Function::BottomN(most) => {
+                (by_size(of, false), Asked::Extremes { most: most as usize, greatest: false })
             }
             Function::TopK(most) => {
-                let (numbers, holders) = by_size(of, true);
-                (numbers.clone(), Asked::Frequent { most: most as usize, holders, numbers })
+                let numbers = by_size(of, true);
+                (numbers.clone(), Asked::Frequent { most: most as usize, numbers })
             }
             Function::Histogram(Bounds { lower, upper }, parts) => {
                 let buckets = Buckets::new(lower.get(), upper.get(), parts);
@@ -72,74 +75,125 @@ impl Order {
             }
             _ => return None,
         };
+        let has_number = |number: &u32| *number != NONE;
+        let different = numbers.iter().filter(|number| has_number(number)).max().map_or(0, |most| most + 1);
+        let mut holders = vec![NONE; different as usize];
+        for (event, number) in numbers.iter().enumerate().filter(|(_, number)| has_number(number)) {
+            holders[*number as usize] = event as u32;
+        }
         let mut before = Vec::new();
-        if numbers.contains(&NONE) {
+        if !numbers.iter().all(has_number) {
             let mut count = 0;
             before.push(0);
             before.extend(numbers.iter().map(|number| {
-                count += u32::from(*number != NONE);
+                count += u32::from(has_number(number));
                 count
             }));
         }
-        let numbers = numbers.into_iter().filter(|number| *number != NONE).collect();
-        Some(Self { wavelet: Wavelet::new(numbers), before, asked })
+        let count = numbers.len();
+        let wavelet = Wavelet::new(numbers.into_iter().filter(has_number).collect());
+        Some(Self { wavelet, count, before, holders, asked })
+    }
+
+    /// Whether it can be asked about the same events and some behind them.
+    pub fn extend(&self, of: &Argument<'_>) -> bool {
+        // Later events are counted beside all different values.
+        let few = !matches!(self.asked, Asked::Frequent { .. }) || self.holders.len() <= DIFFERENT_MAX;
+        few && of.len() - self.count <= MORE_MAX + self.count / MORE_PART
     }
 
     /// The value of a run that holds so many values.
-    pub fn read(&self, of: &Argument<'_>, count: usize, run: &Range<usize>) -> Cell {
+    pub fn read(&self, aggregate: &Aggregate, of: &Argument<'_>, count: usize, run: &Range<usize>) -> Cell {
         if count == 0 {
             return Cell::Null;
         }
-        let whole = run.clone();
-        let run = match self.before.is_empty() {
-            true => run.clone(),
-            false => self.before[run.start] as usize..self.before[run.end] as usize,
+        let middle = self.count.clamp(run.start, run.end);
+        let numbered = match self.before.as_slice() {
+            _ if middle == run.start => 0..0,
+            [] => run.start..middle,
+            before => before[run.start] as usize..before[middle] as usize,
         };
-        let held = |holders: &[u32], number: u32| {
-            Some(of.column.value(of.within.start + holders[number as usize] as usize))
-        };
+        if middle == run.end {
+            return self.value(of, numbered, run);
+        }
+        let mut state = aggregate.state();
+        fold(aggregate, of, middle..run.end, &mut state);
+        self.fold(aggregate, of, numbered, &mut state);
+        aggregate.value(&state)
+    }
+
+    /// The value of a run that has no later events. `numbered`: where those of its events stand that have a number.
+    fn value(&self, of: &Argument<'_>, numbered: Range<usize>, run: &Range<usize>) -> Cell {
+        let held = |number: u32| Some(self.held(of, number));
         let list = match &self.asked {
-            Asked::Extremes { .. } if run.is_empty() => return Cell::Null,
-            Asked::Extremes { most, greatest, holders } => {
-                let from_end = |place: usize| if *greatest { run.len() - 1 - place } else { place };
-                let places = (0..run.len().min(*most)).map(from_end);
-                places.map(|place| held(holders, self.wavelet.nth(run.clone(), place))).collect()
+            Asked::Extremes { .. } | Asked::Percentile { .. } if numbered.is_empty() => return Cell::Null,
+            Asked::Extremes { most, greatest } => {
+                self.extremes(numbered, *most, *greatest).map(held).collect()
             }
-            Asked::Frequent { most, holders, numbers } => {
+            Asked::Frequent { most, numbers } => {
                 // A step costs as much as to count some events one by one.
-                let frequent = self.wavelet.most_frequent(run.clone(), *most, run.len() / 16 + 16);
-                let frequent = frequent.unwrap_or_else(|| counted(&numbers[whole], holders.len(), *most));
-                frequent.into_iter().map(|number| held(holders, number)).collect()
+                let frequent = self.wavelet.most_frequent(numbered, *most, run.len() / 16 + 16);
+                let frequent =
+                    frequent.unwrap_or_else(|| counted(&numbers[run.clone()], self.holders.len(), *most));
+                frequent.into_iter().map(held).collect()
             }
             Asked::Histogram { parts } => {
                 // One part below the range, and one from its end on.
                 let mut counts = vec![Some(Value::Int64(0)); parts + 2];
-                self.wavelet.each(run, &mut |bucket, count| {
+                self.wavelet.each(numbered, &mut |bucket, count| {
                     counts[bucket as usize] = Some(Value::Int64(count as i64));
                 });
                 counts
             }
-            Asked::Percentile { .. } if run.is_empty() => return Cell::Null,
             Asked::Percentile { part, middles } => {
-                let rank = Quantiles::rank(*part, run.len() as i64);
-                let range = self.wavelet.nth(run, rank as usize - 1);
+                let rank = Quantiles::rank(*part, numbered.len() as i64);
+                let range = self.wavelet.nth(numbered, rank as usize - 1);
                 return Cell::Value(Value::Float64(canonical_f64(middles[range as usize])));
             }
         };
         Cell::Value(Value::List(list))
     }
 
+    /// Adds to a state what it has to know of events that have a number.
+    fn fold(&self, aggregate: &Aggregate, of: &Argument<'_>, numbered: Range<usize>, state: &mut State) {
+        let place = Place::default();
+        let mut put = |value: Value, times: usize| {
+            aggregate.put(state, &Cell::Value(value), &place, times as i64);
+        };
+        match &self.asked {
+            Asked::Extremes { most, greatest } => {
+                self.extremes(numbered, *most, *greatest).for_each(|number| put(self.held(of, number), 1));
+            }
+            _ => self.wavelet.each(numbered, &mut |number, count| put(self.held(of, number), count)),
+        }
+        // Only NaN has no number. It is in no result, but makes one of some values.
+        if of.floats().is_some() && !matches!(self.asked, Asked::Frequent { .. }) {
+            put(of.column.float(f64::NAN), 1);
+        }
+    }
+
+    /// The numbers of the greatest values of a run, or of the least, in their order.
+    fn extremes(&self, run: Range<usize>, most: usize, greatest: bool) -> impl Iterator<Item = u32> {
+        (0..run.len().min(most)).map(move |place| {
+            let before = if greatest { run.len() - 1 - place } else { place };
+            self.wavelet.nth(run.clone(), before)
+        })
+    }
+
+    /// A value that has a number.
+    fn held(&self, of: &Argument<'_>, number: u32) -> Value {
+        of.column.value(of.within.start + self.holders[number as usize] as usize)
+    }
+
     /// Bytes beside its own.
     pub fn size(&self) -> usize {
         let more = match &self.asked {
-            Asked::Extremes { holders, .. } => holders.capacity() * size_of::<u32>(),
-            Asked::Frequent { holders, numbers, .. } => {
-                (holders.capacity() + numbers.capacity()) * size_of::<u32>()
-            }
-            Asked::Histogram { .. } => 0,
+            Asked::Extremes { .. } | Asked::Histogram { .. } => 0,
+            Asked::Frequent { numbers, .. } => numbers.capacity() * size_of::<u32>(),
             Asked::Percentile { middles, .. } => middles.capacity() * size_of::<f64>(),
         };
-        self.wavelet.size() + self.before.capacity() * size_of::<u32>() + more
+        let numbers = self.before.capacity() + self.holders.capacity();
+        self.wavelet.size() + numbers * size_of::<u32>() + more
     }
 }
 
@@ -159,9 +213,9 @@ fn counted(numbers: &[u32], different: usize, most: usize) -> Vec<u32> {
     found
 }
 
-/// For each event the place of its value among the different values of the key by size, and for each of these an event that
-/// holds it. NaN is the greatest, or has no number.
-fn by_size(of: &Argument<'_>, nan: bool) -> (Vec<u32>, Vec<u32>) {
+/// For each event the place of its value among the different values of the key by size. NaN is the greatest, or has no
+/// number.
+fn by_size(of: &Argument<'_>, nan: bool) -> Vec<u32> {
     /// Numbers that stand in the order of what they are made of.
     const SIGN: u64 = 1 << 63;
     let key = |event: usize| -> Option<u64> {
@@ -183,12 +237,11 @@ fn by_size(of: &Argument<'_>, nan: bool) -> (Vec<u32>, Vec<u32>) {
     let keyed = (0..of.len()).filter_map(|event| Some((key(event)?, event as u32)));
     let mut keyed: Vec<(u64, u32)> = keyed.collect();
     keyed.sort_unstable();
-    let (mut numbers, mut holders) = (vec![NONE; of.len()], Vec::new());
-    for same in keyed.chunk_by(|one, other| one.0 == other.0) {
-        same.iter().for_each(|(_, event)| numbers[*event as usize] = holders.len() as u32);
-        holders.push(same[0].1);
+    let mut numbers = vec![NONE; of.len()];
+    for (number, same) in keyed.chunk_by(|one, other| one.0 == other.0).enumerate() {
+        same.iter().for_each(|(_, event)| numbers[*event as usize] = number as u32);
     }
-    (numbers, holders)
+    numbers
 }
 
 /// For each event a number of its value as a double. `None`: the values are no numbers.

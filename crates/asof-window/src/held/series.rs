@@ -153,7 +153,7 @@ impl Series {
         match index.get_or_init(|| Index::new(aggregate, &of)) {
             Index::Distinct(recurrence) => recurrence.read(run),
             Index::Sketched(sketch) => sketch.read(run),
-            Index::Ordered(order) => order.read(&of, self.prepared.count(&of, run), run),
+            Index::Ordered(order) => order.read(aggregate, &of, self.prepared.count(&of, run), run),
             Index::Folded => {
                 let mut state = aggregate.state();
                 fold(aggregate, &of, run.clone(), &mut state);
@@ -259,8 +259,7 @@ impl Index {
     fn extend(&mut self, aggregate: &Aggregate, of: &Argument<'_>) -> bool {
         match self {
             Self::Folded => return of.len() <= FOLDED_MAX,
-            // Other values change which number each one has.
-            Self::Ordered(_) => return false,
+            Self::Ordered(order) => return order.extend(of),
             Self::Distinct(recurrence) => recurrence.extend(of),
             Self::Sketched(sketch) => sketch.extend(of),
             Self::Merged(pyramid) => pyramid.extend(aggregate, of),

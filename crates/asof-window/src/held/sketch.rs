@@ -117,3 +117,53 @@ fn raise(registers: &mut [u8], events: &[(u16, u8)]) {
 fn merge(registers: &mut [u8], others: &[u8]) {
     registers.iter_mut().zip(others).for_each(|(held, other)| *held = (*held).max(*other));
 }
+
+#[cfg(test)]
+mod tests {
+    use asof_model::ValueType;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Place;
+    use crate::events::{Column, Events, Mark};
+    use crate::states::Fold;
+
+    fn column(values: &[Option<i64>]) -> Column {
+        let mut column = Column::new(ValueType::Int64);
+        for value in values {
+            match value {
+                Some(value) => column.push_integer(*value),
+                None => column.push_mark(Mark::Null),
+            }
+        }
+        column
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Goal: over blocks and pairs of blocks the estimate of any run is that of its values one by one, also where some
+        /// events came later.
+        #[test]
+        fn any_run(
+            seed in any::<u64>(), count in 0_usize..9_000, most in 1_u64..20_000,
+            first in 0.0..=1.0_f64, from in 0.0..=1.0_f64, until in 0.0..=1.0_f64,
+        ) {
+            let value = |event: u64| (event ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+            let values = (0..count as u64).map(|event| (event % 17 > 0).then(|| (value(event) % most) as i64));
+            let values: Vec<Option<i64>> = values.collect();
+            let place = |part: f64| (part * count as f64) as usize;
+            let events = Events::default();
+            let argument = |column, count| Argument { events: &events, column, within: 0..count };
+            let (some, all) = (column(&values[..place(first)]), column(&values));
+            let mut sketch = Sketch::new(&argument(&some, place(first)));
+            sketch.extend(&argument(&all, count));
+            let run = place(from.min(until))..place(from.max(until));
+            let mut registers = Registers::default();
+            for value in values[run.clone()].iter().flatten() {
+                registers.put(&Value::Int64(*value), &Place::default(), 1);
+            }
+            prop_assert_eq!(sketch.read(&run), Cell::Value(Value::Int64(registers.estimate() as i64)));
+        }
+    }
+}

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use asof_model::spec::Repeats;
+use asof_model::window::{Edge, Span, Window};
+use asof_model::{Cell, Duration, Value, ValueType};
 use asof_window::held::{ClosedAt, HeldKey, HeldPlan};
-use asof_window::{Ask, Closed, Events};
+use asof_window::{Aggregate, Ask, Bounds, Closed, Closing, Column, Events, Function, WindowFeature};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -44,6 +47,49 @@ fn says_the_same(
     }
     prop_assert!(held.memory_bytes() > 0);
     Ok(())
+}
+
+/// Goal: what is no number is a value that was met, also where nothing else came behind it.
+#[test]
+fn not_a_number() {
+    let of = ValueType::Float64;
+    let bounds = Bounds { lower: 0.0.into(), upper: 1.0.into() };
+    let functions = [
+        (Function::Histogram(bounds, 1), Cell::Value(Value::List(vec![Some(Value::Int64(0)); 3]))),
+        (Function::TopN(1), Cell::Null),
+        (Function::TopK(1), Cell::Value(Value::List(vec![Some(Value::Float64(f64::NAN))]))),
+        (Function::ApproxPercentile(0.5.into()), Cell::Null),
+    ];
+    let feature = |(function, _): &(Function, Cell)| WindowFeature {
+        aggregate: Aggregate::new(*function, of).unwrap(),
+        window: Window { span: Span::Lifetime, edge: Edge::Open, delay: Duration::ZERO },
+        argument: Some(0),
+        filter: None,
+        by: None,
+    };
+    let closing = Closing {
+        features: functions.iter().map(feature).collect(),
+        edge: Edge::Open,
+        retention: None,
+        delay: Duration::ZERO,
+        repeats: Repeats::default(),
+    };
+    let events = |instants: std::ops::Range<i64>, cell: Cell| {
+        let mut column = Column::new(of);
+        instants.clone().for_each(|_| column.push(&cell));
+        let instants: Vec<i64> = instants.collect();
+        Events { createds: instants.clone(), instants, inputs: vec![column], ..Events::default() }
+    };
+    let nan = events(0..50, Cell::Value(Value::Float64(f64::NAN)));
+    let mut held = HeldKey::new(Arc::new(HeldPlan::new(closing)), nan);
+    let mut closed = ClosedAt::default();
+    for at in 100..103 {
+        held.close(&[0, 1, 2, 3], Ask { t: 200, known: 200 }, &mut closed);
+        for (found, (function, right)) in closed.cells.iter().zip(&functions) {
+            assert!(same(found, right), "{function:?} is {found:?}");
+        }
+        held.append(&events(at..at + 1, Cell::Null));
+    }
 }
 
 /// Some of the events, in their order.
