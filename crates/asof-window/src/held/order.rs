@@ -1,6 +1,5 @@
-//! What functions say that ask for values by their size or by how often they are there, of any run.
+//! What functions say that ask for values by their size, of any run.
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use asof_model::value::canonical_f64;
@@ -15,14 +14,11 @@ use crate::states::{Buckets, Quantiles};
 use crate::{Aggregate, Place, State};
 
 /// No number.
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// So many events may come behind before all have to be numbered anew, and a part of all.
 const MORE_MAX: usize = 64;
 const MORE_PART: usize = 256;
-
-/// So many different values may be counted one by one.
-const DIFFERENT_MAX: usize = 256;
 
 /// The numbers that events have among all values of the key, and what a function makes of them. Events that came later have
 /// none: they are folded one by one.
@@ -42,8 +38,6 @@ pub(crate) struct Order {
 enum Asked {
     /// The number of a value is its place by size.
     Extremes { most: usize, greatest: bool },
-    /// The same, for each event.
-    Frequent { most: usize, numbers: Vec<u32> },
     /// The number of a value is that of its part.
     Histogram { parts: usize },
     /// The number of a value is that of its range; by number the middle of the range.
@@ -59,10 +53,6 @@ impl Order {
             }
             Function::BottomN(most) => {
                 (by_size(of, false), Asked::Extremes { most: most as usize, greatest: false })
-            }
-            Function::TopK(most) => {
-                let numbers = by_size(of, true);
-                (numbers.clone(), Asked::Frequent { most: most as usize, numbers })
             }
             Function::Histogram(Bounds { lower, upper }, parts) => {
                 let buckets = Buckets::new(lower.get(), upper.get(), parts);
@@ -97,9 +87,7 @@ impl Order {
 
     /// Whether it can be asked about the same events and some behind them.
     pub fn extend(&self, of: &Argument<'_>) -> bool {
-        // Later events are counted beside all different values.
-        let few = !matches!(self.asked, Asked::Frequent { .. }) || self.holders.len() <= DIFFERENT_MAX;
-        few && of.len() - self.count <= MORE_MAX + self.count / MORE_PART
+        of.len() - self.count <= MORE_MAX + self.count / MORE_PART
     }
 
     /// The value of a run that holds so many values.
@@ -114,7 +102,7 @@ impl Order {
             before => before[run.start] as usize..before[middle] as usize,
         };
         if middle == run.end {
-            return self.value(of, numbered, run);
+            return self.value(of, numbered);
         }
         let mut state = aggregate.state();
         fold(aggregate, of, middle..run.end, &mut state);
@@ -123,19 +111,12 @@ impl Order {
     }
 
     /// The value of a run that has no later events. `numbered`: where those of its events stand that have a number.
-    fn value(&self, of: &Argument<'_>, numbered: Range<usize>, run: &Range<usize>) -> Cell {
+    fn value(&self, of: &Argument<'_>, numbered: Range<usize>) -> Cell {
         let held = |number: u32| Some(self.held(of, number));
         let list = match &self.asked {
             Asked::Extremes { .. } | Asked::Percentile { .. } if numbered.is_empty() => return Cell::Null,
             Asked::Extremes { most, greatest } => {
                 self.extremes(numbered, *most, *greatest).map(held).collect()
-            }
-            Asked::Frequent { most, numbers } => {
-                // A step costs as much as to count some events one by one.
-                let frequent = self.wavelet.most_frequent(numbered, *most, run.len() / 16 + 16);
-                let frequent =
-                    frequent.unwrap_or_else(|| counted(&numbers[run.clone()], self.holders.len(), *most));
-                frequent.into_iter().map(held).collect()
             }
             Asked::Histogram { parts } => {
                 // One part below the range, and one from its end on.
@@ -167,7 +148,7 @@ impl Order {
             _ => self.wavelet.each(numbered, &mut |number, count| put(self.held(of, number), count)),
         }
         // Only NaN has no number. It is in no result, but makes one of some values.
-        if of.floats().is_some() && !matches!(self.asked, Asked::Frequent { .. }) {
+        if of.floats().is_some() {
             put(of.column.float(f64::NAN), 1);
         }
     }
@@ -189,7 +170,6 @@ impl Order {
     pub fn size(&self) -> usize {
         let more = match &self.asked {
             Asked::Extremes { .. } | Asked::Histogram { .. } => 0,
-            Asked::Frequent { numbers, .. } => numbers.capacity() * size_of::<u32>(),
             Asked::Percentile { middles, .. } => middles.capacity() * size_of::<f64>(),
         };
         let numbers = self.before.capacity() + self.holders.capacity();
@@ -197,25 +177,9 @@ impl Order {
     }
 }
 
-/// The most frequent of some numbers, of so many `different` ones: by how often they are there, descending, then by size.
-fn counted(numbers: &[u32], different: usize, most: usize) -> Vec<u32> {
-    let mut counts = vec![0_u32; different];
-    for number in numbers.iter().filter(|number| **number != NONE) {
-        counts[*number as usize] += 1;
-    }
-    let rank = |number: &u32| (Reverse(counts[*number as usize]), *number);
-    let mut found: Vec<u32> = (0..different as u32).filter(|number| counts[*number as usize] > 0).collect();
-    if found.len() > most {
-        found.select_nth_unstable_by_key(most, rank);
-        found.truncate(most);
-    }
-    found.sort_unstable_by_key(rank);
-    found
-}
-
 /// For each event the place of its value among the different values of the key by size. NaN is the greatest, or has no
 /// number.
-fn by_size(of: &Argument<'_>, nan: bool) -> Vec<u32> {
+pub(crate) fn by_size(of: &Argument<'_>, nan: bool) -> Vec<u32> {
     /// Numbers that stand in the order of what they are made of.
     const SIGN: u64 = 1 << 63;
     let key = |event: usize| -> Option<u64> {
