@@ -145,3 +145,60 @@ impl Frequency {
         counts.iter().sum::<usize>() * size_of::<u32>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use asof_model::ValueType;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Function;
+    use crate::events::{Column, Events};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Goal: of any run the values are those that a count of all says, also where many are as frequent as each other, and
+        /// where some events came later.
+        #[test]
+        fn any_run(
+            values in proptest::collection::vec((0_i64..400, 0_u32..4), 1..900), most in 1_u32..5,
+            first in 0.0..=1.0_f64, from in 0.0..=1.0_f64, until in 0.0..=1.0_f64,
+        ) {
+            // Small values are met more often.
+            let values: Vec<i64> = values.into_iter().map(|(value, less)| value >> (2 * less)).collect();
+            let column = |count: usize| {
+                let mut column = Column::new(ValueType::Int64);
+                values[..count].iter().for_each(|value| column.push_integer(*value));
+                column
+            };
+            let place = |part: f64| (part * values.len() as f64) as usize;
+            let (some, all) = (column(place(first)), column(values.len()));
+            let instants: Vec<i64> = (0..values.len() as i64).collect();
+            let events = Events { createds: instants.clone(), instants, ..Events::default() };
+            let argument = |column, count| Argument { events: &events, column, within: 0..count };
+            let whole = argument(&all, values.len());
+            let Some(aggregate) = Aggregate::new(Function::TopK(most), ValueType::Int64) else {
+                return Err(TestCaseError::fail("integers are counted"));
+            };
+            let run = place(from.min(until))..place(from.max(until));
+            let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+            values[run.clone()].iter().for_each(|value| *counts.entry(*value).or_default() += 1);
+            let mut ranked: Vec<(Reverse<usize>, i64)> =
+                counts.into_iter().map(|(value, count)| (Reverse(count), value)).collect();
+            ranked.sort_unstable();
+            let right = ranked.into_iter().take(most as usize).map(|(_, value)| Some(Value::Int64(value)));
+            let right = if run.is_empty() { Cell::Null } else { Cell::Value(Value::List(right.collect())) };
+            let frequency = Frequency::new(most, &whole);
+            prop_assert_eq!(&frequency.read(&aggregate, &whole, run.len(), &run), &right);
+            prop_assert_eq!(frequency.most_frequent(&run), frequency.counted(&run));
+            // Later events are folded behind those that have a number.
+            if run.start < place(first) && place(first) < run.end {
+                let frequency = Frequency::new(most, &argument(&some, place(first)));
+                prop_assert_eq!(&frequency.read(&aggregate, &whole, run.len(), &run), &right);
+            }
+        }
+    }
+}
