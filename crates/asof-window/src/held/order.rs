@@ -10,7 +10,7 @@ use super::wavelet::Wavelet;
 use crate::argument::Argument;
 use crate::events::Values;
 use crate::function::{Bounds, Function};
-use crate::states::{Buckets, Quantiles};
+use crate::states::{Buckets, Quantiles, quantiles};
 use crate::{Aggregate, Place, State};
 
 /// No number.
@@ -40,8 +40,8 @@ enum Asked {
     Extremes { most: usize, greatest: bool },
     /// The number of a value is that of its part.
     Histogram { parts: usize },
-    /// The number of a value is that of its range; by number the middle of the range.
-    Percentile { part: f64, middles: Vec<f64> },
+    /// The number of a value is that of its range; by number the range, and for later events theirs.
+    Percentile { part: f64, ranges: Vec<quantiles::Range>, later: Vec<Option<quantiles::Range>> },
 }
 
 impl Order {
@@ -60,8 +60,8 @@ impl Order {
                 (numbered(of, number)?, Asked::Histogram { parts: parts as usize })
             }
             Function::ApproxPercentile(part) => {
-                let (numbers, middles) = by_range(of)?;
-                (numbers, Asked::Percentile { part: part.get(), middles })
+                let (numbers, ranges) = by_range(of)?;
+                (numbers, Asked::Percentile { part: part.get(), ranges, later: Vec::new() })
             }
             _ => return None,
         };
@@ -85,8 +85,14 @@ impl Order {
         Some(Self { wavelet, count, before, holders, asked })
     }
 
-    /// Whether it can be asked about the same events and some behind them.
-    pub fn extend(&self, of: &Argument<'_>) -> bool {
+    /// Makes it that of the same events and some behind them. False: it has to be made anew.
+    pub fn extend(&mut self, of: &Argument<'_>) -> bool {
+        if let Asked::Percentile { later, .. } = &mut self.asked {
+            for event in self.count + later.len()..of.len() {
+                let value = if of.holds(event) { of.double(event) } else { None };
+                later.push(value.and_then(Quantiles::range));
+            }
+        }
         of.len() - self.count <= MORE_MAX + self.count / MORE_PART
     }
 
@@ -104,6 +110,11 @@ impl Order {
         if middle == run.end {
             return self.value(of, numbered);
         }
+        if let Asked::Percentile { part, ranges, later } = &self.asked {
+            // Behind the last event that may have a number, so not before it.
+            let later = &later[middle - self.count..run.end - self.count];
+            return self.percentile(*part, ranges, numbered, later);
+        }
         let mut state = aggregate.state();
         fold(aggregate, of, middle..run.end, &mut state);
         self.fold(aggregate, of, numbered, &mut state);
@@ -114,7 +125,7 @@ impl Order {
     fn value(&self, of: &Argument<'_>, numbered: Range<usize>) -> Cell {
         let held = |number: u32| Some(self.held(of, number));
         let list = match &self.asked {
-            Asked::Extremes { .. } | Asked::Percentile { .. } if numbered.is_empty() => return Cell::Null,
+            Asked::Extremes { .. } if numbered.is_empty() => return Cell::Null,
             Asked::Extremes { most, greatest } => {
                 self.extremes(numbered, *most, *greatest).map(held).collect()
             }
@@ -126,13 +137,42 @@ impl Order {
                 });
                 counts
             }
-            Asked::Percentile { part, middles } => {
-                let rank = Quantiles::rank(*part, numbered.len() as i64);
-                let range = self.wavelet.nth(numbered, rank as usize - 1);
-                return Cell::Value(Value::Float64(canonical_f64(middles[range as usize])));
-            }
+            Asked::Percentile { part, ranges, .. } => return self.percentile(*part, ranges, numbered, &[]),
         };
         Cell::Value(Value::List(list))
+    }
+
+    /// The middle of the range that so many of all are in or before. `later`: the ranges of later events.
+    fn percentile(
+        &self,
+        part: f64,
+        ranges: &[quantiles::Range],
+        numbered: Range<usize>,
+        later: &[Option<quantiles::Range>],
+    ) -> Cell {
+        let mut later: Vec<quantiles::Range> = later.iter().flatten().copied().collect();
+        let count = numbered.len() + later.len();
+        if count == 0 {
+            return Cell::Null;
+        }
+        let rank = Quantiles::rank(part, count as i64) as usize;
+        let range = if later.is_empty() {
+            ranges.get(self.wavelet.nth(numbered, rank - 1) as usize).copied()
+        } else {
+            later.sort_unstable();
+            let reaches = |range: &quantiles::Range| {
+                let numbers = ranges.partition_point(|known| known <= range) as u32;
+                let later = later.partition_point(|known| known <= range);
+                self.wavelet.below(numbered.clone(), numbers) + later >= rank
+            };
+            // The first range that reaches it, of those that have a number and of the others.
+            let first = |ranges: &[quantiles::Range]| {
+                ranges.get(ranges.partition_point(|range| !reaches(range))).copied()
+            };
+            first(ranges).into_iter().chain(first(&later)).min()
+        };
+        let middle = |range| Cell::Value(Value::Float64(canonical_f64(Quantiles::middle(range))));
+        range.map_or(Cell::Null, middle)
     }
 
     /// Adds to a state what it has to know of events that have a number.
@@ -170,7 +210,9 @@ impl Order {
     pub fn size(&self) -> usize {
         let more = match &self.asked {
             Asked::Extremes { .. } | Asked::Histogram { .. } => 0,
-            Asked::Percentile { middles, .. } => middles.capacity() * size_of::<f64>(),
+            Asked::Percentile { ranges, later, .. } => {
+                (ranges.capacity() + later.capacity()) * size_of::<Option<quantiles::Range>>()
+            }
         };
         let numbers = self.before.capacity() + self.holders.capacity();
         self.wavelet.size() + numbers * size_of::<u32>() + more
@@ -220,8 +262,8 @@ fn numbered(of: &Argument<'_>, mut number: impl FnMut(f64) -> u32) -> Option<Vec
     }
 }
 
-/// For each event the place of its range among those that there are, and the middle of each.
-fn by_range(of: &Argument<'_>) -> Option<(Vec<u32>, Vec<f64>)> {
+/// For each event the place of its range among those that there are, and these.
+fn by_range(of: &Argument<'_>) -> Option<(Vec<u32>, Vec<quantiles::Range>)> {
     let mut ranges = Vec::new();
     let mut numbers = numbered(of, |value| {
         Quantiles::range(value).map_or(NONE, |range| {
@@ -236,5 +278,5 @@ fn by_range(of: &Argument<'_>) -> Option<(Vec<u32>, Vec<f64>)> {
         let range = &ranges[*number as usize];
         *number = sorted.partition_point(|known| known < range) as u32;
     }
-    Some((numbers, sorted.into_iter().map(Quantiles::middle).collect()))
+    Some((numbers, sorted))
 }
