@@ -280,3 +280,58 @@ fn by_range(of: &Argument<'_>) -> Option<(Vec<u32>, Vec<quantiles::Range>)> {
     }
     Some((numbers, sorted))
 }
+
+#[cfg(test)]
+mod tests {
+    use asof_model::ValueType;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::events::{Column, Events};
+    use crate::function::Number;
+
+    fn functions() -> Vec<Function> {
+        let bounds = Bounds { lower: Number::from(-10.0), upper: Number::from(10.0) };
+        let part = |part: f64| Function::ApproxPercentile(part.into());
+        let items = [Function::TopN(3), Function::BottomN(4), Function::Histogram(bounds, 7)];
+        items.into_iter().chain([0.0, 0.3, 0.5, 0.99, 1.0].map(part)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+
+        /// Goal: of any run the value is that of a fold of all of it, also where some events came later and their values are
+        /// unlike all before.
+        #[test]
+        fn any_run(
+            values in proptest::collection::vec(prop_oneof![
+                6 => -20.0..20.0_f64, 2 => -1e9..1e9_f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY),
+            ], 1..60),
+            first in 0.0..=1.0_f64, from in 0.0..=1.0_f64, until in 0.0..=1.0_f64,
+        ) {
+            let column = |count: usize| {
+                let mut column = Column::new(ValueType::Float64);
+                values[..count].iter().for_each(|value| column.push_float(canonical_f64(*value)));
+                column
+            };
+            let place = |part: f64| (part * values.len() as f64) as usize;
+            let (some, all) = (column(place(first)), column(values.len()));
+            let instants: Vec<i64> = (0..values.len() as i64).collect();
+            let events = Events { createds: instants.clone(), instants, ..Events::default() };
+            let argument = |column, count| Argument { events: &events, column, within: 0..count };
+            let whole = argument(&all, values.len());
+            let run = place(from.min(until))..place(from.max(until));
+            for function in functions() {
+                let Some(aggregate) = Aggregate::new(function, ValueType::Float64) else { continue };
+                let mut state = aggregate.state();
+                fold(&aggregate, &whole, run.clone(), &mut state);
+                let Some(mut order) = Order::new(function, &argument(&some, place(first))) else {
+                    return Err(TestCaseError::fail(format!("{function:?} asks for the size of values")));
+                };
+                prop_assert!(order.extend(&whole));
+                let found = order.read(&aggregate, &whole, run.len(), &run);
+                prop_assert_eq!(found, aggregate.value(&state), "{:?}", function);
+            }
+        }
+    }
+}
