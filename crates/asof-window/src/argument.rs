@@ -52,6 +52,15 @@ impl<'e> Argument<'e> {
         }
     }
 
+    /// The value of an event that holds one, as a double. `None`: it is no number.
+    pub fn double(&self, event: usize) -> Option<f64> {
+        match (self.integers(), self.floats()) {
+            (Some(values), _) => Some(values[event] as f64),
+            (_, Some(values)) => Some(values[event]),
+            (None, None) => None,
+        }
+    }
+
     /// Where an event stands.
     pub fn place(&self, event: usize) -> Place {
         self.events.place(self.within.start + event)

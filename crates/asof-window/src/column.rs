@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use asof_model::order::compare;
 use asof_model::{Cell, Value, ValueType, canonical};
 
-use crate::hashing::Random;
+use crate::dictionary::Dictionary;
 
 /// What one input holds of each event.
 #[derive(Debug, Clone)]
@@ -40,46 +39,6 @@ pub(crate) enum Values {
     Floats(Vec<f64>),
     /// Places in a dictionary, in which each value stands once.
     Codes(Vec<u32>, Arc<Dictionary>),
-}
-
-/// Values by number, in order of first appearance.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Dictionary {
-    pub values: Vec<Value>,
-    /// By the bytes of text, or the canonical bits of other values.
-    numbers: HashMap<Box<[u8]>, u32, Random>,
-    /// The numbers in the order of their values, and the place of each there. Made when it is asked for.
-    ranks: OnceLock<(Vec<u32>, Vec<u32>)>,
-}
-
-impl Dictionary {
-    /// The numbers in the order of their values, and the place of each there.
-    pub fn ranks(&self) -> &(Vec<u32>, Vec<u32>) {
-        self.ranks.get_or_init(|| {
-            let mut order: Vec<u32> = (0..self.values.len() as u32).collect();
-            order.sort_by(|one, other| compare(&self.values[*one as usize], &self.values[*other as usize]));
-            let mut ranks = vec![0; order.len()];
-            order.iter().zip(0..).for_each(|(number, rank)| ranks[*number as usize] = rank);
-            (order, ranks)
-        })
-    }
-
-    /// Bytes, about: of each value, of its bytes as a key, and of its numbers.
-    fn size(&self) -> usize {
-        let bytes = self.numbers.keys().map(|bytes| 2 * bytes.len()).sum::<usize>();
-        bytes + self.values.len() * (size_of::<Value>() + 2 * size_of::<(Box<[u8]>, u32)>())
-    }
-
-    fn number(&mut self, bits: &[u8], value: impl FnOnce() -> Value) -> u32 {
-        if let Some(known) = self.numbers.get(bits) {
-            return *known;
-        }
-        let number = self.values.len() as u32;
-        self.ranks = OnceLock::new();
-        self.values.push(value());
-        self.numbers.insert(bits.into(), number);
-        number
-    }
 }
 
 /// The bytes of text as they are; of any other value its canonical bits.
@@ -193,8 +152,8 @@ impl Column {
         let of = self.value_type;
         match &mut self.values {
             Values::Codes(codes, dictionary) => {
-                if let Some(known) = dictionary.numbers.get(bytes) {
-                    codes.push(*known);
+                if let Some(known) = dictionary.find(bytes) {
+                    codes.push(known);
                 } else {
                     let Some(value) = value_of(of, bytes) else { return false };
                     codes.push(Arc::make_mut(dictionary).number(bytes, || value));

@@ -4,12 +4,13 @@
 //! sums of integers overflow only where their final value does, sketches have no chance in them. The crate **must not know**
 //! where values come from, what time it is, Arrow, or how states travel.
 //!
-//! Reading order: [`closing`] (the features of a view for one key), [`events`] with `column` (events as columns), `repeats`
-//! (which of them stand), [`windows`] (which of them count), `picked` and `lanes` (which of them a feature looks at), `fold`
-//! (values over many runs of them) with `argument`, `prepared`, `fixed`, `squares`, `blocks`, `nearest`, `distinct` and
-//! [`sweep`], [`held`] (a key that is read again and again), [`function`] (which functions there are), [`aggregate`] (a
-//! function over a type, and its states), `functions` (what each makes of values), `states` (what values are folded into),
-//! [`place`] (where events stand), then what these calculate with: [`exact`], `limbs`, [`whole`], [`cardinality`], `hashing`.
+//! Reading order: [`closing`] (the features of a view for one key), [`events`] with `column` and `dictionary` (events as
+//! columns), `repeats` (which of them stand), [`windows`] (which of them count), `picked` and `lanes` (which of them a feature
+//! looks at), `fold` (values over many runs of them) with `argument`, `prepared`, `fixed`, `squares`, `blocks`, `nearest`,
+//! `distinct` and [`sweep`], [`held`] (a key that is read again and again), [`function`] (which functions there are),
+//! [`aggregate`] (a function over a type, and its states), `functions` (what each makes of values), `states` (what values are
+//! folded into), [`place`] (where events stand), then what these calculate with: [`exact`], `limbs`, [`whole`],
+//! [`cardinality`], `hashing`.
 
 pub mod aggregate;
 mod argument;
@@ -17,6 +18,7 @@ mod blocks;
 pub mod cardinality;
 pub mod closing;
 mod column;
+mod dictionary;
 mod distinct;
 pub mod events;
 pub mod exact;

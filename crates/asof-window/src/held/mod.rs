@@ -6,8 +6,10 @@
 //!
 //! Reading order: here (which events stand), `plan` (what features share), `settled` (features over events that stand),
 //! `series` (runs of events, and their values), then what values are read from: `pyramid` (merged states), `recurrence`
-//! (different values), `sketch` (about how many), `order` and `wavelet` (values by size and by frequency).
+//! (different values), `sketch` (about how many), `order` (values by size), `frequency` (the most frequent ones), and what
+//! these count with: `wavelet`.
 
+mod frequency;
 mod order;
 mod plan;
 mod pyramid;

@@ -1,6 +1,5 @@
-//! What functions say that ask for values by their size or by how often they are there, of any run.
+//! What functions say that ask for values by their size, of any run.
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use asof_model::value::canonical_f64;
@@ -11,18 +10,15 @@ use super::wavelet::Wavelet;
 use crate::argument::Argument;
 use crate::events::Values;
 use crate::function::{Bounds, Function};
-use crate::states::{Buckets, Quantiles};
+use crate::states::{Buckets, Quantiles, quantiles};
 use crate::{Aggregate, Place, State};
 
 /// No number.
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// So many events may come behind before all have to be numbered anew, and a part of all.
 const MORE_MAX: usize = 64;
 const MORE_PART: usize = 256;
-
-/// So many different values may be counted one by one.
-const DIFFERENT_MAX: usize = 256;
 
 /// The numbers that events have among all values of the key, and what a function makes of them. Events that came later have
 /// none: they are folded one by one.
@@ -42,12 +38,10 @@ pub(crate) struct Order {
 enum Asked {
     /// The number of a value is its place by size.
     Extremes { most: usize, greatest: bool },
-    /// The same, for each event.
-    Frequent { most: usize, numbers: Vec<u32> },
     /// The number of a value is that of its part.
     Histogram { parts: usize },
-    /// The number of a value is that of its range; by number the middle of the range.
-    Percentile { part: f64, middles: Vec<f64> },
+    /// The number of a value is that of its range; by number the range, and for later events theirs.
+    Percentile { part: f64, ranges: Vec<quantiles::Range>, later: Vec<Option<quantiles::Range>> },
 }
 
 impl Order {
@@ -60,18 +54,14 @@ impl Order {
             Function::BottomN(most) => {
                 (by_size(of, false), Asked::Extremes { most: most as usize, greatest: false })
             }
-            Function::TopK(most) => {
-                let numbers = by_size(of, true);
-                (numbers.clone(), Asked::Frequent { most: most as usize, numbers })
-            }
             Function::Histogram(Bounds { lower, upper }, parts) => {
                 let buckets = Buckets::new(lower.get(), upper.get(), parts);
                 let number = |value| buckets.of(value).map_or(NONE, |bucket| bucket as u32);
                 (numbered(of, number)?, Asked::Histogram { parts: parts as usize })
             }
             Function::ApproxPercentile(part) => {
-                let (numbers, middles) = by_range(of)?;
-                (numbers, Asked::Percentile { part: part.get(), middles })
+                let (numbers, ranges) = by_range(of)?;
+                (numbers, Asked::Percentile { part: part.get(), ranges, later: Vec::new() })
             }
             _ => return None,
         };
@@ -95,11 +85,15 @@ impl Order {
         Some(Self { wavelet, count, before, holders, asked })
     }
 
-    /// Whether it can be asked about the same events and some behind them.
-    pub fn extend(&self, of: &Argument<'_>) -> bool {
-        // Later events are counted beside all different values.
-        let few = !matches!(self.asked, Asked::Frequent { .. }) || self.holders.len() <= DIFFERENT_MAX;
-        few && of.len() - self.count <= MORE_MAX + self.count / MORE_PART
+    /// Makes it that of the same events and some behind them. False: it has to be made anew.
+    pub fn extend(&mut self, of: &Argument<'_>) -> bool {
+        if let Asked::Percentile { later, .. } = &mut self.asked {
+            for event in self.count + later.len()..of.len() {
+                let value = if of.holds(event) { of.double(event) } else { None };
+                later.push(value.and_then(Quantiles::range));
+            }
+        }
+        of.len() - self.count <= MORE_MAX + self.count / MORE_PART
     }
 
     /// The value of a run that holds so many values.
@@ -114,7 +108,12 @@ impl Order {
             before => before[run.start] as usize..before[middle] as usize,
         };
         if middle == run.end {
-            return self.value(of, numbered, run);
+            return self.value(of, numbered);
+        }
+        if let Asked::Percentile { part, ranges, later } = &self.asked {
+            // Behind the last event that may have a number, so not before it.
+            let later = &later[middle - self.count..run.end - self.count];
+            return self.percentile(*part, ranges, numbered, later);
         }
         let mut state = aggregate.state();
         fold(aggregate, of, middle..run.end, &mut state);
@@ -123,19 +122,12 @@ impl Order {
     }
 
     /// The value of a run that has no later events. `numbered`: where those of its events stand that have a number.
-    fn value(&self, of: &Argument<'_>, numbered: Range<usize>, run: &Range<usize>) -> Cell {
+    fn value(&self, of: &Argument<'_>, numbered: Range<usize>) -> Cell {
         let held = |number: u32| Some(self.held(of, number));
         let list = match &self.asked {
-            Asked::Extremes { .. } | Asked::Percentile { .. } if numbered.is_empty() => return Cell::Null,
+            Asked::Extremes { .. } if numbered.is_empty() => return Cell::Null,
             Asked::Extremes { most, greatest } => {
                 self.extremes(numbered, *most, *greatest).map(held).collect()
-            }
-            Asked::Frequent { most, numbers } => {
-                // A step costs as much as to count some events one by one.
-                let frequent = self.wavelet.most_frequent(numbered, *most, run.len() / 16 + 16);
-                let frequent =
-                    frequent.unwrap_or_else(|| counted(&numbers[run.clone()], self.holders.len(), *most));
-                frequent.into_iter().map(held).collect()
             }
             Asked::Histogram { parts } => {
                 // One part below the range, and one from its end on.
@@ -145,13 +137,42 @@ impl Order {
                 });
                 counts
             }
-            Asked::Percentile { part, middles } => {
-                let rank = Quantiles::rank(*part, numbered.len() as i64);
-                let range = self.wavelet.nth(numbered, rank as usize - 1);
-                return Cell::Value(Value::Float64(canonical_f64(middles[range as usize])));
-            }
+            Asked::Percentile { part, ranges, .. } => return self.percentile(*part, ranges, numbered, &[]),
         };
         Cell::Value(Value::List(list))
+    }
+
+    /// The middle of the range that so many of all are in or before. `later`: the ranges of later events.
+    fn percentile(
+        &self,
+        part: f64,
+        ranges: &[quantiles::Range],
+        numbered: Range<usize>,
+        later: &[Option<quantiles::Range>],
+    ) -> Cell {
+        let mut later: Vec<quantiles::Range> = later.iter().flatten().copied().collect();
+        let count = numbered.len() + later.len();
+        if count == 0 {
+            return Cell::Null;
+        }
+        let rank = Quantiles::rank(part, count as i64) as usize;
+        let range = if later.is_empty() {
+            ranges.get(self.wavelet.nth(numbered, rank - 1) as usize).copied()
+        } else {
+            later.sort_unstable();
+            let reaches = |range: &quantiles::Range| {
+                let numbers = ranges.partition_point(|known| known <= range) as u32;
+                let later = later.partition_point(|known| known <= range);
+                self.wavelet.below(numbered.clone(), numbers) + later >= rank
+            };
+            // The first range that reaches it, of those that have a number and of the others.
+            let first = |ranges: &[quantiles::Range]| {
+                ranges.get(ranges.partition_point(|range| !reaches(range))).copied()
+            };
+            first(ranges).into_iter().chain(first(&later)).min()
+        };
+        let middle = |range| Cell::Value(Value::Float64(canonical_f64(Quantiles::middle(range))));
+        range.map_or(Cell::Null, middle)
     }
 
     /// Adds to a state what it has to know of events that have a number.
@@ -167,7 +188,7 @@ impl Order {
             _ => self.wavelet.each(numbered, &mut |number, count| put(self.held(of, number), count)),
         }
         // Only NaN has no number. It is in no result, but makes one of some values.
-        if of.floats().is_some() && !matches!(self.asked, Asked::Frequent { .. }) {
+        if of.floats().is_some() {
             put(of.column.float(f64::NAN), 1);
         }
     }
@@ -189,33 +210,18 @@ impl Order {
     pub fn size(&self) -> usize {
         let more = match &self.asked {
             Asked::Extremes { .. } | Asked::Histogram { .. } => 0,
-            Asked::Frequent { numbers, .. } => numbers.capacity() * size_of::<u32>(),
-            Asked::Percentile { middles, .. } => middles.capacity() * size_of::<f64>(),
+            Asked::Percentile { ranges, later, .. } => {
+                (ranges.capacity() + later.capacity()) * size_of::<Option<quantiles::Range>>()
+            }
         };
         let numbers = self.before.capacity() + self.holders.capacity();
         self.wavelet.size() + numbers * size_of::<u32>() + more
     }
 }
 
-/// The most frequent of some numbers, of so many `different` ones: by how often they are there, descending, then by size.
-fn counted(numbers: &[u32], different: usize, most: usize) -> Vec<u32> {
-    let mut counts = vec![0_u32; different];
-    for number in numbers.iter().filter(|number| **number != NONE) {
-        counts[*number as usize] += 1;
-    }
-    let rank = |number: &u32| (Reverse(counts[*number as usize]), *number);
-    let mut found: Vec<u32> = (0..different as u32).filter(|number| counts[*number as usize] > 0).collect();
-    if found.len() > most {
-        found.select_nth_unstable_by_key(most, rank);
-        found.truncate(most);
-    }
-    found.sort_unstable_by_key(rank);
-    found
-}
-
 /// For each event the place of its value among the different values of the key by size. NaN is the greatest, or has no
 /// number.
-fn by_size(of: &Argument<'_>, nan: bool) -> Vec<u32> {
+pub(crate) fn by_size(of: &Argument<'_>, nan: bool) -> Vec<u32> {
     /// Numbers that stand in the order of what they are made of.
     const SIGN: u64 = 1 << 63;
     let key = |event: usize| -> Option<u64> {
@@ -256,8 +262,8 @@ fn numbered(of: &Argument<'_>, mut number: impl FnMut(f64) -> u32) -> Option<Vec
     }
 }
 
-/// For each event the place of its range among those that there are, and the middle of each.
-fn by_range(of: &Argument<'_>) -> Option<(Vec<u32>, Vec<f64>)> {
+/// For each event the place of its range among those that there are, and these.
+fn by_range(of: &Argument<'_>) -> Option<(Vec<u32>, Vec<quantiles::Range>)> {
     let mut ranges = Vec::new();
     let mut numbers = numbered(of, |value| {
         Quantiles::range(value).map_or(NONE, |range| {
@@ -272,5 +278,60 @@ fn by_range(of: &Argument<'_>) -> Option<(Vec<u32>, Vec<f64>)> {
         let range = &ranges[*number as usize];
         *number = sorted.partition_point(|known| known < range) as u32;
     }
-    Some((numbers, sorted.into_iter().map(Quantiles::middle).collect()))
+    Some((numbers, sorted))
+}
+
+#[cfg(test)]
+mod tests {
+    use asof_model::ValueType;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::events::{Column, Events};
+    use crate::function::Number;
+
+    fn functions() -> Vec<Function> {
+        let bounds = Bounds { lower: Number::from(-10.0), upper: Number::from(10.0) };
+        let part = |part: f64| Function::ApproxPercentile(part.into());
+        let items = [Function::TopN(3), Function::BottomN(4), Function::Histogram(bounds, 7)];
+        items.into_iter().chain([0.0, 0.3, 0.5, 0.99, 1.0].map(part)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+
+        /// Goal: of any run the value is that of a fold of all of it, also where some events came later and their values are
+        /// unlike all before.
+        #[test]
+        fn any_run(
+            values in proptest::collection::vec(prop_oneof![
+                6 => -20.0..20.0_f64, 2 => -1e9..1e9_f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY),
+            ], 1..60),
+            first in 0.0..=1.0_f64, from in 0.0..=1.0_f64, until in 0.0..=1.0_f64,
+        ) {
+            let column = |count: usize| {
+                let mut column = Column::new(ValueType::Float64);
+                values[..count].iter().for_each(|value| column.push_float(canonical_f64(*value)));
+                column
+            };
+            let place = |part: f64| (part * values.len() as f64) as usize;
+            let (some, all) = (column(place(first)), column(values.len()));
+            let instants: Vec<i64> = (0..values.len() as i64).collect();
+            let events = Events { createds: instants.clone(), instants, ..Events::default() };
+            let argument = |column, count| Argument { events: &events, column, within: 0..count };
+            let whole = argument(&all, values.len());
+            let run = place(from.min(until))..place(from.max(until));
+            for function in functions() {
+                let Some(aggregate) = Aggregate::new(function, ValueType::Float64) else { continue };
+                let mut state = aggregate.state();
+                fold(&aggregate, &whole, run.clone(), &mut state);
+                let Some(mut order) = Order::new(function, &argument(&some, place(first))) else {
+                    return Err(TestCaseError::fail(format!("{function:?} asks for the size of values")));
+                };
+                prop_assert!(order.extend(&whole));
+                let found = order.read(&aggregate, &whole, run.len(), &run);
+                prop_assert_eq!(found, aggregate.value(&state), "{:?}", function);
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use asof_model::window::{Span, Window};
 use asof_model::{Cell, Duration};
 
+use super::frequency::Frequency;
 use super::order::Order;
 use super::plan::SeriesPlan;
 use super::pyramid::Pyramid;
@@ -61,6 +62,7 @@ enum Index {
     Distinct(Recurrence),
     Sketched(Sketch),
     Ordered(Order),
+    Frequent(Frequency),
     Merged(Pyramid),
 }
 
@@ -154,6 +156,7 @@ impl Series {
             Index::Distinct(recurrence) => recurrence.read(run),
             Index::Sketched(sketch) => sketch.read(run),
             Index::Ordered(order) => order.read(aggregate, &of, self.prepared.count(&of, run), run),
+            Index::Frequent(frequency) => frequency.read(aggregate, &of, self.prepared.count(&of, run), run),
             Index::Folded => {
                 let mut state = aggregate.state();
                 fold(aggregate, &of, run.clone(), &mut state);
@@ -247,6 +250,7 @@ impl Index {
         match aggregate.function() {
             Function::CountDistinct => Self::Distinct(Recurrence::new(of)),
             _ if of.len() <= FOLDED_MAX => Self::Folded,
+            Function::TopK(most) => Self::Frequent(Frequency::new(most, of)),
             Function::ApproxCountDistinct => Self::Sketched(Sketch::new(of)),
             function => match Order::new(function, of) {
                 Some(order) => Self::Ordered(order),
@@ -260,6 +264,7 @@ impl Index {
         match self {
             Self::Folded => return of.len() <= FOLDED_MAX,
             Self::Ordered(order) => return order.extend(of),
+            Self::Frequent(frequency) => return frequency.extend(of),
             Self::Distinct(recurrence) => recurrence.extend(of),
             Self::Sketched(sketch) => sketch.extend(of),
             Self::Merged(pyramid) => pyramid.extend(aggregate, of),
@@ -273,6 +278,7 @@ impl Index {
             Self::Distinct(recurrence) => recurrence.size(),
             Self::Sketched(sketch) => sketch.size(),
             Self::Ordered(order) => order.size(),
+            Self::Frequent(frequency) => frequency.size(),
             Self::Merged(pyramid) => pyramid.size(),
         }
     }

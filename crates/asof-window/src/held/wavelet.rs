@@ -1,8 +1,6 @@
 //! A wavelet matrix: numbers as bits, the highest of all of them first, each level sorted by the bit above. What is asked of a
 //! run of numbers costs a step for each bit.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::Range;
 
 /// Bits of a word.
@@ -120,38 +118,6 @@ impl Wavelet {
         }
     }
 
-    /// The most frequent numbers of a run, so many at most: by how often they are there, descending, then by size. `None`:
-    /// they were not found in so many `steps`, because many are about as frequent.
-    pub fn most_frequent(&self, run: Range<usize>, most: usize, steps: usize) -> Option<Vec<u32>> {
-        let mut frequent = Vec::new();
-        let mut open = BinaryHeap::new();
-        // What has equal counts is opened from the least number on, so that no lesser one is left when a number is met.
-        let push = |open: &mut BinaryHeap<_>, level: usize, number: u32, run: Range<usize>| {
-            let least = number.checked_shl((self.levels.len() - level) as u32).unwrap_or(0);
-            if !run.is_empty() {
-                open.push((run.len(), Reverse(least), level, run.start));
-            }
-        };
-        push(&mut open, 0, 0, run);
-        let mut left = steps;
-        while let Some((count, Reverse(least), level, start)) = open.pop() {
-            if frequent.len() >= most {
-                break;
-            }
-            match self.levels.get(level) {
-                None => frequent.push(least),
-                Some(of) => {
-                    left = left.checked_sub(1)?;
-                    let number = least.checked_shr((self.levels.len() - level) as u32).unwrap_or(0);
-                    let (zeros, ones) = of.parted(&(start..start + count));
-                    push(&mut open, level + 1, number << 1, zeros);
-                    push(&mut open, level + 1, number << 1 | 1, ones);
-                }
-            }
-        }
-        Some(frequent)
-    }
-
     /// Bytes beside its own.
     pub fn size(&self) -> usize {
         self.levels.iter().map(|level| size_of::<Level>() + level.words.capacity() * 16).sum()
@@ -174,7 +140,7 @@ mod tests {
         fn any_run(
             most in 1_u32..300,
             numbers in proptest::collection::vec(any::<u32>(), 0..200),
-            from in 0.0..=1.0_f64, until in 0.0..=1.0_f64, of in 0_u32..310, k in 1_usize..6,
+            from in 0.0..=1.0_f64, until in 0.0..=1.0_f64, of in 0_u32..310,
         ) {
             let numbers: Vec<u32> = numbers.into_iter().map(|number| number % most).collect();
             let place = |part: f64| (part * numbers.len() as f64) as usize;
@@ -189,12 +155,8 @@ mod tests {
             let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
             sorted.iter().for_each(|number| *counts.entry(*number).or_default() += 1);
             let mut found = Vec::new();
-            wavelet.each(run.clone(), &mut |number, count| found.push((number, count)));
-            prop_assert_eq!(&found, &counts.into_iter().collect::<Vec<_>>());
-            found.sort_by_key(|(number, count)| (Reverse(*count), *number));
-            let frequent: Vec<u32> = found.into_iter().map(|(number, _)| number).take(k).collect();
-            prop_assert_eq!(wavelet.most_frequent(run.clone(), k, usize::MAX), Some(frequent.clone()));
-            prop_assert!(wavelet.most_frequent(run, k, 5).is_none_or(|found| found == frequent));
+            wavelet.each(run, &mut |number, count| found.push((number, count)));
+            prop_assert_eq!(found, counts.into_iter().collect::<Vec<_>>());
         }
     }
 }

@@ -4,7 +4,7 @@ mod buckets;
 mod counted;
 mod extremes;
 mod moments;
-mod quantiles;
+pub(crate) mod quantiles;
 mod ranked;
 mod registers;
 mod sums;

@@ -177,3 +177,11 @@ proptest! {
         agrees(&world, &asked, &order)?;
     }
 }
+
+/// Goal: a held key is read by many threads at a time.
+#[test]
+fn many_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<HeldKey>();
+    shared::<HeldPlan>();
+}
