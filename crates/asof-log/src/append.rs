@@ -101,6 +101,42 @@ impl Log {
         Ok(())
     }
 
+    /// Begins a new segment, so that all that is durable can be reclaimed. Nothing where the last one holds no entry.
+    ///
+    /// # Errors
+    /// [`LogError::Poisoned`]; failures of the file system, after which the log takes no more until it is opened again.
+    pub fn seal(&self) -> Result<(), LogError> {
+        let mut state = self.state.lock();
+        loop {
+            if state.failure.is_some() {
+                return Err(LogError::Poisoned { path: self.folder.clone() });
+            }
+            let Some(mut writer) = state.writer.take() else {
+                self.settled.wait(&mut state);
+                continue;
+            };
+            let sealed = MutexGuard::unlocked(&mut state, || writer.seal());
+            let done = match sealed {
+                Ok(begun) => {
+                    if begun {
+                        let start = state.segments.back().map_or(0, Segment::end);
+                        let segment = Segment::new(state.durable + 1, start);
+                        state.segments.push_back(segment);
+                    }
+                    state.writer = Some(writer);
+                    Ok(())
+                }
+                Err(error) => {
+                    state.failure = Some(Failure { error: error.clone(), last: state.durable });
+                    Err(error)
+                }
+            };
+            // Who came meanwhile waits for whoever had the writer.
+            self.tell();
+            return done;
+        }
+    }
+
     /// Writes all that is staged.
     fn lead(&self, state: &mut MutexGuard<'_, State>, mut writer: Writer) {
         let group = std::mem::take(&mut state.staged);

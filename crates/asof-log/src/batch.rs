@@ -28,6 +28,8 @@ pub struct LogOptions {
     /// Keys of reclaimed segments that are remembered; past it the oldest are forgotten. Each needs about 100 bytes
     /// of memory.
     pub keys_max: usize,
+    /// Whether segments are archived when they are reclaimed, so that they can still be read.
+    pub archive: bool,
 }
 
 impl Default for LogOptions {
@@ -39,6 +41,7 @@ impl Default for LogOptions {
             unfolded_bytes_max: 1 << 30,
             key_keep: Duration::from_micros(7 * DAY_MICROS),
             keys_max: 1_000_000,
+            archive: false,
         }
     }
 }

@@ -25,8 +25,8 @@ pub(crate) enum Next {
 }
 
 /// Reads the frames of a segment from a place to an end.
-pub(crate) struct Frames {
-    file: BufReader<File>,
+pub(crate) struct Frames<R = File> {
+    file: BufReader<R>,
     path: PathBuf,
     /// The segment's first position.
     segment: u64,
@@ -35,15 +35,9 @@ pub(crate) struct Frames {
     end: u64,
 }
 
-impl Frames {
+impl<R: Read + Seek> Frames<R> {
     /// Reads `file` from byte `offset`, where a frame begins, to byte `end`.
-    pub(crate) fn new(
-        file: File,
-        path: &Path,
-        segment: u64,
-        offset: u64,
-        end: u64,
-    ) -> Result<Self, LogError> {
+    pub(crate) fn new(file: R, path: &Path, segment: u64, offset: u64, end: u64) -> Result<Self, LogError> {
         let mut file = BufReader::with_capacity(READ_BYTES, file);
         file.seek(SeekFrom::Start(offset)).map_err(|source| folder::explain(path, source))?;
         Ok(Self { file, path: path.to_owned(), segment, offset, end })

@@ -38,6 +38,7 @@
 //! leaves), `keys` and `keys_file` (what was appended before), `reclaim`.
 
 mod append;
+mod archive;
 mod batch;
 mod error;
 mod folder;

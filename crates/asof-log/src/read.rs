@@ -33,8 +33,10 @@ impl Log {
     /// - `bytes_max`: about the most bytes to return; one batch comes whatever its size
     /// - returns batches in the order of positions without a gap; none where `from` is past [`Log::durable`]
     ///
+    /// What was reclaimed comes from the archive, one segment at a time whatever its size, where it was archived.
+    ///
     /// # Errors
-    /// [`LogError::Reclaimed`] where `from` is before [`Log::first`], which is also the case for 0.
+    /// [`LogError::Reclaimed`] where `from` is before [`Log::first`] and not archived, which is also the case for 0.
     /// [`LogError::Damaged`] where stored bytes have changed since the log was opened; or a failure of the file system.
     pub fn read(&self, from: u64, bytes_max: usize) -> Result<Vec<Record>, LogError> {
         let mut reading = Reading { records: Vec::new(), position: from, bytes_left: bytes_max as u64 };
@@ -51,6 +53,9 @@ impl Log {
                     return Ok(reading.records);
                 }
                 Err(_) if reading.position < self.first() => {
+                    if let Some(records) = self.archived(reading.position)? {
+                        return Ok(records);
+                    }
                     return Err(LogError::Reclaimed { from: reading.position, first: self.first() });
                 }
                 Err(error) => return Err(error),

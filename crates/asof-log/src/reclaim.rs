@@ -1,12 +1,14 @@
 //! Reclaiming: what everybody has folded leaves the log, in whole segments.
 //!
-//! First the file of keys is durable, then segments go. A crash in between leaves segments that the next opening removes.
+//! First they are archived, where that is asked for; then the file of keys is durable, then segments go. A crash in between
+//! leaves segments that are archived again, or that the next opening removes.
 
+use crate::archive;
 use crate::error::LogError;
 use crate::folder;
 use crate::keys_file::Unwritten;
 use crate::log::Log;
-use crate::segment;
+use crate::segment::{self, Segment};
 
 /// Keys that are copied while the lock is held.
 const KEYS_PER_TURN: usize = 16_384;
@@ -24,6 +26,15 @@ impl Log {
     pub fn folded(&self, position: u64) -> Result<(), LogError> {
         let _turn = self.reclaiming.lock();
         let Some((until, count)) = self.fold(position)? else { return Ok(()) };
+        if self.options.archive {
+            // One after the other: nobody else takes segments away.
+            for place in 0..count {
+                let segment = self.state.lock().segments.get(place).map(Segment::without_places);
+                if let Some(segment) = segment {
+                    archive::keep(&self.folder, &segment)?;
+                }
+            }
+        }
         self.remembered(until).write(&self.folder)?;
         let removed: Vec<u64> = {
             let mut state = self.state.lock();

@@ -35,6 +35,12 @@ impl Segment {
         Self { first, start, length: SEGMENT_HEADER_BYTES as u64, next: first, places: Vec::new() }
     }
 
+    /// The same without what only readers need.
+    pub(crate) fn without_places(&self) -> Self {
+        let Self { first, start, length, next, .. } = *self;
+        Self { first, start, length, next, places: Vec::new() }
+    }
+
     /// Takes the frame that follows.
     pub(crate) fn push(&mut self, header: &FrameHeader) {
         let far = |(_, offset): &(u64, u64)| self.length - offset >= PLACES_STRIDE_BYTES;

@@ -138,6 +138,19 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins a new segment, unless the last one holds no entry. Says whether it did.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub(crate) fn seal(&mut self) -> Result<bool, LogError> {
+        if self.end.next == self.end.segment {
+            return Ok(false);
+        }
+        self.begin(self.end.next)?;
+        self.end.marked = true;
+        Ok(true)
+    }
+
     fn begin(&mut self, first: u64) -> Result<(), LogError> {
         self.file = segment::create(&self.folder, first)?;
         self.path = segment::path(&self.folder, first);

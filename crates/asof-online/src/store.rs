@@ -32,7 +32,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The most rows in one publication. One publication is one atomic batch that is held in memory, written to the
 /// journal in one piece, and read back in one piece after a crash; some 250,000 rows of 500 bytes are 125 MB.
 /// The embedded engine itself counts the items of a batch in 32 bits and lets its journal file grow as needed.
-pub const PUBLICATION_ROWS_MAX: usize = 250_000;
+pub const PUBLICATION_ROWS_MAX: usize = 500_000;
 /// The most bytes of keys and rows in one publication, for the same reason.
 pub const PUBLICATION_BYTES_MAX: usize = 1 << 30;
 /// The most rows of a publication that replaces a range, and the most keys that it changes: they change together, so they
@@ -327,6 +327,12 @@ pub trait OnlineStore: Send + Sync {
         after: Option<&'a [u8]>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, OnlineError>>;
+
+    /// The keys under which versions of events are remembered, each once.
+    ///
+    /// # Errors
+    /// As [`OnlineStore::versions`].
+    fn version_keys(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<Vec<u8>>, OnlineError>>;
 
     /// What is remembered of events by their identity ([`EventRule::identity_of`]): for each identity its versions, in the order
     /// in which they became readable. Nothing for one that is not known.

@@ -96,6 +96,7 @@ impl Store {
         plan.refuse_in_place(InPlaceWant::Serving)?;
         // Also for a request without joins: whoever compiles for serving holds the store from here on.
         self.online().await?;
+        self.fold_before_serving(plan.joins.iter().map(|join| join.table.as_str())).await?;
         let (mut handles, mut layouts, mut windows) = (Vec::new(), Vec::new(), Vec::new());
         for join in &mut plan.joins {
             handles.push(self.catch_up(catalog, join).await?);
@@ -114,11 +115,16 @@ impl Store {
     ) -> Result<Option<ViewHandle>, StoreError> {
         let online = self.online().await?;
         let handle = online.find(&join.table).await?;
-        let found = match handle {
-            Some(handle) => online.statistics(handle).await?.units,
-            None => 0,
+        let units = async || match handle {
+            Some(handle) => Ok::<_, StoreError>(online.statistics(handle).await?.units),
+            None => Ok(0),
         };
-        let expected = join.journal.entries;
+        let (mut found, expected) = (units().await?, join.journal.entries);
+        if found < expected {
+            // A unit of pushed rows may be between the journal beside history and the one online.
+            let _flushing = self.pushes().flushing.lock().await;
+            found = units().await?;
+        }
         if found < expected {
             return Err(StoreError::OnlineLost { view: join.view.id.clone(), found, expected });
         }

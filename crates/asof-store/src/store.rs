@@ -136,7 +136,9 @@ impl Store {
     pub(crate) async fn log(&self) -> Result<Arc<Log>, StoreError> {
         self.online().await?;
         let open = async || {
-            Ok::<_, StoreError>(Arc::new(Log::open(&self.project.log_path(), LogOptions::default())?))
+            // Views that are defined later begin with what was pushed before them.
+            let options = LogOptions { archive: true, ..LogOptions::default() };
+            Ok::<_, StoreError>(Arc::new(Log::open(&self.project.log_path(), options)?))
         };
         Ok(self.log.get_or_try_init(open).await?.clone())
     }

@@ -6,9 +6,9 @@ use asof_engine::transform::aggregation::aggregate;
 use asof_model::plan::Catalog;
 use asof_model::spec::{Repeats, Source, View};
 use asof_model::{Cell, Instant, ScalarType, Value, ValueType};
-use asof_online::events::StoredEvents;
+use asof_online::events::{HeldEvents, StoredEvents};
 use asof_oracle::windowed::{OracleEvents, OracleWindow};
-use asof_window::{Ask, ClosedAt, Closing, Events, HeldKey, HeldPlan, WindowFeature};
+use asof_window::{Ask, Closed, ClosedAt, Closing, HeldKey, HeldPlan, WindowFeature};
 
 use crate::StoreError;
 
@@ -92,6 +92,8 @@ pub(crate) fn windows(view: &View, source: Option<&Source>, asked: &[usize]) -> 
 pub(crate) struct OnlineWindows {
     /// Of all features of the view, so that what is kept of a key serves every request.
     plan: Arc<HeldPlan>,
+    /// Of those that are asked, for keys of which nothing is kept.
+    closing: Closing,
     /// The features, by their places in the view.
     asked: Vec<usize>,
     /// The types of all inputs of the view.
@@ -138,8 +140,10 @@ impl OnlineWindows {
         }
         closing.withdrawal = view.inputs.iter().position(|input| input.withdrawal);
         let identity = view.inputs.iter().position(|input| input.identity);
+        let features = asked.iter().map(|place| closing.features[*place]).collect();
+        let of_asked = Closing { features, ..closing.clone() };
         let plan = Arc::new(HeldPlan::new(closing));
-        Ok(Some(Self { plan, asked: asked.to_vec(), types: types.to_vec(), identity }))
+        Ok(Some(Self { plan, closing: of_asked, asked: asked.to_vec(), types: types.to_vec(), identity }))
     }
 
     /// The types of all inputs.
@@ -177,23 +181,35 @@ impl OnlineWindows {
     /// # Errors
     /// A damaged entry.
     pub fn close(&self, stored: &StoredEvents, t: Instant) -> Result<Option<ClosedKey>, StoreError> {
-        let make = |events: Events| HeldWindows {
+        let (newest, cells) = match Arc::try_unwrap(stored.held(&self.types, self.identity)?) {
+            // Nobody keeps them: they are few.
+            Ok(held) => self.close_once(&held, t),
+            Err(held) => self.close_kept(&held, t),
+        };
+        let Some(newest) = newest else { return Ok(None) };
+        Ok(Some(ClosedKey { newest: Instant::from_micros_clamped(newest), cells }))
+    }
+
+    fn close_once(&self, held: &HeldEvents, t: Instant) -> (Option<i64>, Vec<Cell>) {
+        let arguments = self.closing.arguments(&held.events);
+        let asks = [Ask { t: t.micros(), known: t.micros() }];
+        let mut closed = Closed::default();
+        self.closing.close(&held.events, &arguments, held.within(), &asks, &mut closed);
+        let cells = closed.cells.into_iter().map(|mut cells| cells.pop().unwrap_or(Cell::Null)).collect();
+        (closed.newest.first().copied().flatten(), cells)
+    }
+
+    fn close_kept(&self, held: &HeldEvents, t: Instant) -> (Option<i64>, Vec<Cell>) {
+        let make = |held: &HeldEvents| HeldWindows {
             plan: self.plan.clone(),
-            key: HeldKey::new(self.plan.clone(), events),
+            key: HeldKey::new(self.plan.clone(), held.to_events()),
         };
-        let windows = match Arc::try_unwrap(stored.held(&self.types, self.identity)?) {
-            // Nobody keeps them.
-            Ok(held) => Arc::new(make(held.into_events())),
-            Err(held) => {
-                let kept = held.attached(|held| make(held.to_events()), |kept| kept.key.memory_bytes());
-                let same = Arc::ptr_eq(&kept.plan, &self.plan) || kept.plan.closing() == self.plan.closing();
-                // A feature may have been added since.
-                if same { kept } else { Arc::new(make(held.to_events())) }
-            }
-        };
+        let kept = held.attached(make, |kept| kept.key.memory_bytes());
+        let same = Arc::ptr_eq(&kept.plan, &self.plan) || kept.plan.closing() == self.plan.closing();
+        // A feature may have been added since.
+        let windows = if same { kept } else { Arc::new(make(held)) };
         let mut closed = ClosedAt::default();
         windows.key.close(&self.asked, Ask { t: t.micros(), known: t.micros() }, &mut closed);
-        let ClosedAt { newest: Some(newest), cells, .. } = closed else { return Ok(None) };
-        Ok(Some(ClosedKey { newest: Instant::from_micros_clamped(newest), cells }))
+        (closed.newest, closed.cells)
     }
 }

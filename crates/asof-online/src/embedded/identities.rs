@@ -1,6 +1,6 @@
 //! What is remembered of events by their identity, beside their rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fjall::{OwnedWriteBatch, Readable};
 
@@ -21,6 +21,13 @@ impl EmbeddedStore {
         self.stamps.frontier(view)?;
         let of = |identity: &Vec<u8>| self.remembered(&records::identity_entry_key(view, identity));
         identities.iter().map(of).collect()
+    }
+
+    pub(super) fn version_keys_now(&self, view: ViewHandle) -> Result<Vec<Vec<u8>>, OnlineError> {
+        self.stamps.frontier(view)?;
+        let mut keys = BTreeSet::new();
+        self.each_remembered(view, |_, remembered| keys.extend(remembered.into_iter().map(|each| each.key)))?;
+        Ok(keys.into_iter().collect())
     }
 
     fn remembered(&self, entry_key: &[u8]) -> Result<Vec<Version>, OnlineError> {

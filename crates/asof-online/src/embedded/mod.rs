@@ -260,6 +260,10 @@ impl OnlineStore for EmbeddedStore {
         Box::pin(ready(self.keys_resting_now(view, events, after, limit)))
     }
 
+    fn version_keys(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<Vec<u8>>, OnlineError>> {
+        Box::pin(ready(self.version_keys_now(view)))
+    }
+
     fn versions<'a>(
         &'a self,
         view: ViewHandle,

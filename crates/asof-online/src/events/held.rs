@@ -165,11 +165,6 @@ impl HeldEvents {
         self.expired..self.key.events.len()
     }
 
-    /// The events alone, with those that have left retention and are still in memory.
-    pub fn into_events(self) -> Events {
-        self.events.events
-    }
-
     /// What a caller made of these events, kept with them for as long as they do not change. `make` is called where nothing
     /// is kept, by one caller at a time. One thing is kept: that of another type is made again at each call.
     ///

@@ -1,5 +1,6 @@
 //! Forgetting in the tables of history, and which keys of the online store go with them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
@@ -121,6 +122,11 @@ pub(super) async fn online_keys(
         after = page.last().cloned().filter(|_| full);
         found.extend(page.into_iter().filter(|key| held.has(key, forgotten)).map(|key| (handle, key)));
         if after.is_none() {
+            // Of what left retention only the identity is remembered.
+            let versions = online.version_keys(handle).await?.into_iter();
+            let known: HashSet<Vec<u8>> = found.iter().map(|(_, key)| key.clone()).collect();
+            let more = versions.filter(|key| !known.contains(key) && held.has(key, forgotten));
+            found.extend(more.map(|key| (handle, key)));
             return Ok(found);
         }
     }

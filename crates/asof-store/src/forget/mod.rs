@@ -10,6 +10,7 @@
 mod beside;
 mod history;
 mod noted;
+mod pushed;
 
 use asof_model::spec::{Entity, JoinKey};
 use asof_model::{EncodedKey, Instant, Value, Zone, entry, key, name};
@@ -19,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use noted::{Erased, Noted};
 
-use crate::push::Flush;
 use crate::{Progress, Store, StoreError};
 
 /// The key to forget.
@@ -45,6 +45,9 @@ pub struct ForgetReport {
     /// Records of training sets over these views, which say now that they can't be made again as they were.
     #[serde(default)]
     pub training_sets: u64,
+    /// Entries of the admission log.
+    #[serde(default)]
+    pub log_entries: u64,
     /// Views whose keys do not contain the entity's, and that carry a value of the name of one of its join keys.
     pub not_covered: Vec<String>,
     /// Views of the entity that read their source in place: what is read there are the source's files alone.
@@ -101,9 +104,7 @@ impl Store {
         let forgotten = Forgotten::read(entity, &request.keys)?;
         let _turn = self.turn(progress).await?;
         // What was pushed before is in history then, and nothing follows until all is forgotten.
-        let _folding = self.pushes().folding.lock().await;
-        self.fold_alone().await?;
-        self.flush_pushed(Flush::All).await?;
+        let _folding = self.hold_pushes().await?;
         let _care = self.take_care()?;
         let offline = self.offline().await?;
         let online = match EmbeddedStore::exists(&self.project().online_path()) {
@@ -138,6 +139,7 @@ impl Store {
             // Also with no key: an erasure that was killed may have left old bytes.
             online.erase(&online_keys).await?;
         }
+        let log_entries = self.forget_pushed(&catalog, &forgotten, at).await?;
         self.forget_answers(&forgotten, &mut views)?;
         let held = views.iter().filter(|(_, _, done)| done.rows > 0).map(|(_, _, done)| done.view.as_str());
         let training_sets = self.mark_training_sets(&entity.name, at, &held.collect::<Vec<_>>())?;
@@ -159,6 +161,7 @@ impl Store {
             at: at.to_string(),
             views: views.into_iter().map(|(_, _, done)| done).collect(),
             training_sets,
+            log_entries,
             not_covered: others.map(|view| view.id.to_string()).collect(),
             in_place: in_place.collect(),
         })

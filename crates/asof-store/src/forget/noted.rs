@@ -89,15 +89,23 @@ impl Noted {
 }
 
 impl Erased<'_> {
-    /// The rows that stay of those admitted from the file with that content hash, and how many do not.
+    /// When the rows of the file with that content hash were read first.
+    pub(crate) fn read_first(&self, file: &str) -> Option<Instant> {
+        self.noted.files.get(file).copied()
+    }
+
+    /// The rows that stay of those that were admitted then, where that is known, and how many do not.
     ///
     /// A row is left out where its event is not after the erasure of one of its entities' keys, or where its file was
     /// read before it.
     ///
     /// # Errors
     /// [`StoreError::Engine`], a defect of ours.
-    pub(crate) fn leave_out(&self, rows: RecordBatch, file: &str) -> Result<(RecordBatch, u64), StoreError> {
-        let admitted = self.noted.files.get(file);
+    pub(crate) fn leave_out(
+        &self,
+        rows: RecordBatch,
+        admitted: Option<Instant>,
+    ) -> Result<(RecordBatch, u64), StoreError> {
         let mut stays = vec![true; rows.num_rows()];
         for entity in &self.entities {
             let column = |name: &str| {
@@ -119,7 +127,7 @@ impl Erased<'_> {
                     last = Some((encoded.clone(), self.noted.at(entity, &encoded)));
                 }
                 if let Some((_, Some(at))) = &last {
-                    let before = admitted.is_some_and(|admitted| admitted <= at);
+                    let before = admitted.is_some_and(|admitted| admitted <= *at);
                     *stays &= !(before || events[row] <= at.micros());
                 }
             }
@@ -164,7 +172,7 @@ pub(super) fn bad_row_key(row: &BadRow, entity: &Entity, source: Option<&Source>
     Some(whole)
 }
 
-fn encoded(part: &JoinKey, text: &str) -> Option<EncodedKey> {
+pub(super) fn encoded(part: &JoinKey, text: &str) -> Option<EncodedKey> {
     let mut bytes = EncodedKey::new();
     key::encode_part(&mut bytes, &value_of(part, text).ok()?);
     Some(bytes)

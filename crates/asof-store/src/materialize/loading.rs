@@ -23,12 +23,14 @@ pub struct Staged {
     pub units: Vec<String>,
     /// How many rows those hold.
     pub rows_held: u64,
+    /// An instant that is not after the stamp to come, nor before any earlier one.
+    at: Instant,
 }
 
 impl Staged {
     /// Nothing yet. `at`: an instant that is not after the stamp to come.
     pub fn new(at: Instant) -> Self {
-        Self { rows: Gathered::new(at), units: Vec::new(), rows_held: 0 }
+        Self { rows: Gathered::new(at), units: Vec::new(), rows_held: 0, at }
     }
 }
 
@@ -124,7 +126,7 @@ impl Loading<'_, '_> {
     fn leave_out(&mut self, admitted: &mut Admitted, file: &str) -> Result<(), StoreError> {
         let Some(erased) = self.erased else { return Ok(()) };
         let rows = std::mem::replace(&mut admitted.rows, RecordBatch::new_empty(Schema::empty().into()));
-        let (rows, left_out) = erased.leave_out(rows, file)?;
+        let (rows, left_out) = erased.leave_out(rows, erased.read_first(file))?;
         let (bad, bad_left_out) = erased.leave_out_bad(std::mem::take(&mut admitted.bad));
         (admitted.rows, admitted.bad) = (rows, bad);
         self.load.rows_erased += left_out + bad_left_out;
@@ -148,6 +150,11 @@ impl Loading<'_, '_> {
             None => self.target.publish_unit(&unit, rows, &self.note, pack.record()).await?,
             Some(staged) => {
                 let replaced = (&mut staged.rows, event_range(self.range));
+                // What is judged anew, after a kill, may come out otherwise.
+                let unit = match self.target.judges() {
+                    true => format!("{unit}-{}", staged.at.micros()),
+                    false => unit,
+                };
                 let outcome = self.target.stage_unit(&unit, rows, pack.record(), replaced).await?;
                 staged.rows_held += outcome.rows_held;
                 if outcome.rows_held > 0 {

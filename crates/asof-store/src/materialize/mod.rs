@@ -149,7 +149,11 @@ impl Store {
         };
         let mut target = self.open_target(catalog, view).await?;
         let mut load = ViewLoad::new(&view.id);
-        load.units_recovered = recover::finish_units(self, &mut target).await?;
+        load.units_recovered = {
+            // What is finished must not be on its way to history.
+            let _flushing = self.pushes().flushing.lock().await;
+            recover::finish_units(self, &mut target).await?
+        };
         let journal = target.journal().await?;
         if source.path.is_empty() && source.transform.is_none() {
             // All of its rows are pushed, and those that are durable were folded before.
@@ -219,6 +223,7 @@ impl Store {
         }
         if replacing {
             target.refuse_cut(range)?;
+            target.refuse_versions()?;
         }
         (load.files, load.files_known, load.bytes) = (inputs.files, inputs.files_known, inputs.bytes());
         if request.mode == Mode::SinceLast {
@@ -244,6 +249,14 @@ impl Store {
             progress.begin(&work, "bytes", Some(load.bytes));
             let generation =
                 format!("{}{}", if replacing { "replacement " } else { "" }, journal.replacements);
+            // What was pushed before is in history then, and nothing follows until all is replaced.
+            let _folding = match replacing {
+                true => Some(self.hold_pushes().await?),
+                false => None,
+            };
+            if replacing {
+                target.table.refresh().await?;
+            }
             // What a replacement was judged by must stand until all of it is published.
             let _judging = match replacing && target.judges() {
                 true => Some(self.judging().lock().await),
@@ -287,7 +300,7 @@ impl Store {
                         target.mark(&Note::Load { features, from, until }).await?;
                     }
                 }
-                Some(Staged { rows, units, rows_held }) => {
+                Some(Staged { rows, units, rows_held, .. }) => {
                     let Interval { from, until } = range;
                     let bulk = journal.uncovered(range, features);
                     let note =

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use asof_engine::source::{Fingerprint, RAW_BATCH_ROWS, RawBatch};
 use asof_model::Instant;
 use asof_model::plan::Catalog;
-use asof_model::spec::View;
+use asof_model::spec::{Repeats, View};
 use asof_offline::{Appended, JournalEntry, OfflineStore, Table, TableSpec};
 use asof_online::{
     EventRange, EventRule, IncomingRow, OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX,
@@ -370,6 +370,23 @@ impl Target<'_> {
         self.mark(&Note::Files { semantic_hash, from, until, hashes: Vec::new(), files }).await
     }
 
+    /// Refuses to replace a range where versions of events replace each other, maybe across it: which of those outside stands
+    /// again is not known any more.
+    pub fn refuse_versions(&self) -> Result<(), StoreError> {
+        if self.of.events.and_then(|rule| rule.remembers) != Some(Repeats::Replace) {
+            return Ok(());
+        }
+        Err(StoreError::Request {
+            message: format!(
+                "a load of `{}` would take the place of what was loaded, and its events are replaced by newer versions alone",
+                self.of.name
+            ),
+            hint: Some(
+                "add files with newer versions of the events, or define a new version of the view".to_owned(),
+            ),
+        })
+    }
+
     /// Refuses a history that lacks published units.
     pub fn refuse_lost(&self, missing: usize, units: usize) -> Result<(), StoreError> {
         if missing == 0 {
@@ -417,12 +434,13 @@ pub(crate) async fn copy_stamps(
 /// Refuses rows that one publication can't hold.
 pub(crate) fn refuse_large(rows: &[IncomingRow]) -> Result<(), StoreError> {
     let bytes: usize = rows.iter().map(|row| row.key.len() + row.row.len()).sum();
-    if bytes <= PUBLICATION_BYTES_MAX {
+    if bytes <= PUBLICATION_BYTES_MAX && rows.len() <= PUBLICATION_ROWS_MAX {
         return Ok(());
     }
     Err(StoreError::Request {
         message: format!(
-            "{} rows take {bytes} bytes, at most {PUBLICATION_BYTES_MAX} are published together",
+            "{} rows take {bytes} bytes; at most {PUBLICATION_ROWS_MAX} rows and {PUBLICATION_BYTES_MAX} bytes are \
+             published together",
             rows.len()
         ),
         hint: Some("cut the source into files of fewer rows".to_owned()),

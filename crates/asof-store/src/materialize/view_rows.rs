@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef, TimestampMicrosecondType};
 use asof_engine::columns::{CREATED, ERRORS, EVENT, KeyColumns, UNIT, cells_at, history_schema};
 use asof_model::plan::Catalog;
 use asof_model::spec::{Feature, JoinKey, Repeats, View};
@@ -104,6 +104,22 @@ impl ViewRows {
         let columns =
             self.schema.fields().iter().map(|field| column(field.name())).collect::<Result<Vec<_>, _>>()?;
         Ok(RecordBatch::try_new(self.schema.clone(), columns).map_err(asof_engine::EngineError::from)?)
+    }
+
+    /// Admitted rows that carry only so many features of all that are stored; the others are null.
+    pub fn carrying(&self, admitted: &RecordBatch, features: usize) -> Result<RecordBatch, StoreError> {
+        let stored = |name: &str| self.stored.iter().position(|feature| feature.name == name);
+        let column_of = |field: &FieldRef| match stored(field.name()) {
+            Some(place) if place >= features => Ok(new_null_array(field.data_type(), admitted.num_rows())),
+            _ => column(admitted, field.name()).cloned(),
+        };
+        let fields: Vec<FieldRef> =
+            self.schema.fields().iter().filter(|field| field.name() != UNIT).cloned().collect();
+        let columns = fields.iter().map(column_of).collect::<Result<Vec<_>, _>>()?;
+        let fields: Vec<FieldRef> =
+            fields.iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
+        let schema = Arc::new(Schema::new(fields));
+        Ok(RecordBatch::try_new(schema, columns).map_err(asof_engine::EngineError::from)?)
     }
 
     /// History rows as the online store takes them. `features`: how many, in order of addition, the rows carry.

@@ -14,6 +14,7 @@ use asof_offline::JournalEntry;
 use asof_online::UnitStamp;
 use asof_training::join::pushed_unit;
 use serde_json::json;
+use tokio::sync::MutexGuard;
 
 use super::fold::{Admit, READ_BYTES};
 use super::views::{PushedView, PushedViews};
@@ -58,7 +59,7 @@ impl Store {
         let _one = self.pushes().flushing.lock().await;
         let log = self.log().await?;
         let views = self.pushed_views().await?;
-        let (mut rows, mut flushed_to) = (0, None);
+        let (mut rows, mut flushed_to, mut failed) = (0, None, None);
         for view in &views.views {
             let table = &view.rows.table_name;
             let due = match which {
@@ -69,11 +70,19 @@ impl Store {
                     .is_some_and(|(rows, since)| rows >= FLUSH_ROWS || since.elapsed() >= FLUSH_AGE),
             };
             if due {
-                let done = self.flush_view(&views, view, &log).await;
-                rows += done.inspect_err(|_| self.pushes().forget(table))?;
+                match self.flush_view(&views, view, &log).await {
+                    Ok(done) => rows += done,
+                    Err(error) => {
+                        // The others go on; the log keeps what this one needs.
+                        self.pushes().forget(table);
+                        failed.get_or_insert(error);
+                    }
+                }
             }
+            // In this order: what is folded in between waits, and is not seen among what waits.
+            let folded_to = self.pushes().folded_to(table);
             let first = self.waiting(view).await?.first().map(|unit| unit.from - 1);
-            let of_view = first.or_else(|| self.pushes().folded_to(table)).unwrap_or(0);
+            let of_view = first.or(folded_to).unwrap_or(0);
             flushed_to = Some(flushed_to.map_or(of_view, |before: u64| before.min(of_view)));
         }
         // Where no view takes pushes any more, nobody wants what is there.
@@ -81,7 +90,7 @@ impl Store {
         if flushed_to > 0 {
             log.folded(flushed_to)?;
         }
-        Ok(rows)
+        failed.map_or(Ok(rows), Err)
     }
 
     /// Folds all that is durable and brings it into history.
@@ -92,6 +101,17 @@ impl Store {
         self.fold_pushed().await?;
         self.flush_pushed(Flush::All).await?;
         Ok(())
+    }
+
+    /// Brings all that was pushed into history; nothing more is folded while the guard lives.
+    ///
+    /// # Errors
+    /// As [`Store::settle_pushed`].
+    pub(crate) async fn hold_pushes(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+        let held = self.pushes().folding.lock().await;
+        self.fold_alone().await?;
+        self.flush_pushed(Flush::All).await?;
+        Ok(held)
     }
 
     /// The units of a view that wait for history, in order.
@@ -152,7 +172,9 @@ impl Store {
             }
             let name = pushed_unit(unit.visible, features);
             for batch in &found {
-                batches.push(view.rows.history_rows(batch, &name)?);
+                // A feature that was added since is not in them.
+                let carried = view.rows.carrying(batch, features)?;
+                batches.push(view.rows.history_rows(&carried, &name)?);
             }
         }
         let rows = units.iter().map(|unit| unit.rows).sum();
@@ -200,6 +222,8 @@ impl Store {
             };
         }
         if view.rows.judges() {
+            let carried = batches.iter().map(|batch| view.rows.carrying(batch, unit.features));
+            batches = carried.collect::<Result<_, _>>()?;
             // As they were judged then.
             let judging = Judging { in_order: true, before: Some(unit.visible), ..Judging::default() };
             let of = (view.handle, &view.rows);

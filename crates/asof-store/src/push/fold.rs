@@ -7,7 +7,9 @@ use arrow::array::RecordBatch;
 use asof_engine::source::BadRow;
 use asof_engine::source::pushed::batch_of;
 use asof_log::{Log, Record};
+use asof_model::Instant;
 use asof_online::{EventRule, Publication};
+use bytes::Bytes;
 
 use super::fresh::OfView;
 use super::origin_of;
@@ -23,6 +25,9 @@ pub(super) const READ_BYTES: usize = 8 << 20;
 
 /// Rows after which a unit is cut: they become readable together.
 const UNIT_ROWS: u64 = 50_000;
+
+/// Units that are folded into one view before the others have their turn.
+const TURN_UNITS: usize = 4;
 
 /// What a fold came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +55,26 @@ impl Store {
         self.fold_alone().await
     }
 
+    /// Sees to it that views have all that was pushed before they answer: those that were defined since, and what a process
+    /// before this one took and did not fold.
+    ///
+    /// # Errors
+    /// As [`Store::fold_pushed`], where one of these views lacks something.
+    pub(crate) async fn fold_before_serving<'t>(
+        &self,
+        mut tables: impl Iterator<Item = &'t str>,
+    ) -> Result<(), StoreError> {
+        if !self.project().log_path().exists() {
+            return Ok(());
+        }
+        let Some(lacking) = tables.find(|table| !self.pushes().is_ready(table)) else { return Ok(()) };
+        let folded = self.fold_pushed().await;
+        match std::iter::once(lacking).chain(tables).all(|table| self.pushes().is_ready(table)) {
+            true => Ok(()),
+            false => folded.map(drop),
+        }
+    }
+
     /// The same by whoever folds alone.
     pub(crate) async fn fold_alone(&self) -> Result<Folded, StoreError> {
         if !self.project().log_path().exists() {
@@ -57,42 +82,77 @@ impl Store {
         }
         let log = self.log().await?;
         let views = self.pushed_views().await?;
-        let durable = log.durable();
-        let mut folded = Folded { position: durable, ..Folded::default() };
-        for view in &views.views {
-            let done = self.fold_view(&views, view, (&log, durable), &mut folded).await;
-            done.inspect_err(|_| self.pushes().forget(&view.rows.table_name))?;
+        let wanted = log.durable();
+        let mut folded = Folded { position: wanted, ..Folded::default() };
+        let mut failed = None;
+        let mut behind: Vec<&PushedView> = views.views.iter().collect();
+        // In turns, so that a view that begins with all that was pushed ever does not hold up the others.
+        while !behind.is_empty() {
+            let durable = log.durable();
+            for view in &views.views {
+                let table = &view.rows.table_name;
+                if failed.as_ref().is_some_and(|(of, _): &(&String, _)| *of == table) {
+                    continue;
+                }
+                let done = self.fold_view(&views, view, (&log, durable), &mut folded).await;
+                let gone = match done {
+                    Ok(position) if position >= wanted => {
+                        self.pushes().set_ready(table);
+                        true
+                    }
+                    Ok(_) => false,
+                    // One view that can't go on does not hold up the others.
+                    Err(error) => {
+                        self.pushes().forget(table);
+                        failed.get_or_insert((table, error));
+                        true
+                    }
+                };
+                if gone {
+                    behind.retain(|each| each.rows.table_name != *table);
+                }
+            }
         }
-        self.pushes().fresh.forget_to(durable);
-        Ok(folded)
+        self.pushes().fresh.forget_to(wanted);
+        failed.map_or(Ok(folded), |(_, error)| Err(error))
     }
 
+    /// Folds what is durable into a view, at most [`TURN_UNITS`] units of it. Returns how far it came.
     async fn fold_view(
         &self,
         of: &PushedViews,
         view: &PushedView,
         (log, durable): (&Log, u64),
         done: &mut Folded,
-    ) -> Result<(), StoreError> {
-        let known = self.folded_to(of, view).await?;
+    ) -> Result<u64, StoreError> {
+        let known = match self.pushes().folded_to(&view.rows.table_name) {
+            Some(known) => known,
+            None => {
+                // What is finished must not be on its way to history.
+                let _flushing = self.pushes().flushing.lock().await;
+                self.folded_to(of, view).await?
+            }
+        };
         if known >= durable {
-            return Ok(());
+            return Ok(known);
         }
         let noted = self.noted_erasures().await?;
         let admit = Admit { of, view, noted: noted.as_ref() };
-        let mut next = known.max(log.first().saturating_sub(1)) + 1;
-        while next <= durable {
+        let mut next = known.max(log.oldest()?.saturating_sub(1)) + 1;
+        let mut units = 0;
+        while next <= durable && units < TURN_UNITS {
+            units += 1;
             let (mut first, mut bad) = (None, Vec::new());
             let mut part = Part { from: next, to: next, batches: Vec::new() };
-            while let Some((last, of_view)) =
+            while let Some((last, admitted, of_view)) =
                 self.pushes().fresh.at(next, of.catalog.revision, &view.rows.table_name)
                 && last <= durable
                 && part.rows() < UNIT_ROWS
             {
                 if let Some(OfView { rows, bad: of_batch }) = of_view {
+                    let (rows, of_batch) = admit.not_erased(rows, of_batch, admitted)?;
                     bad.extend(of_batch);
                     first.get_or_insert(next);
-                    let rows = admit.not_erased(rows)?;
                     part.batches.extend(Some(rows).filter(|rows| rows.num_rows() > 0));
                 }
                 next = last + 1;
@@ -127,7 +187,7 @@ impl Store {
             }
             self.pushes().set_folded(&view.rows.table_name, next - 1);
         }
-        Ok(())
+        Ok(next - 1)
     }
 
     /// Keeps the rows that a view can't take.
@@ -191,19 +251,25 @@ pub(super) struct Admit<'a> {
 }
 
 impl Admit<'_> {
-    /// The rows of a batch of its source but for those that were erased, and those that the view can't take.
+    /// The rows of a batch of its source, and those that the view can't take; both but for those that were erased.
     pub fn rows(&self, record: &Record) -> Result<(RecordBatch, Vec<BadRow>), StoreError> {
         let PushedView { source, admission, .. } = self.view;
-        let raw = batch_of(Path::new(&origin_of(source)), &record.entries, admission.columns());
+        // An entry that was erased in the log is empty.
+        let there: Vec<&Bytes> = record.entries.iter().filter(|entry| !entry.is_empty()).collect();
+        let raw = batch_of(Path::new(&origin_of(source)), &there, admission.columns());
         let admitted = admission.admit_pushed(&raw, record.admitted)?;
-        Ok((self.not_erased(admitted.rows)?, admitted.bad))
+        self.not_erased(admitted.rows, admitted.bad, record.admitted)
     }
 
-    /// Admitted rows but for those that were erased.
-    fn not_erased(&self, rows: RecordBatch) -> Result<RecordBatch, StoreError> {
-        let Some(noted) = self.noted else { return Ok(rows) };
+    fn not_erased(
+        &self,
+        rows: RecordBatch,
+        bad: Vec<BadRow>,
+        admitted: Instant,
+    ) -> Result<(RecordBatch, Vec<BadRow>), StoreError> {
+        let Some(noted) = self.noted else { return Ok((rows, bad)) };
         let PushedView { view, source, .. } = self.view;
         let erased = noted.of_view(&self.of.catalog.definitions, view, source);
-        Ok(erased.leave_out(rows, &origin_of(source))?.0)
+        Ok((erased.leave_out(rows, Some(admitted))?.0, erased.leave_out_bad(bad).0))
     }
 }

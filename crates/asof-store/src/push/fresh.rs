@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::RecordBatch;
 use asof_engine::source::BadRow;
+use asof_model::Instant;
 use parking_lot::Mutex;
 
 /// Bytes of rows that are kept so. What is more is read from the log.
@@ -26,6 +27,8 @@ pub(super) struct FreshBatch {
     pub revision: u64,
     /// Its last position.
     pub last: u64,
+    /// When it was admitted.
+    pub admitted: Instant,
     /// By history table. A view that is not here takes no rows of its source.
     pub views: HashMap<String, OfView>,
 }
@@ -60,11 +63,12 @@ impl Fresh {
         }
     }
 
-    /// The last position of the batch that begins at one, and what a view makes of it. `None`: it is for the log to say.
-    pub fn at(&self, first: u64, revision: u64, table: &str) -> Option<(u64, Option<OfView>)> {
+    /// The last position of the batch that begins at one, when it was admitted, and what a view makes of it. `None`: it is
+    /// for the log to say.
+    pub fn at(&self, first: u64, revision: u64, table: &str) -> Option<(u64, Instant, Option<OfView>)> {
         let held = self.held.lock();
         let batch = held.batches.get(&first).filter(|batch| batch.revision == revision)?;
-        Some((batch.last, batch.views.get(table).cloned()))
+        Some((batch.last, batch.admitted, batch.views.get(table).cloned()))
     }
 
     /// Forgets batches up to a position, which every view has folded.

@@ -116,7 +116,7 @@ impl Store {
             });
         }
         let admitted = self.now();
-        let Judged { rejected: mut reasons, views: of_views } =
+        let Judged { rejected: mut reasons, views: of_views, identified } =
             judge(source, &views, &request.rows, admitted)?;
         let entries = taken(&request.rows, &reasons);
         let count = reasons.len() as u64;
@@ -128,7 +128,7 @@ impl Store {
             reasons,
             positions: None,
             repeat: false,
-            exactly_once: request.key.is_some() || source.event_id.is_some(),
+            exactly_once: request.key.is_some() || identified,
             views: views.iter().map(|view| view.rows.name.clone()).collect(),
         };
         if entries.is_empty() {
@@ -143,7 +143,8 @@ impl Store {
         };
         let appended = blocking(|| log.append(batch))?;
         if count == 0 && !appended.repeat {
-            let batch = FreshBatch { revision: of.catalog.revision, last: appended.last, views: of_views };
+            let (revision, last) = (of.catalog.revision, appended.last);
+            let batch = FreshBatch { revision, last, admitted, views: of_views };
             self.pushes().fresh.add(appended.first, batch);
         }
         report.positions = Some((appended.first, appended.last));
@@ -216,6 +217,8 @@ struct Judged {
     rejected: Vec<Rejected>,
     /// By history table.
     views: HashMap<String, OfView>,
+    /// Whether every row has an identity, in every view.
+    identified: bool,
 }
 
 fn judge(
@@ -226,12 +229,16 @@ fn judge(
 ) -> Result<Judged, StoreError> {
     let mut rejected: Option<Vec<Rejected>> = None;
     let mut judged = HashMap::with_capacity(views.len());
+    let mut identified = source.event_id.is_some();
     for view in views {
         let raw = batch_of(Path::new(&origin_of(source)), rows, view.admission.columns());
         let Admitted { rows, bad, .. } = view.admission.admit_pushed(&raw, admitted)?;
         let mut of_view: Vec<Rejected> =
             bad.iter().map(|bad| Rejected { row: bad.row, reason: bad.reason.clone() }).collect();
         of_view.sort_by_key(|rejected| rejected.row);
+        if let Some(input) = view.view.inputs.iter().find(|input| input.identity) {
+            identified &= rows.column_by_name(&input.name).is_some_and(|column| column.null_count() == 0);
+        }
         judged.insert(view.rows.table_name.clone(), OfView { rows, bad });
         rejected = Some(match rejected {
             None => of_view,
@@ -241,7 +248,7 @@ fn judge(
             }
         });
     }
-    Ok(Judged { rejected: rejected.unwrap_or_default(), views: judged })
+    Ok(Judged { rejected: rejected.unwrap_or_default(), views: judged, identified })
 }
 
 /// What messages and set-aside rows call pushed rows.

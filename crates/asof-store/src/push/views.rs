@@ -1,7 +1,7 @@
 //! What folding needs to know of each view that takes pushes, made once for a revision of the registry; and what this
 //! process remembers of how far each is.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant as Moment;
 
@@ -48,6 +48,8 @@ pub(crate) struct Pushes {
     pub(super) fresh: Fresh,
     /// By history table.
     tails: Mutex<HashMap<String, Tail>>,
+    /// History tables of views that have all that was pushed before.
+    ready: Mutex<HashSet<String>>,
 }
 
 /// How far a view is, and its rows that are not in history yet.
@@ -128,6 +130,18 @@ impl Pushes {
         }
         tail.rows = tail.rows.saturating_sub(rows);
         tail.since = (tail.rows > 0).then(Moment::now);
+    }
+
+    /// Whether a view has all that was pushed before this process began to serve it.
+    pub fn is_ready(&self, table: &str) -> bool {
+        self.ready.lock().contains(table)
+    }
+
+    pub fn set_ready(&self, table: &str) {
+        let mut ready = self.ready.lock();
+        if !ready.contains(table) {
+            ready.insert(table.to_owned());
+        }
     }
 
     /// Forgets all of a view: what is stored says how far it is.

@@ -94,23 +94,25 @@ fn replace(known: &[Claim], arrivals: &[Claim]) -> Verdict {
     if keys.len() < 2 || new.is_empty() {
         return verdict;
     }
+    let all: Vec<usize> = (0..known.len()).chain(new.iter().copied()).collect();
     for key in keys {
-        let own = |place: &usize| versions[*place].key == *key;
-        let before: Vec<usize> = (0..known.len()).filter(own).collect();
-        let after: Vec<usize> = new.iter().copied().filter(own).collect();
-        for by in (0..known.len()).chain(new.iter().copied()).filter(|place| !own(place)) {
+        let (own, elsewhere): (Vec<usize>, Vec<usize>) =
+            all.iter().partition(|place| versions[**place].key == *key);
+        // Of the greater versions that are elsewhere the next one is enough: it is known whenever a later one is, or was told
+        // before it came.
+        let mut told: BTreeSet<usize> = BTreeSet::new();
+        for place in &own {
+            let greater = elsewhere.iter().filter(|by| versions[**by].order(versions[*place]).is_gt());
+            let next = greater.min_by(|one, other| versions[**one].order(versions[**other]));
+            told.extend(next.filter(|by| *place >= known.len() || **by >= known.len()));
+        }
+        for by in told {
             let version = versions[by];
-            let less = |place: &usize| versions[*place].order(version).is_lt();
-            let ties = |place: &usize| versions[*place].created == version.created;
-            let told = by < known.len() && before.iter().any(less);
-            let needs = before.iter().chain(&after).any(less);
-            // Of equal instants what they hold decides, which a key that was told before may not know.
-            let tie = before.iter().chain(&after).any(ties);
-            if needs && (!told || after.iter().any(ties)) {
-                // Of versions that are equal in all else the one with the greater key is newer.
-                let mark = if *key > version.key { Withdrawal::MovedLess } else { Withdrawal::Moved };
-                verdict.moved.push(Moved { key: key.clone(), by, mark, tie });
-            }
+            // Of equal instants what they hold decides.
+            let tie = own.iter().any(|place| versions[*place].created == version.created);
+            // Of versions that are equal in all else the one with the greater key is newer.
+            let mark = if *key > version.key { Withdrawal::MovedLess } else { Withdrawal::Moved };
+            verdict.moved.push(Moved { key: key.clone(), by, mark, tie });
         }
     }
     verdict

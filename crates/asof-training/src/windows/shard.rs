@@ -31,14 +31,6 @@ struct Label {
     row: u32,
 }
 
-/// An event, with the number of its key and where its cells stand.
-struct Found {
-    key: u32,
-    head: Head,
-    block: u32,
-    offset: u32,
-}
-
 impl<'a> Run<'a> {
     /// Closes the windows of the labels of a shard. Returns how many labels it has.
     pub(super) fn close_shard(
@@ -52,15 +44,15 @@ impl<'a> Run<'a> {
     ) -> Result<u64, TrainingError> {
         let mut keys = KeyTable::new(keyed.form);
         let labels = self.labels_of(keyed, number, &mut keys)?;
-        let mut blocks: Vec<Vec<u8>> = Vec::new();
+        let mut found = Found::new(view);
         events.drain(number, |block| {
-            blocks.push(block.to_vec());
+            found.read(view, &keys, keyed.form, block);
             Ok(())
         })?;
-        let found = found(view, &keys, keyed.form, &blocks);
-        let asked = standing(view, found.iter(), view.known_at, &blocks);
-        let in_force = served.then(|| standing(view, found.iter(), KnownAt::Served, &blocks));
-        drop((found, blocks));
+        let order = found.order(keys.len());
+        let asked = found.standing(view, &order, view.known_at);
+        let in_force = served.then(|| found.standing(view, &order, KnownAt::Served));
+        drop((found, order));
         self.answer(view, &labels, &asked, in_force.as_ref(), (parts, counts))?;
         Ok(labels.len() as u64)
     }
@@ -154,57 +146,87 @@ impl Standing {
     }
 }
 
-/// The events whose key a label has, in order of key and instants.
-fn found(view: &WindowView, keys: &KeyTable, form: KeyForm, blocks: &[Vec<u8>]) -> Vec<Found> {
-    let mut found = Vec::new();
-    for (number, block) in blocks.iter().enumerate() {
+/// The events whose key a label has, as they came.
+struct Found {
+    events: Events,
+    /// The numbers of their keys.
+    keys: Vec<u32>,
+    /// Their publication units.
+    units: Vec<u32>,
+}
+
+impl Found {
+    fn new(view: &WindowView) -> Self {
+        let inputs = view.inputs.iter().map(|(_, input)| Column::new(input.value_type)).collect();
+        let events = Events { inputs, identity: view.identity, ..Events::default() };
+        Self { events, keys: Vec::new(), units: Vec::new() }
+    }
+
+    /// Adds the events of a block.
+    fn read(&mut self, view: &WindowView, keys: &KeyTable, form: KeyForm, block: &[u8]) {
         let mut record = Record(block);
         while !record.is_empty() {
-            let (head, of, bytes) = read_head(&mut record, form);
-            let offset = (block.len() - record.0.len()) as u32;
-            pass_cells(&mut record, &view.inputs);
+            let (Head { event, created, unit }, of, bytes) = read_head(&mut record, form);
             let key = match form {
                 KeyForm::Number => keys.find_number(hash_number(of), of),
                 KeyForm::Bytes => keys.find_bytes(hash_bytes(bytes), bytes),
             };
-            if let Some(key) = key {
-                found.push(Found { key, head, block: number as u32, offset });
+            let Some(key) = key else {
+                pass_cells(&mut record, &view.inputs);
+                continue;
+            };
+            self.keys.push(key);
+            self.units.push(unit);
+            self.events.instants.push(event);
+            self.events.createds.push(created);
+            read_cells(&mut record, &mut self.events.inputs);
+        }
+    }
+
+    /// Their places in order of key, event and created; equal ones as they came. By counting, since each key has many.
+    fn order(&self, keys: usize) -> Vec<usize> {
+        let mut starts = vec![0; keys + 1];
+        self.keys.iter().for_each(|key| starts[*key as usize + 1] += 1);
+        (0..keys).for_each(|key| starts[key + 1] += starts[key]);
+        let (mut order, mut next) = (vec![0; self.keys.len()], starts.clone());
+        for (place, key) in self.keys.iter().enumerate() {
+            order[next[*key as usize]] = place;
+            next[*key as usize] += 1;
+        }
+        let at = |place: &usize| (self.events.instants[*place], self.events.createds[*place]);
+        for bounds in starts.windows(2) {
+            let of_key = &mut order[bounds[0]..bounds[1]];
+            if !of_key.is_sorted_by_key(at) {
+                of_key.sort_by_key(at);
             }
         }
+        order
     }
-    found.sort_by_key(|found| (found.key, found.head.event, found.head.created));
-    found
-}
 
-/// The events that may be known under a rule, with from when until when they stand.
-fn standing<'f>(
-    view: &WindowView,
-    found: impl Iterator<Item = &'f Found>,
-    known_at: KnownAt,
-    blocks: &[Vec<u8>],
-) -> Standing {
-    let inputs = view.inputs.iter().map(|(_, input)| Column::new(input.value_type)).collect();
-    let mut events = Events { inputs, identity: view.identity, ..Events::default() };
-    let (mut keys, mut untils, mut ends) = (Vec::new(), Vec::new(), false);
-    for found in found {
-        let Head { event, created, unit } = found.head;
-        let Some(seen) = Seen::of(known_at, event, created, view.units.facts(unit)) else { continue };
-        keys.push(found.key);
-        events.instants.push(event);
-        events.createds.push(created);
-        if known_at != KnownAt::Event {
-            events.knowns.push(seen.known);
+    /// Those that may be known under a rule, with from when until when they stand.
+    fn standing(&self, view: &WindowView, order: &[usize], known_at: KnownAt) -> Standing {
+        let seen = |place: usize| {
+            let (event, created) = (self.events.instants[place], self.events.createds[place]);
+            Seen::of(known_at, event, created, view.units.facts(self.units[place]))
+        };
+        let (mut places, mut untils, mut ends) = (Vec::with_capacity(order.len()), Vec::new(), false);
+        let mut knowns = Vec::new();
+        for place in order {
+            let Some(seen) = seen(*place) else { continue };
+            places.push(*place);
+            if known_at != KnownAt::Event {
+                knowns.push(seen.known);
+                ends |= seen.until != i64::MAX;
+                untils.push(seen.until);
+            }
         }
-        ends |= seen.until != i64::MAX;
-        untils.push(seen.until);
-        let mut record = Record(&blocks[found.block as usize][found.offset as usize..]);
-        read_cells(&mut record, &mut events.inputs);
+        if !ends {
+            untils = Vec::new();
+        }
+        let events = Events { knowns, untils, ..self.events.picked(&places) };
+        let standing = Standing { events, keys: places.iter().map(|place| self.keys[*place]).collect() };
+        if view.identity.is_some() { standing.in_order() } else { standing }
     }
-    if ends {
-        events.untils = untils;
-    }
-    let standing = Standing { events, keys };
-    if view.identity.is_some() { standing.in_order() } else { standing }
 }
 
 impl Standing {

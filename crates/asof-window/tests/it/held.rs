@@ -73,6 +73,7 @@ fn not_a_number() {
         retention: None,
         delay: Duration::ZERO,
         repeats: Repeats::default(),
+        withdrawal: None,
     };
     let events = |instants: std::ops::Range<i64>, cell: Cell| {
         let mut column = Column::new(of);

@@ -86,6 +86,10 @@ fn remarks(report: &ForgetReport) -> Vec<String> {
             .to_owned(),
         "training sets that were written before are not changed: make them again, or delete them".to_owned(),
     ];
+    if report.log_entries > 0 {
+        let entries = if report.log_entries == 1 { "entry" } else { "entries" };
+        all.push(format!("{} {entries} of the admission log were emptied", report.log_entries));
+    }
     if report.training_sets > 0 {
         let records = counted(report.training_sets, "record");
         all.push(format!("{records} of training sets now say that they can't be made again as they were"));
