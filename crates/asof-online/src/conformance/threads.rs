@@ -41,7 +41,7 @@ pub fn answers_fall_between_stamps_on_a_clock_that_stands_still(harness: &impl H
 pub fn answers_of_events_fall_between_stamps(harness: &impl Harness) {
     let world = World::open_on(harness, Arc::new(CrowdedClock(AtomicI64::new(0))));
     let view = world.view("rides@1");
-    let rule = EventRule { retention: None, identity: None, pushed: true };
+    let rule = EventRule { retention: None, identity: None, withdrawal: None, remembers: None, pushed: true };
     let done = AtomicBool::new(false);
     let events_at = || -> Option<(Instant, usize)> {
         let answer = world.try_read(&[(view, b"k")], None).expect("the present is read");

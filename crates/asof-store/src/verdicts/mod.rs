@@ -53,6 +53,9 @@ struct Arrival {
     row: IncomingRow,
 }
 
+/// Identities, and for each its arrivals, in order.
+type ByIdentity = (Vec<Vec<u8>>, Vec<Vec<Arrival>>);
+
 /// A row that tells a key that an event moved.
 struct Told {
     key: Vec<u8>,
@@ -144,11 +147,7 @@ pub(crate) async fn judge_rows(
 }
 
 /// The identities among the rows, and for each its rows, in order.
-fn arrivals_of(
-    of: &ViewRows,
-    rule: &EventRule,
-    batches: &[RecordBatch],
-) -> Result<(Vec<Vec<u8>>, Vec<Vec<Arrival>>), StoreError> {
+fn arrivals_of(of: &ViewRows, rule: &EventRule, batches: &[RecordBatch]) -> Result<ByIdentity, StoreError> {
     let (mut identities, mut arrivals) = (Vec::new(), Vec::<Vec<Arrival>>::new());
     let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
     for (batch, rows) in batches.iter().enumerate() {

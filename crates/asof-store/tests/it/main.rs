@@ -6,6 +6,7 @@
 mod active;
 mod answers;
 mod apply;
+mod beginning_late;
 mod care;
 mod cases;
 mod definitions;
