@@ -81,11 +81,9 @@ pub struct Input {
 /// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Withdrawal {
-    /// The event moved to another key by a version that is equal in all else; of the two, this key's goes before.
-    MovedLess,
     /// It is an event.
     Stands,
-    /// The event moved to another key by a version that goes before an equal one of this key.
+    /// The event moved to another key by a newer version.
     Moved,
     /// It is no more.
     Deleted,
@@ -95,7 +93,6 @@ impl Withdrawal {
     /// The number that it is kept as.
     pub fn mark(self) -> i64 {
         match self {
-            Self::MovedLess => -1,
             Self::Stands => 0,
             Self::Moved => 1,
             Self::Deleted => 2,

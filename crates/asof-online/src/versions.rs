@@ -46,7 +46,7 @@ impl EventRule {
     pub fn identity_of(&self, layout: &RowLayout, row: &[u8]) -> Result<Option<Vec<u8>>, OnlineError> {
         let (Some(identity), Some(_)) = (self.identity, self.remembers) else { return Ok(None) };
         let marked = self.withdrawal.map(|input| mark_of(layout, row, input)).transpose()?;
-        if [Withdrawal::Moved.mark(), Withdrawal::MovedLess.mark()].map(Some).contains(&marked) {
+        if marked == Some(Withdrawal::Moved.mark()) {
             return Ok(None);
         }
         let Some(Cell::Value(value)) = layout.cells(row)?.into_iter().nth(identity) else { return Ok(None) };

@@ -8,7 +8,6 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use asof_model::Instant;
-use asof_model::aggregation::Withdrawal;
 use asof_model::spec::Repeats;
 
 /// A version of an event.
@@ -22,7 +21,7 @@ pub struct Claim {
     pub created: Instant,
     /// The canonical bytes of all that it holds, but for the mark.
     pub bytes: Vec<u8>,
-    /// Whether it takes the event away ([`Withdrawal`]).
+    /// Whether it takes the event away ([`asof_model::aggregation::Withdrawal`]).
     pub mark: i64,
 }
 
@@ -33,10 +32,9 @@ pub struct Moved {
     pub key: Vec<u8>,
     /// The version that it moved by: its place among the known ones, then the arrivals.
     pub by: usize,
-    /// How that version and an equal one of this key stand to each other.
-    pub mark: Withdrawal,
-    /// Whether one of this key was created at the same instant, so that what they hold decides.
-    pub tie: bool,
+    /// The greatest lesser version of this key that was created at the same instant, by its place: what they hold decides
+    /// between them, so the key is told by a row that stands right above that one. `None`: the instant decides.
+    pub above: Option<usize>,
 }
 
 /// What becomes of arrivals.
@@ -108,11 +106,13 @@ fn replace(known: &[Claim], arrivals: &[Claim]) -> Verdict {
         }
         for by in told {
             let version = versions[by];
-            // Of equal instants what they hold decides.
-            let tie = own.iter().any(|place| versions[*place].created == version.created);
-            // Of versions that are equal in all else the one with the greater key is newer.
-            let mark = if *key > version.key { Withdrawal::MovedLess } else { Withdrawal::Moved };
-            verdict.moved.push(Moved { key: key.clone(), by, mark, tie });
+            let lesser = |place: &&usize| {
+                let own = versions[**place];
+                own.created == version.created && own.order(version).is_lt()
+            };
+            let above =
+                own.iter().filter(lesser).max_by(|one, other| versions[**one].order(versions[**other]));
+            verdict.moved.push(Moved { key: key.clone(), by, above: above.copied() });
         }
     }
     verdict
@@ -120,6 +120,7 @@ fn replace(known: &[Claim], arrivals: &[Claim]) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use asof_model::aggregation::Withdrawal;
     use proptest::prelude::*;
 
     use super::*;
@@ -155,9 +156,12 @@ mod tests {
             for arrivals in units {
                 let verdict = judge(&known, &arrivals, Repeats::Replace, false);
                 let all: Vec<Claim> = known.iter().chain(&arrivals).cloned().collect();
-                for Moved { key, by, mark, tie } in &verdict.moved {
-                    let bytes = if *tie { all[*by].bytes.clone() } else { Vec::new() };
-                    rows.push(Claim { key: key.clone(), bytes, mark: mark.mark(), ..all[*by].clone() });
+                for Moved { key, by, above } in &verdict.moved {
+                    let (mark, key) = (Withdrawal::Moved.mark(), key.clone());
+                    rows.push(match above {
+                        Some(above) => Claim { mark, ..all[*above].clone() },
+                        None => Claim { mark, key, bytes: Vec::new(), ..all[*by].clone() },
+                    });
                 }
                 let news = arrivals.into_iter().enumerate().filter(|(place, _)| !verdict.repeats.contains(place));
                 let news: Vec<Claim> = news.map(|(_, claim)| claim).collect();

@@ -104,14 +104,17 @@ pub(crate) async fn judge_rows(
                 let Arrival { batch, place, .. } = arrivals[*place];
                 dropped[batch].insert(place);
             }
-            for moved in verdict.moved {
-                let row = match known.get(moved.by) {
-                    Some(version) => &version.row,
-                    None => &arrivals[moved.by - known.len()].row.row,
+            for Moved { key, by, above } in verdict.moved {
+                let claim_of = |place: usize| claims.get(place).or_else(|| new.get(place - claims.len()));
+                let row_of = |place: usize| match known.get(place) {
+                    Some(version) => version.row.as_slice(),
+                    None => arrivals[place - known.len()].row.row.as_slice(),
                 };
-                let by = claims.get(moved.by).or_else(|| new.get(moved.by - claims.len()));
-                let Some(by) = by else { continue };
-                told.push(tell(of, &rule, moved, by, row)?);
+                let place = above.unwrap_or(by);
+                let Some(claim) = claim_of(place) else { continue };
+                // What a version under another key holds is not for this key to know.
+                let cells = tell(of, &rule, row_of(place), above.is_some())?;
+                told.push(Told { key, event: claim.event, created: claim.created, cells });
             }
         }
         if let Some(staged) = staged {
@@ -186,17 +189,16 @@ fn claim(
     Ok(Claim { key: key.to_vec(), event, created, bytes, mark })
 }
 
-/// The row that tells a key that an event moved. What the version holds stands in it only where it decides: it is under
-/// another key.
-fn tell(of: &ViewRows, rule: &EventRule, moved: Moved, by: &Claim, row: &[u8]) -> Result<Told, StoreError> {
+/// What the row holds that tells a key that an event moved: all of a version of its own, or the identity alone.
+fn tell(of: &ViewRows, rule: &EventRule, row: &[u8], whole: bool) -> Result<Vec<Cell>, StoreError> {
     let held = of.layout.cells(row)?;
-    let stays = |input: usize| moved.tie || Some(input) == rule.identity;
     let cell = |input: usize| match Some(input) == rule.withdrawal {
-        true => Cell::Value(Value::Int64(moved.mark.mark())),
-        false => held.get(input).filter(|_| stays(input)).cloned().unwrap_or(Cell::Null),
+        true => Cell::Value(Value::Int64(Withdrawal::Moved.mark())),
+        false => {
+            held.get(input).filter(|_| whole || Some(input) == rule.identity).cloned().unwrap_or(Cell::Null)
+        }
     };
-    let cells = (0..of.stored.len()).map(cell).collect();
-    Ok(Told { key: moved.key, event: by.event, created: by.created, cells })
+    Ok((0..of.stored.len()).map(cell).collect())
 }
 
 /// A column of rows that tell.
