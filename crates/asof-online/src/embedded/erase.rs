@@ -27,7 +27,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(25);
 
 impl EmbeddedStore {
     pub(super) fn erase_now(&self, keys: &[(ViewHandle, Vec<u8>)]) -> Result<u64, OnlineError> {
-        let _writer = self.writer.lock();
+        let mut writer = self.writer.lock();
+        writer.clear();
         if self.stamps.frozen() {
             return Err(OnlineError::Poisoned { path: self.path.clone() });
         }

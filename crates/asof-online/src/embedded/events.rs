@@ -8,6 +8,7 @@ use asof_model::{Cell, ValueType};
 use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch, Readable, Slice, Snapshot};
 
+use super::publish::WrittenHead;
 use super::{EmbeddedStore, failure, publish, records};
 use crate::error::OnlineError;
 use crate::events::cache::{CACHED_EVENTS_MIN, EventCache};
@@ -125,7 +126,8 @@ impl EmbeddedStore {
     }
 
     /// Folds events of one key: those that a replacement takes away go, those that come are added, and those that are
-    /// older than retention at the stamp are no longer held. Answers whether the key holds no event any more.
+    /// older than retention at the stamp are no longer held. Answers with the head that
+    /// is written; without one where the key holds no event any more; with nothing where nothing changed.
     pub(super) fn fold_events(
         &self,
         publication: &Publication<'_>,
@@ -133,7 +135,7 @@ impl EmbeddedStore {
         (key, entry): (&[u8], Option<&[u8]>),
         mut coming: Vec<FoldRow>,
         (batch, published): (&mut OwnedWriteBatch, &mut Published),
-    ) -> Result<bool, OnlineError> {
+    ) -> Result<Option<WrittenHead>, OnlineError> {
         let stored_key = records::row_key(publication.view, key);
         let segments = StoredSegments { store: self, stored_key: &stored_key };
         let visible = published.visible;
@@ -176,7 +178,7 @@ impl EmbeddedStore {
         published.rows_added += added;
         published.rows_removed += removed;
         if added == 0 && removed == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         let Written { head, records } = writer.finish()?;
         for (number, record) in records {
@@ -188,14 +190,15 @@ impl EmbeddedStore {
         }
         match head {
             Some(head) => {
-                batch.insert(&self.rows, stored_key, head);
-                Ok(false)
+                let head = Slice::from(head);
+                batch.insert(&self.rows, stored_key.clone(), head.clone());
+                Ok(Some((stored_key, Some(head))))
             }
             None if entry.is_some() => {
-                batch.remove(&self.rows, stored_key);
-                Ok(true)
+                batch.remove(&self.rows, stored_key.clone());
+                Ok(Some((stored_key, None)))
             }
-            None => Ok(false),
+            None => Ok(None),
         }
     }
 

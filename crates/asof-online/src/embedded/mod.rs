@@ -16,6 +16,7 @@ mod erase;
 mod events;
 mod failure;
 mod folder;
+mod heads;
 mod identities;
 mod publish;
 mod read;
@@ -31,6 +32,8 @@ use std::sync::Arc;
 use asof_model::Instant;
 use fjall::{Database, Keyspace, PersistMode, Readable, Snapshot};
 use parking_lot::{Mutex, RwLock};
+
+use heads::Heads;
 
 use crate::entry::smallest_event;
 use crate::error::OnlineError;
@@ -64,8 +67,8 @@ pub struct EmbeddedStore {
     readers: Mutex<Arc<()>>,
     /// The events of large keys that were read.
     cache: Arc<EventCache>,
-    /// Held while something is written: there is one writer at a time.
-    writer: Mutex<()>,
+    /// Held while something is written: there is one writer at a time, who knows what was written last.
+    writer: Mutex<Heads>,
 }
 
 impl std::fmt::Debug for EmbeddedStore {
@@ -113,7 +116,7 @@ impl EmbeddedStore {
             stamps: Stamps::new(loaded.high.unwrap_or(Instant::MIN), loaded.frontiers),
             readers: Mutex::default(),
             cache: Arc::new(EventCache::new(CACHED_BYTES_MAX)),
-            writer: Mutex::new(()),
+            writer: Mutex::default(),
             database,
         })
     }

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use asof_model::Instant;
 use fjall::{OwnedWriteBatch, PersistMode, Readable, Slice, Snapshot};
 
+use super::heads::Heads;
 use super::{EmbeddedStore, records};
 use crate::entry::{StoredRow, decode_entry, encode_entry, overflow_from};
 use crate::error::OnlineError;
@@ -25,6 +26,9 @@ struct Touched {
     coming: Coming,
 }
 
+/// What is written under a key of events.
+pub(super) type WrittenHead = (Vec<u8>, Option<Slice>);
+
 /// What comes for one key.
 #[derive(Default)]
 struct Coming {
@@ -34,7 +38,7 @@ struct Coming {
 
 impl EmbeddedStore {
     pub(super) fn publish_now(&self, mut publication: Publication<'_>) -> Result<Published, OnlineError> {
-        let _writer = self.writer.lock();
+        let mut writer = self.writer.lock();
         let view = publication.view;
         let (before, units) = self.stamps.frontier(view)?;
         check(&publication)?;
@@ -56,7 +60,7 @@ impl EmbeddedStore {
         }
         let rows_given = publication.rows.len() as u64;
         let versions = self.coming_versions(&publication)?;
-        let touched = self.touched(&mut publication)?;
+        let touched = self.touched(&mut publication, &writer)?;
 
         // From here on readers are held just before the stamp, so the slow part, reading, is behind us: all but the
         // last segment of a key of events whose tail is full.
@@ -70,7 +74,7 @@ impl EmbeddedStore {
         };
         let units = units + u64::from(!publication.waits);
         let prepared =
-            self.prepare(&publication, touched, visible).and_then(|(mut batch, published, gone)| {
+            self.prepare(&publication, touched, visible).and_then(|(mut batch, published, written)| {
                 self.remember(&publication, versions, visible, &mut batch)?;
                 let stamp = UnitStamp {
                     unit: publication.unit.to_owned(),
@@ -94,15 +98,21 @@ impl EmbeddedStore {
                     records::frontier_key(view),
                     records::encode_frontier(&after, units),
                 );
-                Ok((batch, published, gone))
+                Ok((batch, published, written))
             });
-        let (batch, published, gone) = prepared.inspect_err(|_| self.stamps.abandon())?;
+        let (batch, published, written) = prepared.inspect_err(|_| self.stamps.abandon())?;
         match batch.commit() {
             Ok(()) => {
                 self.stamps.finish(visible, after, units);
-                gone.iter().for_each(|stored_key| self.cache.forget(stored_key));
+                for (stored_key, head) in written {
+                    if head.is_none() {
+                        self.cache.forget(&stored_key);
+                    }
+                    writer.put(stored_key, head);
+                }
             }
             Err(error) => {
+                writer.clear();
                 // Refused before a byte was written, or failed midway: only then is the outcome unknown.
                 match error {
                     fjall::Error::Poisoned => self.stamps.abandon(),
@@ -135,7 +145,7 @@ impl EmbeddedStore {
     }
 
     /// The rows by key, in key order (as the tree likes them), with what is stored under each.
-    fn touched(&self, publication: &mut Publication<'_>) -> Result<Vec<Touched>, OnlineError> {
+    fn touched(&self, publication: &mut Publication<'_>, heads: &Heads) -> Result<Vec<Touched>, OnlineError> {
         let mut by_key: BTreeMap<Vec<u8>, Coming> = BTreeMap::new();
         for row in publication.rows.drain(..) {
             let fold_row = FoldRow { event: row.event, created: row.created, row: row.row };
@@ -167,7 +177,10 @@ impl EmbeddedStore {
             .into_iter()
             .map(|(key, coming)| {
                 let stored_key = records::row_key(view, &key);
-                let entry = self.rows.get(&stored_key).map_err(|error| self.failed(error))?;
+                let entry = match heads.get(&stored_key) {
+                    Some(head) => Some(head),
+                    None => self.rows.get(&stored_key).map_err(|error| self.failed(error))?,
+                };
                 let overflow = match &entry {
                     Some(entry) => {
                         let get = || self.waiting.get(&stored_key);
@@ -217,13 +230,14 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    /// Folds every touched key and puts what changed into a batch. With it the stored keys that hold no event any more.
+    /// Folds every touched key and puts what changed into a batch. With it the heads of keys of events, by stored key; `None`
+    /// for one that holds no event any more.
     fn prepare(
         &self,
         publication: &Publication<'_>,
         touched: Vec<Touched>,
         visible: asof_model::Instant,
-    ) -> Result<(OwnedWriteBatch, Published, Vec<Vec<u8>>), OnlineError> {
+    ) -> Result<(OwnedWriteBatch, Published, Vec<WrittenHead>), OnlineError> {
         let view = publication.view;
         let unit = FoldUnit {
             visible,
@@ -243,17 +257,15 @@ impl EmbeddedStore {
             waiting: 0,
             overflowed: 0,
         };
-        let mut gone = Vec::new();
+        let mut written = Vec::new();
         let mut batch = OwnedWriteBatch::with_capacity(self.database.clone(), touched.len() + 3)
             .durability(Some(PersistMode::SyncAll));
         for Touched { key, entry, overflow, coming } in touched {
             if let Some(rule) = publication.events {
                 let stored = (&key[..], entry.as_deref());
                 let outcome = (&mut batch, &mut published);
-                let emptied = self.fold_events(publication, rule, stored, coming.rows, outcome);
-                if emptied.map_err(|error| error.at(view, &key))? {
-                    gone.push(records::row_key(view, &key));
-                }
+                let changed = self.fold_events(publication, rule, stored, coming.rows, outcome);
+                written.extend(changed.map_err(|error| error.at(view, &key))?);
                 continue;
             }
             let mut stored: Vec<StoredRow> = match &entry {
@@ -303,7 +315,7 @@ impl EmbeddedStore {
             }
             batch.insert(&self.rows, stored_key, encoded.entry);
         }
-        Ok((batch, published, gone))
+        Ok((batch, published, written))
     }
 }
 
