@@ -82,7 +82,8 @@ mod tests {
     /// Goal: values that differ little are spread, in the bits that tables take and in all of them.
     #[test]
     fn spread() {
-        let random = Random::default();
+        // The same in every run: a process may be unlucky, and is then a little slower.
+        let random = Random { start: 0x243f_6a88_85a3_08d3, factor: 0x9e37_79b9_7f4a_7c15 };
         let texts = (0..20_000).map(|number| format!("category_{number}"));
         let hashes: Vec<u64> = texts.map(|text| random.hash_one(text.as_bytes())).collect();
         assert_eq!(hashes.iter().collect::<HashSet<_>>().len(), hashes.len());
