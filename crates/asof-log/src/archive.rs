@@ -167,8 +167,8 @@ impl Log {
         Ok(Some(records))
     }
 
-    /// Empties the archived entries of which `erased` says so by topic, when they were admitted, and themselves. What is not archived yet stays: tell
-    /// [`Log::folded`] and [`Log::seal`] before. Returns how many entries were emptied.
+    /// Empties the archived entries of which `erased` says so by topic, when they were admitted, and themselves. What is not
+    /// archived yet stays: [`Log::seal`] and [`Log::folded`] come before. Returns how many entries were emptied.
     ///
     /// A segment is replaced whole. A crash leaves those that were not reached; called again, it goes on.
     ///

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::types::ValueType;
+use crate::value::{Cell, Value};
 use crate::window::Window;
 
 /// What the names of computed inputs begin with.
@@ -96,6 +97,14 @@ impl Withdrawal {
             Self::Stands => 0,
             Self::Moved => 1,
             Self::Deleted => 2,
+        }
+    }
+
+    /// The number in a cell. One that can't be read, or is not there, takes nothing away.
+    pub fn mark_in(cell: Option<&Cell>) -> i64 {
+        match cell {
+            Some(Cell::Value(Value::Int64(mark))) => *mark,
+            _ => Self::Stands.mark(),
         }
     }
 }

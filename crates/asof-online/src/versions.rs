@@ -8,7 +8,7 @@
 
 use asof_model::aggregation::Withdrawal;
 use asof_model::spec::Repeats;
-use asof_model::{Cell, Instant, Value, key};
+use asof_model::{Cell, Instant, key};
 
 use crate::error::OnlineError;
 use crate::fields::Fields;
@@ -45,13 +45,14 @@ impl EventRule {
     /// A damaged row.
     pub fn identity_of(&self, layout: &RowLayout, row: &[u8]) -> Result<Option<Vec<u8>>, OnlineError> {
         let (Some(identity), Some(_)) = (self.identity, self.remembers) else { return Ok(None) };
-        let marked = self.withdrawal.map(|input| mark_of(layout, row, input)).transpose()?;
-        if marked == Some(Withdrawal::Moved.mark()) {
+        let cells = layout.cells(row)?;
+        if Withdrawal::mark_in(self.withdrawal.and_then(|input| cells.get(input))) == Withdrawal::Moved.mark()
+        {
             return Ok(None);
         }
-        let Some(Cell::Value(value)) = layout.cells(row)?.into_iter().nth(identity) else { return Ok(None) };
+        let Some(Cell::Value(value)) = cells.get(identity) else { return Ok(None) };
         let mut bytes = Vec::new();
-        key::encode_part(&mut bytes, &value);
+        key::encode_part(&mut bytes, value);
         Ok(Some(bytes))
     }
 
@@ -62,17 +63,6 @@ impl EventRule {
             Some(Repeats::KeepFirst) | None => Vec::new(),
         }
     }
-}
-
-/// The mark of a row ([`Withdrawal`]), which is its input of that place. One that can't be read takes nothing away.
-///
-/// # Errors
-/// A damaged row.
-pub fn mark_of(layout: &RowLayout, row: &[u8], withdrawal: usize) -> Result<i64, OnlineError> {
-    Ok(match layout.cells(row)?.get(withdrawal) {
-        Some(Cell::Value(Value::Int64(mark))) => *mark,
-        _ => Withdrawal::Stands.mark(),
-    })
 }
 
 impl Version {

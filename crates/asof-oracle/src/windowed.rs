@@ -199,12 +199,9 @@ fn one_of_each<'r>(
     (0..rows.len()).filter(|place| !beaten(*place)).map(|place| rows[place]).collect()
 }
 
-/// Whether a row takes its event away; what can't be read does not.
+/// Whether a row takes its event away.
 fn mark(row: &OracleRow, withdrawal: Option<usize>) -> i64 {
-    match withdrawal.and_then(|input| row.cells.get(input)) {
-        Some(Cell::Value(Value::Int64(mark))) => *mark,
-        _ => Withdrawal::Stands.mark(),
-    }
+    Withdrawal::mark_in(withdrawal.and_then(|input| row.cells.get(input)))
 }
 
 fn place(row: &OracleRow, identity: Option<usize>) -> Place {

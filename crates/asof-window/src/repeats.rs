@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use asof_model::aggregation::Withdrawal;
 use asof_model::window::Edge;
-use asof_model::{Cell, Value, canonical};
+use asof_model::{Cell, canonical};
 
 use crate::closing::Ask;
 use crate::events::{Column, Events};
@@ -98,12 +98,9 @@ pub(crate) fn withdraws(withdrawal: &Column, event: usize) -> bool {
     mark(withdrawal, event) != Withdrawal::Stands.mark()
 }
 
-/// The mark of a version ([`Withdrawal`]); one that can't be read takes nothing away.
+/// The mark of a version.
 fn mark(withdrawal: &Column, event: usize) -> i64 {
-    match withdrawal.cell(event) {
-        Cell::Value(Value::Int64(mark)) => mark,
-        _ => Withdrawal::Stands.mark(),
-    }
+    Withdrawal::mark_in(Some(&withdrawal.cell(event)))
 }
 
 /// What is left of ranges when one is taken out.

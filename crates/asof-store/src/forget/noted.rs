@@ -96,8 +96,8 @@ impl Erased<'_> {
 
     /// The rows that stay of those that were admitted then, where that is known, and how many do not.
     ///
-    /// A row is left out where its event is not after the erasure of one of its entities' keys, or where its file was
-    /// read before it.
+    /// A row is left out where its event is not after the erasure of one of its entities' keys, or where it was admitted
+    /// before it.
     ///
     /// # Errors
     /// [`StoreError::Engine`], a defect of ours.

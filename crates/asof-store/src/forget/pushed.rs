@@ -62,7 +62,8 @@ impl Forgotten {
             let text = match members.get(source.column_of(&part.name)) {
                 Some(Value::String(text)) => text.clone(),
                 Some(value) => value.to_string(),
-                None => return false,
+                // The source's sql may compute it.
+                None => return source.transform.is_some() && self.may_be_in(entry),
             };
             match encoded(part, &text) {
                 Some(part) => own.extend(part),

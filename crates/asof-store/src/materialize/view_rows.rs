@@ -108,6 +108,9 @@ impl ViewRows {
 
     /// Admitted rows that carry only so many features of all that are stored; the others are null.
     pub fn carrying(&self, admitted: &RecordBatch, features: usize) -> Result<RecordBatch, StoreError> {
+        if features >= self.stored.len() {
+            return Ok(admitted.clone());
+        }
         let stored = |name: &str| self.stored.iter().position(|feature| feature.name == name);
         let column_of = |field: &FieldRef| match stored(field.name()) {
             Some(place) if place >= features => Ok(new_null_array(field.data_type(), admitted.num_rows())),

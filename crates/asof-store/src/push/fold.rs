@@ -62,15 +62,25 @@ impl Store {
     /// As [`Store::fold_pushed`], where one of these views lacks something.
     pub(crate) async fn fold_before_serving<'t>(
         &self,
-        mut tables: impl Iterator<Item = &'t str>,
+        tables: impl Iterator<Item = &'t str>,
     ) -> Result<(), StoreError> {
         if !self.project().log_path().exists() {
             return Ok(());
         }
-        let Some(lacking) = tables.find(|table| !self.pushes().is_ready(table)) else { return Ok(()) };
+        let mut lacking: Vec<&str> = tables.filter(|table| !self.pushes().is_ready(table)).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        // A view that takes no pushes lacks none.
+        let views = self.pushed_views().await?;
+        lacking.retain(|table| views.views.iter().any(|view| view.rows.table_name == *table));
+        if lacking.is_empty() {
+            return Ok(());
+        }
         let folded = self.fold_pushed().await;
-        match std::iter::once(lacking).chain(tables).all(|table| self.pushes().is_ready(table)) {
+        match lacking.iter().all(|table| self.pushes().is_ready(table)) {
             true => Ok(()),
+            // Another view that can't go on is not theirs to tell.
             false => folded.map(drop),
         }
     }
@@ -85,36 +95,34 @@ impl Store {
         let wanted = log.durable();
         let mut folded = Folded { position: wanted, ..Folded::default() };
         let mut failed = None;
-        let mut behind: Vec<&PushedView> = views.views.iter().collect();
+        let mut views_left: Vec<&PushedView> = views.views.iter().collect();
+        let mut behind = views_left.len();
         // In turns, so that a view that begins with all that was pushed ever does not hold up the others.
-        while !behind.is_empty() {
+        while behind > 0 {
             let durable = log.durable();
-            for view in &views.views {
+            let mut going_on = Vec::with_capacity(views_left.len());
+            behind = 0;
+            for view in views_left {
                 let table = &view.rows.table_name;
-                if failed.as_ref().is_some_and(|(of, _): &(&String, _)| *of == table) {
-                    continue;
-                }
-                let done = self.fold_view(&views, view, (&log, durable), &mut folded).await;
-                let gone = match done {
-                    Ok(position) if position >= wanted => {
-                        self.pushes().set_ready(table);
-                        true
+                match self.fold_view(&views, view, (&log, durable), &mut folded).await {
+                    Ok(position) => {
+                        going_on.push(view);
+                        match position >= wanted {
+                            true => self.pushes().set_ready(table),
+                            false => behind += 1,
+                        }
                     }
-                    Ok(_) => false,
                     // One view that can't go on does not hold up the others.
                     Err(error) => {
                         self.pushes().forget(table);
-                        failed.get_or_insert((table, error));
-                        true
+                        failed.get_or_insert(error);
                     }
-                };
-                if gone {
-                    behind.retain(|each| each.rows.table_name != *table);
                 }
             }
+            views_left = going_on;
         }
         self.pushes().fresh.forget_to(wanted);
-        failed.map_or(Ok(folded), |(_, error)| Err(error))
+        failed.map_or(Ok(folded), Err)
     }
 
     /// Folds what is durable into a view, at most [`TURN_UNITS`] units of it. Returns how far it came.
@@ -138,7 +146,11 @@ impl Store {
         }
         let noted = self.noted_erasures().await?;
         let admit = Admit { of, view, noted: noted.as_ref() };
-        let mut next = known.max(log.oldest()?.saturating_sub(1)) + 1;
+        let mut next = known + 1;
+        if next < log.first() {
+            // It begins with the archive, or with what is left of it.
+            next = next.max(log.oldest()?);
+        }
         let mut units = 0;
         while next <= durable && units < TURN_UNITS {
             units += 1;

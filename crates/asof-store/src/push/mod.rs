@@ -116,8 +116,8 @@ impl Store {
             });
         }
         let admitted = self.now();
-        let Judged { rejected: mut reasons, views: of_views, identified } =
-            judge(source, &views, &request.rows, admitted)?;
+        let ReadRows { rejected: mut reasons, views: of_views, identified } =
+            read_rows(source, &views, &request.rows, admitted)?;
         let entries = taken(&request.rows, &reasons);
         let count = reasons.len() as u64;
         reasons.truncate(REJECTED_SHOWN_MAX);
@@ -212,7 +212,7 @@ fn taken(rows: &[String], rejected: &[Rejected]) -> Vec<Bytes> {
 }
 
 /// What views make of rows.
-struct Judged {
+struct ReadRows {
     /// The rows that no view can take, in order.
     rejected: Vec<Rejected>,
     /// By history table.
@@ -221,14 +221,14 @@ struct Judged {
     identified: bool,
 }
 
-fn judge(
+fn read_rows(
     source: &Source,
     views: &[&PushedView],
     rows: &[String],
     admitted: Instant,
-) -> Result<Judged, StoreError> {
+) -> Result<ReadRows, StoreError> {
     let mut rejected: Option<Vec<Rejected>> = None;
-    let mut judged = HashMap::with_capacity(views.len());
+    let mut of_views = HashMap::with_capacity(views.len());
     let mut identified = source.event_id.is_some();
     for view in views {
         let raw = batch_of(Path::new(&origin_of(source)), rows, view.admission.columns());
@@ -239,7 +239,7 @@ fn judge(
         if let Some(input) = view.view.inputs.iter().find(|input| input.identity) {
             identified &= rows.column_by_name(&input.name).is_some_and(|column| column.null_count() == 0);
         }
-        judged.insert(view.rows.table_name.clone(), OfView { rows, bad });
+        of_views.insert(view.rows.table_name.clone(), OfView { rows, bad });
         rejected = Some(match rejected {
             None => of_view,
             Some(before) => {
@@ -248,7 +248,7 @@ fn judge(
             }
         });
     }
-    Ok(Judged { rejected: rejected.unwrap_or_default(), views: judged, identified })
+    Ok(ReadRows { rejected: rejected.unwrap_or_default(), views: of_views, identified })
 }
 
 /// What messages and set-aside rows call pushed rows.

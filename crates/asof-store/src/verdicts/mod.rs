@@ -15,7 +15,6 @@ use asof_engine::columns::{CREATED, ColumnBuilder, ERRORS, EVENT};
 use asof_model::aggregation::Withdrawal;
 use asof_model::spec::Repeats;
 use asof_model::{Cell, Instant, Value, canonical, key};
-use asof_online::versions::mark_of;
 use asof_online::{EventRange, EventRule, IncomingRow, OnlineStore, Version, ViewHandle};
 
 use crate::StoreError;
@@ -180,7 +179,7 @@ fn claim(
     if rule.remembers == Some(Repeats::Replace) || !row.is_empty() {
         let mut cells = of.layout.cells(row)?;
         if let Some(withdrawal) = rule.withdrawal {
-            mark = mark_of(&of.layout, row, withdrawal)?;
+            mark = Withdrawal::mark_in(cells.get(withdrawal));
             cells.resize(of.layout.types().len(), Cell::Null);
             cells[withdrawal] = Cell::Null;
         }
