@@ -130,6 +130,15 @@ impl ColumnBuilder {
         }
     }
 
+    /// Appends text where the builder takes it as it is: [`ValueType::String`] and [`ValueType::Json`]. Null elsewhere (the
+    /// caller's defect).
+    pub fn append_text(&mut self, text: &str) {
+        match &mut self.0 {
+            Values::String(b) | Values::Json(b) => b.append_value(text),
+            values => values.append_null(),
+        }
+    }
+
     /// The array of everything appended.
     pub fn finish(self) -> ArrayRef {
         match self.0 {

@@ -121,6 +121,14 @@ impl RowLayout {
         self.cell_of(&head, feature).map(Some)
     }
 
+    /// Opens a row to read several of its cells: its head is checked once.
+    ///
+    /// # Errors
+    /// [`OnlineError::Damaged`], [`OnlineError::UnknownVersion`].
+    pub fn open<'r>(&'r self, row: &'r [u8]) -> Result<OpenRow<'r>, OnlineError> {
+        Ok(OpenRow { layout: self, head: self.head(row)? })
+    }
+
     /// The cells of the row, as many as both the row and the layout have.
     ///
     /// # Errors
@@ -238,7 +246,28 @@ impl RowLayout {
     }
 }
 
+/// A row whose head was checked.
+#[derive(Clone, Copy)]
+pub struct OpenRow<'r> {
+    layout: &'r RowLayout,
+    head: Head<'r>,
+}
+
+impl<'r> OpenRow<'r> {
+    /// As [`RowLayout::cell`].
+    ///
+    /// # Errors
+    /// [`OnlineError::Damaged`].
+    pub fn cell(&self, feature: usize) -> Result<Option<CellRef<'r>>, OnlineError> {
+        if feature >= self.head.count.min(self.layout.types.len()) {
+            return Ok(None);
+        }
+        self.layout.cell_of(&self.head, feature).map(Some)
+    }
+}
+
 /// The head of a row, read and checked.
+#[derive(Clone, Copy)]
 struct Head<'r> {
     row: Fields<'r>,
     count: usize,

@@ -19,6 +19,7 @@ pub mod events;
 mod fields;
 pub mod fold;
 pub mod layout;
+mod row_bytes;
 mod stamps;
 pub mod store;
 mod varint;
@@ -29,7 +30,8 @@ pub use embedded::EmbeddedStore;
 pub use entry::{StoredRow, StoredRowRef, WAITING_INLINE_MAX, row_at};
 pub use error::OnlineError;
 pub use fold::standing;
-pub use layout::RowLayout;
+pub use layout::{OpenRow, RowLayout};
+pub use row_bytes::RowBytes;
 pub use store::{
     AnswerRow, BoxFuture, Clock, EventRange, EventRule, Frontier, IncomingRow, KEY_BYTES_MAX, OnlineAnswer,
     OnlineStore, PUBLICATION_BYTES_MAX, PUBLICATION_ROWS_MAX, Publication, Published, REPLACEMENT_ROWS_MAX,

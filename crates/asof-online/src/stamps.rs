@@ -27,6 +27,8 @@ pub(crate) struct Drawn<S> {
     pub(crate) t: Instant,
     pub(crate) snapshot: S,
     pub(crate) frontiers: Arc<Frontiers>,
+    /// How many units were finished in the snapshot, since the store was opened.
+    pub(crate) finished: u64,
 }
 
 /// The order of answers and stamps in one store.
@@ -39,6 +41,7 @@ struct Inner<S> {
     high: Instant,
     frontiers: Arc<Frontiers>,
     pending: Option<Pending<S>>,
+    finished: u64,
     frozen: bool,
 }
 
@@ -51,7 +54,7 @@ struct Pending<S> {
 impl<S: Clone> Stamps<S> {
     /// `high`: the greatest stamp stored.
     pub(crate) fn new(high: Instant, frontiers: Frontiers) -> Self {
-        let inner = Inner { high, frontiers: Arc::new(frontiers), pending: None, frozen: false };
+        let inner = Inner { high, frontiers: Arc::new(frontiers), pending: None, finished: 0, frozen: false };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -75,7 +78,8 @@ impl<S: Clone> Stamps<S> {
         }
         inner.high = inner.high.max(t);
         let snapshot = inner.pending.as_ref().map(|pending| pending.snapshot.clone());
-        Ok(Drawn { t, snapshot: snapshot.unwrap_or_else(current), frontiers: inner.frontiers.clone() })
+        let (frontiers, finished) = (inner.frontiers.clone(), inner.finished);
+        Ok(Drawn { t, snapshot: snapshot.unwrap_or_else(current), frontiers, finished })
     }
 
     /// Draws the stamp of a unit that is about to be written; `given` is its stamp when a journal is replayed.
@@ -101,11 +105,17 @@ impl<S: Clone> Stamps<S> {
     pub(crate) fn finish(&self, visible: Instant, view: Frontier, units: u64) {
         let mut inner = self.inner.lock();
         inner.high = inner.high.max(visible);
+        inner.finished += 1;
         Arc::make_mut(&mut inner.frontiers).insert(view.view, (view, units));
         let pending = inner.pending.take();
         // Giving a snapshot back may clean up behind it; nobody needs to wait for that.
         drop(inner);
         drop(pending);
+    }
+
+    /// The number of the unit that was begun and is not finished.
+    pub(crate) fn coming(&self) -> u64 {
+        self.inner.lock().finished + 1
     }
 
     /// How far a view is that got no new row.

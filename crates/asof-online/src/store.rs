@@ -18,12 +18,12 @@ use std::pin::Pin;
 
 use asof_model::spec::Repeats;
 use asof_model::{Duration, Instant};
-use bytes::Bytes;
 
 use crate::entry::StoredRow;
 use crate::error::OnlineError;
 use crate::events::StoredEvents;
 use crate::layout::RowLayout;
+use crate::row_bytes::RowBytes;
 use crate::versions::Version;
 
 /// A future that an implementation may compute inline or on its own runtime.
@@ -209,7 +209,7 @@ pub struct AnswerRow {
     /// The position of that unit.
     pub position: u64,
     /// Its features, for [`RowLayout::cell`]. Empty in a view of events.
-    pub row: Bytes,
+    pub row: RowBytes,
     /// In a view of events all events of the key.
     pub events: Option<StoredEvents>,
 }

@@ -1,13 +1,145 @@
 //! Join keys as JSON carries them become typed values, without loss or not at all.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use asof_model::entry::{self, EntryError, KEY_BYTES_MAX, Raw, Reading};
 use asof_model::{Value, ValueType, name};
 use asof_store::StoreError;
 use asof_store::request::{PlannedJoin, RequestPlan};
-use serde_json::Value as Json;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value as Json};
 
 /// From here on a JSON number with a fraction or an exponent may stand for several integers.
 const EXACT_FLOAT_END: f64 = 9_007_199_254_740_992.0;
+
+/// A value as a request gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Given<'b> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// Above the range of a signed integer.
+    UInt(u64),
+    Float(f64),
+    Text(Cow<'b, str>),
+    List,
+    Object,
+}
+
+impl<'b> Given<'b> {
+    /// The same of JSON that was read.
+    pub fn of(json: &Json) -> Given<'static> {
+        match json {
+            Json::Null => Given::Null,
+            Json::Bool(flag) => Given::Bool(*flag),
+            Json::String(text) => Given::Text(Cow::Owned(text.clone())),
+            Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                (Some(integer), _, _) => Given::Int(integer),
+                (None, Some(integer), _) => Given::UInt(integer),
+                (None, None, float) => Given::Float(float.unwrap_or(f64::NAN)),
+            },
+            Json::Array(_) => Given::List,
+            Json::Object(_) => Given::Object,
+        }
+    }
+}
+
+impl<'de: 'b, 'b> Deserialize<'de> for Given<'b> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Given<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Given<'de>, E> {
+        Ok(Given::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Given<'de>, E> {
+        Ok(Given::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Given<'de>, E> {
+        Ok(Given::Int(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Given<'de>, E> {
+        Ok(i64::try_from(value).map_or(Given::UInt(value), Given::Int))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Given<'de>, E> {
+        Ok(Given::Float(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Given<'de>, E> {
+        Ok(Given::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Given<'de>, E> {
+        Ok(Given::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Given<'de>, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Given::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Given<'de>, A::Error> {
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Given::Object)
+    }
+}
+
+/// Fields by name in the order given, as of an object in which no name stands twice.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Named<'b, T>(pub Vec<(Cow<'b, str>, T)>);
+
+impl<'b, T> Named<'b, T> {
+    /// The field of that name.
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
+
+impl<'de: 'b, 'b, T: Deserialize<'de>> Deserialize<'de> for Named<'b, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Named<'de, T>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+                let mut all: Vec<(Cow<'de, str>, T)> = Vec::new();
+                while let Some(Name(name)) = fields.next_key()? {
+                    if all.iter().any(|(known, _)| *known == name) {
+                        return Err(serde::de::Error::custom("a name stands twice"));
+                    }
+                    all.push((name, fields.next_value()?));
+                }
+                Ok(Named(all))
+            }
+        }
+
+        deserializer.deserialize_map(Fields(std::marker::PhantomData))
+    }
+}
+
+/// A name in an object, borrowed where it has no escapes.
+#[derive(serde::Deserialize)]
+struct Name<'b>(#[serde(borrow)] Cow<'b, str>);
 
 /// Reads one join key. `None` is a null key.
 ///
@@ -20,27 +152,29 @@ pub(crate) fn key(
     column: &str,
     row: usize,
     declared: ValueType,
-    json: &Json,
+    given: &Given<'_>,
 ) -> Result<Option<Value>, StoreError> {
     let bad = |reason: String| StoreError::BadKey {
         key: column.to_owned(),
         reason: format!("row {row} (counted from 0): {reason}"),
     };
-    let raw = match json {
-        Json::Null => return Ok(None),
-        Json::Bool(flag) => Raw::Bool(*flag),
-        Json::String(text) if text.len() > KEY_BYTES_MAX => {
+    let raw = match given {
+        Given::Null => return Ok(None),
+        Given::Bool(flag) => Raw::Bool(*flag),
+        Given::Text(text) if text.len() > KEY_BYTES_MAX => {
             return Err(bad(format!("a text of {} bytes, a key has at most {KEY_BYTES_MAX}", text.len())));
         }
-        Json::String(text) => Raw::Text(text),
-        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(integer), _, _) => Raw::Int(integer),
-            (None, Some(integer), _) => Raw::UInt(integer),
-            (None, None, Some(float)) if float.abs() < EXACT_FLOAT_END => Raw::Float64(float),
-            _ => return Err(bad(format!("{number} cannot be read exactly as {declared}"))),
-        },
-        Json::Array(_) => return Err(bad(format!("a list is not of type {declared}"))),
-        Json::Object(_) => return Err(bad(format!("an object is not of type {declared}"))),
+        Given::Text(text) => Raw::Text(text),
+        Given::Int(integer) => Raw::Int(*integer),
+        Given::UInt(integer) => Raw::UInt(*integer),
+        Given::Float(float) if float.abs() < EXACT_FLOAT_END => Raw::Float64(*float),
+        Given::Float(float) => {
+            let number =
+                Number::from_f64(*float).map_or_else(|| float.to_string(), |number| number.to_string());
+            return Err(bad(format!("{number} cannot be read exactly as {declared}")));
+        }
+        Given::List => return Err(bad(format!("a list is not of type {declared}"))),
+        Given::Object => return Err(bad(format!("an object is not of type {declared}"))),
     };
     match entry::from_raw(raw, declared, &Reading::default()) {
         Ok(value) => Ok(Some(value)),

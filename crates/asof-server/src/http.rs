@@ -12,8 +12,9 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
 
+use crate::encoding::{self, Encoding, Unpack};
+use crate::load::Load;
 use crate::serving::Serving;
 use crate::{ServerError, feast, json, metrics, native, openapi, push, ready};
 
@@ -23,14 +24,17 @@ pub const BODY_BYTES_MAX: usize = 10_000_000;
 /// How long a client may take to send a body.
 pub const BODY_WAIT: Duration = Duration::from_secs(30);
 
-/// The most requests that are worked on at a time. Further ones are answered 503 at once and may try again.
-pub const REQUESTS_IN_FLIGHT_MAX: usize = 512;
-
 /// The most characters of a path that a log line repeats.
 const LOGGED_PATH_CHARS_MAX: usize = 80;
 
 /// The longest id of a request that is given back, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// The header with the milliseconds that a request may take, from its head on.
+pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static("asof-timeout-ms");
+
+/// The longest time that [`TIMEOUT`] may name, in milliseconds.
+pub const TIMEOUT_MS_MAX: u64 = 3_600_000;
 
 /// The header with a request's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -63,6 +67,12 @@ pub(crate) enum BodyError {
     /// The client broke it off, or sent something that is not HTTP.
     #[error("the body broke off")]
     Broken,
+    /// Packed in a way that is not known.
+    #[error("the body has a `content-encoding` that is not known")]
+    Encoding,
+    /// Not packed as its header says.
+    #[error("the body is not what its `content-encoding` says")]
+    NotPacked,
 }
 
 impl BodyError {
@@ -71,7 +81,8 @@ impl BodyError {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Broken | Self::NotPacked => StatusCode::BAD_REQUEST,
+            Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 
@@ -80,6 +91,7 @@ impl BodyError {
         match self {
             Self::TooLarge => "cut the request into several",
             Self::TooSlow | Self::Broken => "send it again",
+            Self::Encoding | Self::NotPacked => "send it as it is, or packed by gzip or zstd",
         }
     }
 }
@@ -90,18 +102,17 @@ impl BodyError {
 /// # Errors
 /// [`ServerError::Store`] where registry or online store can't be opened.
 pub async fn router(store: Arc<Store>) -> Result<Router, ServerError> {
-    Ok(routes(Arc::new(Serving::open(store).await?)))
+    Ok(routes(Arc::new(Serving::open(store).await?), Load::new()))
 }
 
 /// The routes over an open state.
-pub(crate) fn routes(serving: Arc<Serving>) -> Router {
-    let free = Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX));
+pub(crate) fn routes(serving: Arc<Serving>, load: Load) -> Router {
     Router::new()
         .route("/get-online-features", post(feast::get_online_features))
         .route("/v1/online-features", post(native::online_features))
         .route("/v1/push", post(push::push))
         .route("/push", post(push::push_feast))
-        .route_layer(middleware::from_fn_with_state(free, bounded))
+        .route_layer(middleware::from_fn_with_state(load, bounded))
         .route("/health", get(ready::health))
         .route("/ready", get(ready::ready))
         .route("/metrics", get(exported))
@@ -112,8 +123,21 @@ pub(crate) fn routes(serving: Arc<Serving>) -> Router {
         .with_state(serving)
 }
 
-/// Reads a whole body.
+/// Reads a whole body, and unpacks it.
 pub(crate) async fn body(request: Request) -> Result<Bytes, BodyError> {
+    let encoding = Encoding::of_body(request.headers()).ok_or(BodyError::Encoding)?;
+    let body = received(request).await?;
+    match encoding {
+        Encoding::Plain => Ok(body),
+        packed => match packed.unpack(&body, BODY_BYTES_MAX) {
+            Ok(body) => Ok(body.into()),
+            Err(Unpack::TooLarge) => Err(BodyError::TooLarge),
+            Err(Unpack::Broken) => Err(BodyError::NotPacked),
+        },
+    }
+}
+
+async fn received(request: Request) -> Result<Bytes, BodyError> {
     let declared =
         request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
@@ -205,10 +229,7 @@ pub(crate) fn busy(path: &str) -> Response {
     const MESSAGE: &str = "the server is busy";
     const HINT: &str = "try again in a second";
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let mut response = match is_native(path) {
-        true => native::refusal(status, Kind::Unavailable, MESSAGE, Some(HINT)),
-        false => respond(status, json::quoted(&format!("{MESSAGE}; {HINT}"))),
-    };
+    let mut response = refused(path, status, Kind::Unavailable, MESSAGE, Some(HINT));
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
@@ -229,11 +250,54 @@ fn detail(status: StatusCode, text: &str) -> Response {
     respond(status, format!("{{\"detail\":{}}}", json::quoted(text)))
 }
 
-/// Turns away what is beyond [`REQUESTS_IN_FLIGHT_MAX`].
-async fn bounded(State(free): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    match free.try_acquire() {
-        Ok(_held) => next.run(request).await,
-        Err(_) => busy(request.uri().path()),
+/// Turns away what there is no time for, and ends what takes longer than its client waits. Long answers are packed as the
+/// client takes them.
+async fn bounded(State(load): State<Load>, request: Request, next: Next) -> Response {
+    let Some(_place) = load.place() else { return busy(request.uri().path()) };
+    let encoding = Encoding::taken(request.headers());
+    let response = match request.headers().get(TIMEOUT).map(timeout) {
+        None => next.run(request).await,
+        Some(None) => {
+            let message =
+                format!("the header `{TIMEOUT}` is no number of milliseconds from 1 to {TIMEOUT_MS_MAX}");
+            return refused(
+                request.uri().path(),
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Kind::Invalid,
+                &message,
+                None,
+            );
+        }
+        Some(Some(wait)) => {
+            let path = shown_path(&request);
+            match tokio::time::timeout(wait, next.run(request)).await {
+                Ok(response) => response,
+                Err(_) => {
+                    let message = format!("the answer was not there within {} ms", wait.as_millis());
+                    let hint = format!("allow more in the header `{TIMEOUT}`, or ask for less");
+                    let status = StatusCode::GATEWAY_TIMEOUT;
+                    return refused(&path, status, Kind::Unavailable, &message, Some(&hint));
+                }
+            }
+        }
+    };
+    match encoding {
+        Encoding::Plain => response,
+        encoding => encoding::pack(encoding, response).await,
+    }
+}
+
+fn timeout(header: &HeaderValue) -> Option<Duration> {
+    let wait = header.to_str().ok()?.trim().parse().ok()?;
+    (1..=TIMEOUT_MS_MAX).contains(&wait).then(|| Duration::from_millis(wait))
+}
+
+/// An error in the shape of the path asked.
+fn refused(path: &str, status: StatusCode, kind: Kind, message: &str, hint: Option<&str>) -> Response {
+    match (is_native(path), hint) {
+        (true, hint) => native::refusal(status, kind, message, hint),
+        (false, Some(hint)) => respond(status, json::quoted(&format!("{message}; {hint}"))),
+        (false, None) => respond(status, json::quoted(message)),
     }
 }
 

@@ -10,26 +10,34 @@
 //! `strict`, `entity` and `json` (requests and values in and out), then the faces `feast` and `native`, `openapi` (all of it described), and [`beside`]
 //! (commands that let a running server work for them).
 
+mod arrow;
 pub mod beside;
+mod connections;
+mod encoding;
 mod entity;
 mod error;
 mod feast;
 mod http;
 mod json;
+mod load;
 mod metrics;
 mod native;
 mod openapi;
 mod past;
 mod push;
 mod ready;
+mod required;
 mod server;
 mod serving;
 mod strict;
 mod watch;
 mod workers;
 
+pub use connections::{CONNECTIONS_MAX, HEAD_WAIT, STREAMS_MAX};
+pub use encoding::PACKED_BYTES_MIN;
 pub use error::ServerError;
-pub use http::{BODY_BYTES_MAX, BODY_WAIT, REQUEST_ID_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX, router};
+pub use http::{BODY_BYTES_MAX, BODY_WAIT, REQUEST_ID_BYTES_MAX, TIMEOUT_MS_MAX, router};
+pub use load::{QUEUE_WAIT_MAX, REQUESTS_IN_FLIGHT_MAX};
 pub use past::{PAST_ANSWERS_MAX, PAST_FEATURES_MAX, PAST_ROWS_MAX, PAST_WAIT};
 pub use ready::READY_SERVICES_MAX;
 pub use server::{SHUTDOWN_WAIT, Server, serve};

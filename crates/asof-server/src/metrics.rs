@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use asof_model::{Status, ViewId};
-use asof_store::get::{Answer, OnlinePlan};
+use asof_store::get::OnlinePlan;
 use asof_store::materialize::MaterializeReport;
 use asof_store::push::{Folded, PushReport};
 use metrics::{
@@ -169,6 +169,7 @@ struct ServedJoin {
     values: [Counter; 5],
 }
 
+/// Every status, in the order of the enum.
 const STATUSES: [Status; 5] =
     [Status::Present, Status::Null, Status::Missing, Status::OutsideTtl, Status::Error];
 
@@ -184,21 +185,32 @@ impl Served {
         Self(plan.plan.joins.iter().map(|each| join(each.view.id.to_string())).collect())
     }
 
-    /// Counts an answer.
-    pub fn count(&self, plan: &OnlinePlan, answer: &Answer) {
-        let mut counts = vec![[0_u64; STATUSES.len()]; self.0.len()];
-        for row in &answer.rows {
-            for (column, answered) in plan.plan.columns.iter().zip(row) {
-                if let Some(place) = STATUSES.iter().position(|status| *status == answered.status) {
-                    counts[column.join][place] += 1;
-                }
+    /// A count of an answer, of nothing yet.
+    pub fn tally(&self) -> Tally {
+        Tally(vec![[0; STATUSES.len()]; self.0.len()])
+    }
+
+    /// Counts what was answered for so many entity rows.
+    pub fn count(&self, rows: usize, tally: &Tally) {
+        for (join, counts) in self.0.iter().zip(&tally.0) {
+            join.entities.increment(rows as u64);
+            for (counter, count) in join.values.iter().zip(counts).filter(|(_, count)| **count > 0) {
+                counter.increment(*count);
             }
         }
-        for (join, counts) in self.0.iter().zip(counts) {
-            join.entities.increment(answer.rows.len() as u64);
-            for (counter, count) in join.values.iter().zip(counts).filter(|(_, count)| *count > 0) {
-                counter.increment(count);
-            }
+    }
+}
+
+/// How many values of an answer have which status, by the joins of its plan.
+pub(crate) struct Tally(Vec<[u64; STATUSES.len()]>);
+
+impl Tally {
+    /// Counts values of one join.
+    pub fn add(&mut self, join: usize, statuses: &[Status]) {
+        let Some(counts) = self.0.get_mut(join) else { return };
+        for status in statuses {
+            // `STATUSES` has the order of the enum.
+            counts[*status as usize] += 1;
         }
     }
 }

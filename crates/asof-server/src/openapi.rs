@@ -218,6 +218,12 @@ pub(crate) struct ServiceRequest {
     /// Whether values past their ttl are returned, with their status.
     #[serde(default)]
     include_expired: bool,
+    /// Features, by their names in the answer, that must not be MISSING; true for all of them.
+    #[schema(nullable = false)]
+    required: Option<Required>,
+    /// Whether an answer as an Arrow table has columns of statuses. JSON always has them.
+    #[serde(default)]
+    statuses: bool,
 }
 
 /// A request for features by name.
@@ -237,6 +243,22 @@ pub(crate) struct FeaturesRequest {
     /// Whether values past their ttl are returned, with their status.
     #[serde(default)]
     include_expired: bool,
+    /// Features, by their names in the answer, that must not be MISSING; true for all of them.
+    #[schema(nullable = false)]
+    required: Option<Required>,
+    /// Whether an answer as an Arrow table has columns of statuses. JSON always has them.
+    #[serde(default)]
+    statuses: bool,
+}
+
+/// Which features must not be MISSING.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Required {
+    /// All, or none.
+    All(bool),
+    /// Those, by their names in the answer.
+    Named(Vec<String>),
 }
 
 /// An answer in Asof's own shape.
@@ -249,6 +271,8 @@ pub(crate) struct OnlineAnswer {
     rows: Vec<OnlineRow>,
     /// View to the commit of its history that the answer reflects. Empty where history itself answered.
     positions: BTreeMap<String, u64>,
+    /// View to the milliseconds from its newest event to `t`; left out for a view that has no event.
+    freshness_ms: BTreeMap<String, i64>,
     /// Views that are behind their freshness promise; left out where none is.
     #[schema(nullable = false)]
     degraded: Option<Vec<String>>,

@@ -1,6 +1,6 @@
 //! The life of a server: bind, run, stop.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use asof_model::Explain;
 use asof_store::{Project, Store};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::beside::client::{Client, ClientError};
 use crate::beside::socket::{self, Socket};
+use crate::load::Load;
 use crate::serving::Serving;
-use crate::{ServerError, beside, http};
+use crate::{ServerError, beside, connections, http};
 
 /// How long requests in flight may take to finish once the server was told to stop.
 pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
@@ -101,19 +101,15 @@ impl Server {
     /// # Errors
     /// [`ServerError::Stopped`] where the listener fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
-        // Answers are small and complete: waiting to fill a packet would only delay them.
-        let listener = self.listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-        });
         let (stop, stopping) = watch::channel(false);
         let stopped = |mut stopping: watch::Receiver<bool>| async move {
             // A sender that is gone has told everybody.
             let _ = stopping.wait_for(|stop| *stop).await;
         };
-        let public = axum::serve(listener, http::routes(self.serving.clone()))
-            .with_graceful_shutdown(stopped(stopping.clone()));
+        let load = Load::new();
+        let measuring = tokio::spawn(load.clone().measure());
+        let routes = http::routes(self.serving.clone(), load);
+        let public = connections::serve(self.listener, routes, stopped(stopping.clone()));
         let no_more_work = self.serving.stopping().clone();
         let beside = async {
             let Some(Socket { listener, file }) = self.socket else { return Ok(()) };
@@ -137,7 +133,7 @@ impl Server {
             stopped(stopping.clone()).await;
             tokio::time::sleep(SHUTDOWN_WAIT).await;
         };
-        let both = async { tokio::try_join!(public.into_future(), beside) };
+        let both = async { tokio::join!(public, beside).1 };
         tokio::select! {
             done = both => { done.map_err(|source| ServerError::Stopped { source })?; }
             () = waited => tracing::warn!(waited = ?SHUTDOWN_WAIT, "connections were still open"),
@@ -146,6 +142,7 @@ impl Server {
             () = self.serving.fold() => {}
             () = self.serving.flush() => {}
         }
+        measuring.abort();
         self.serving.settle().await;
         tracing::info!("stopped");
         Ok(())

@@ -4,7 +4,7 @@
 //! registry moves on, both are replaced together, so no plan ever meets a catalog that it was not made from. While
 //! the registry can't be read, the last catalog stays in use.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,24 +13,28 @@ use asof_model::plan::Catalog;
 use asof_model::spec::{About, Service};
 use asof_model::{Explain, Instant as Time, ViewId};
 use asof_store::answers::AnswerLog;
-use asof_store::get::{Answer, GetRequest, OnlinePlan};
+use asof_store::get::{Answer, GetRequest, OnlinePlan, OpenAnswer};
 use asof_store::push::{Flush, PushReport};
 use asof_store::request::{Naming, RequestPlan, Wanted};
 use asof_store::{Store, StoreError};
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-use crate::ServerError;
-use crate::metrics::{self, Served};
+use crate::metrics::{self, Served, Tally};
 use crate::past::{GetError, Past};
 use crate::watch::{LOOK_EVERY, Watch};
 use crate::workers::Workers;
+use crate::{ServerError, json};
 
 /// How often the registry is asked whether it has moved on.
 pub const REVISION_POLL: Duration = Duration::from_secs(1);
 
 /// The most request shapes whose plans are kept. Past it, one of them makes room and is compiled again when asked for.
 pub const PLANS_MAX: usize = 1024;
+
+/// The longest text of a request shape by which its plan is found, in bytes. Longer ones are read each time.
+const SHAPE_TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// The pause before what is pushed is folded again where that failed.
 const FOLD_RETRY: Duration = Duration::from_secs(1);
@@ -51,24 +55,49 @@ pub(crate) struct Shape {
     pub full_names: bool,
 }
 
+/// What names a plan, as a request has it: the JSON text of its list of features, or of the name of its service. Most
+/// requests have the same text again and again, so a plan is found without reading it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShapeText<'b> {
+    /// The JSON text.
+    pub text: &'b str,
+    /// See [`Shape::full_names`].
+    pub full_names: bool,
+}
+
 /// A catalog and the plans made from it.
 pub(crate) struct Compiled {
     /// The definitions.
     pub catalog: Catalog,
     plans: RwLock<HashMap<Shape, Cached>>,
+    /// The same plans by the text of a request, short names and full names.
+    texts: [RwLock<HashMap<Box<str>, Cached, RandomState>>; 2],
 }
 
-/// A compiled request, and its counters.
+/// A compiled request, what its answers repeat, and its counters.
 pub(crate) struct Planned {
     /// The request.
     pub online: OnlinePlan,
+    /// The names of its columns as JSON text.
+    pub names: Vec<String>,
     served: Served,
 }
 
+#[derive(Clone)]
 struct Cached {
     plan: Arc<Planned>,
     /// When an unsettled plan was made; `None` for one that holds as long as its catalog.
     unsettled_since: Option<Instant>,
+}
+
+/// How fresh a view is in an answer.
+pub(crate) struct ViewHealth {
+    /// The view.
+    pub view: String,
+    /// Milliseconds from its newest event that is known to the instant of the answer. `None`: it has none.
+    pub freshness_ms: Option<i64>,
+    /// Whether it is behind its freshness promise (SEMANTICS 6).
+    pub degraded: bool,
 }
 
 /// The state behind every route.
@@ -95,7 +124,7 @@ pub(crate) struct Serving {
 
 impl Compiled {
     fn new(catalog: Catalog) -> Arc<Self> {
-        Arc::new(Self { catalog, plans: RwLock::default() })
+        Arc::new(Self { catalog, plans: RwLock::default(), texts: Default::default() })
     }
 }
 
@@ -229,10 +258,29 @@ impl Serving {
         self.compiled.read().catalog.definitions.services.keys().cloned().collect()
     }
 
-    /// The views of a plan that are behind their freshness promise at `t`, in order of their names.
-    pub fn behind(&self, plan: &RequestPlan, t: Time) -> BTreeSet<String> {
-        let behind = plan.joins.iter().filter(|join| self.watch.is_behind(&join.view, t));
-        behind.map(|join| join.view.id.to_string()).collect()
+    /// How fresh the views of a plan are at the instant of an answer, in order of their names.
+    pub fn health(&self, plan: &Planned, answer: &Answer, open: &OpenAnswer<'_>) -> Vec<ViewHealth> {
+        let t = answer.t;
+        let mut views: Vec<ViewHealth> = Vec::new();
+        for (place, join) in plan.online.plan.joins.iter().enumerate() {
+            // What is answered may be newer than what was seen when all views were looked at.
+            let met = (0..answer.rows()).filter_map(|row| open.event(place, row)).max();
+            let newest = met.max(self.watch.newest(&join.view.id));
+            let freshness_ms = newest.map(|newest| (t.micros() - newest.micros()) / 1_000);
+            let promise = join.view.freshness;
+            let degraded =
+                promise.is_some_and(|promise| newest.is_none_or(|newest| newest.plus(promise) < t));
+            let view = join.view.id.to_string();
+            match views.iter_mut().find(|known| known.view == view) {
+                Some(known) if known.freshness_ms > freshness_ms => {
+                    *known = ViewHealth { view, freshness_ms, degraded }
+                }
+                Some(_) => {}
+                None => views.push(ViewHealth { view, freshness_ms, degraded }),
+            }
+        }
+        views.sort_by(|one, other| one.view.cmp(&other.view));
+        views
     }
 
     /// Looks at what is not looked at for each request.
@@ -289,7 +337,8 @@ impl Serving {
         let made = Instant::now();
         let online = self.store.online_plan(&compiled.catalog, &shape.wanted, &naming).await?;
         let holds = settled(&compiled.catalog, &shape.wanted, &online.plan);
-        let plan = Arc::new(Planned { served: Served::new(&online), online });
+        let names = online.plan.columns.iter().map(|column| json::quoted(&column.name)).collect();
+        let plan = Arc::new(Planned { served: Served::new(&online), names, online });
         let cached = Cached { plan: plan.clone(), unsettled_since: (!holds).then_some(made) };
         let mut plans = compiled.plans.write();
         if plans.len() >= PLANS_MAX && !plans.contains_key(&shape) {
@@ -301,6 +350,35 @@ impl Serving {
         Ok((compiled, plan))
     }
 
+    /// The plan of a request shape by its text, which `read` makes a shape of where it is not known yet.
+    ///
+    /// # Errors
+    /// As [`Serving::plan`], and those of `read`.
+    pub async fn plan_of_text<E: From<StoreError>>(
+        &self,
+        text: ShapeText<'_>,
+        read: impl FnOnce() -> Result<Wanted, E>,
+    ) -> Result<(Arc<Compiled>, Arc<Planned>), E> {
+        let compiled = self.compiled.read().clone();
+        let texts = &compiled.texts[usize::from(text.full_names)];
+        let known = texts.read().get(text.text).and_then(|cached| self.holding(cached));
+        if let Some(plan) = known {
+            return Ok((compiled, plan));
+        }
+        let shape = Shape { wanted: read()?, full_names: text.full_names };
+        let (compiled, plan) = self.plan(shape.clone()).await?;
+        if text.text.len() <= SHAPE_TEXT_BYTES_MAX
+            && let Some(cached) = compiled.plans.read().get(&shape).cloned()
+        {
+            let mut texts = compiled.texts[usize::from(text.full_names)].write();
+            if texts.len() >= PLANS_MAX {
+                texts.clear();
+            }
+            texts.insert(text.text.into(), cached);
+        }
+        Ok((compiled, plan))
+    }
+
     /// Answers a request: from the online store, or, where its `now` lies before the last update of a view, from history.
     ///
     /// # Errors
@@ -309,29 +387,28 @@ impl Serving {
         &self,
         compiled: Arc<Compiled>,
         plan: &Arc<Planned>,
-        request: GetRequest,
+        request: &GetRequest,
     ) -> Result<Answer, GetError> {
-        let answer = match self.store.get(&compiled.catalog, &plan.online, &request).await {
+        let answer = match self.store.get(&compiled.catalog, &plan.online, request).await {
             Err(StoreError::NowBehind { now, last }) => {
                 let (store, planned) = (self.store.clone(), plan.clone());
                 let why = format!("`now` {now} is before the last update of a view, {last}");
-                self.past.answer(&self.workers, store, compiled, planned, request, &why).await?
+                self.past.answer(&self.workers, store, compiled, planned, request.clone(), &why).await?
             }
             Err(error @ StoreError::Inactive { .. }) => {
                 let (store, planned) = (self.store.clone(), plan.clone());
                 let why = error.to_string();
                 let asked = request.clone();
-                let answer = self.past.answer(&self.workers, store, compiled, planned, request, &why).await?;
-                self.record(&plan.online, &asked, &answer);
+                let answer = self.past.answer(&self.workers, store, compiled, planned, asked, &why).await?;
+                self.record(&plan.online, request, &answer);
                 answer
             }
             answer => {
                 let answer = answer?;
-                self.record(&plan.online, &request, &answer);
+                self.record(&plan.online, request, &answer);
                 answer
             }
         };
-        plan.served.count(&plan.online, &answer);
         Ok(answer)
     }
 
@@ -339,7 +416,7 @@ impl Serving {
     fn record(&self, plan: &OnlinePlan, request: &GetRequest, answer: &Answer) {
         let recorded = self.answers.record(self.store.now(), plan, request, answer);
         let rows = *recorded.as_ref().unwrap_or(&0);
-        metrics::recorded(rows, answer.rows.len() - rows);
+        metrics::recorded(rows, answer.rows() - rows);
         let failed = recorded.err();
         if let (Some(error), false) = (&failed, self.unrecorded.swap(failed.is_some(), Ordering::Relaxed)) {
             tracing::warn!(%error, "answers can't be recorded for `asof verify`; serving goes on");
@@ -406,8 +483,11 @@ impl Serving {
 
     /// A plan from the cache that still means the same.
     fn kept(&self, compiled: &Compiled, shape: &Shape) -> Option<Arc<Planned>> {
-        let plans = compiled.plans.read();
-        let cached = plans.get(shape)?;
+        self.holding(compiled.plans.read().get(shape)?)
+    }
+
+    /// A plan that still means the same.
+    fn holding(&self, cached: &Cached) -> Option<Arc<Planned>> {
         let stale = cached.unsettled_since.is_some_and(|since| since.elapsed() >= UNSETTLED_PLAN_AGE_MAX);
         (!stale && !past_sunset(&cached.plan.online.plan, self.store.now())).then(|| cached.plan.clone())
     }
@@ -427,6 +507,18 @@ fn past_their_sunset(catalog: &Catalog, now: Time) -> Vec<(String, String, Time)
             Some((service, id.to_string(), sunset))
         })
         .collect()
+}
+
+impl Planned {
+    /// A count of an answer to it, of nothing yet.
+    pub fn tally(&self) -> Tally {
+        self.served.tally()
+    }
+
+    /// Counts what was answered for so many entity rows.
+    pub fn count(&self, rows: usize, tally: &Tally) {
+        self.served.count(rows, tally);
+    }
 }
 
 /// Whether a view of the plan is past its sunset: a plan outlives the check that was made when it was compiled.

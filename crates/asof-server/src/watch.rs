@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use asof_model::plan::Catalog;
-use asof_model::spec::View;
 use asof_model::{Instant, ViewId};
 use asof_store::Store;
 use parking_lot::RwLock;
@@ -46,10 +45,9 @@ impl Watch {
         *self.online_bytes.read()
     }
 
-    /// Whether a view is behind its freshness promise at `t`: its newest event is older, or it has none (SEMANTICS 6).
-    pub fn is_behind(&self, view: &View, t: Instant) -> bool {
-        let Some(promise) = view.freshness else { return false };
-        self.newest.read().get(&view.id).is_none_or(|newest| newest.plus(promise) < t)
+    /// The newest event of a view, as far as it was seen.
+    pub fn newest(&self, view: &ViewId) -> Option<Instant> {
+        self.newest.read().get(view).copied()
     }
 }
 

@@ -13,7 +13,7 @@ use asof_model::{Cell, Instant, Status, ValueType, canonical};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::get::{Answer, Answered, GetRequest, OnlinePlan, encoded_key};
+use crate::get::{Answer, Answered, GetRequest, OnlinePlan, OpenAnswer, encoded_key};
 use crate::project::{reading, writing};
 use crate::{Store, StoreError};
 
@@ -103,7 +103,7 @@ impl AnswerLog {
     /// second's share is used up, nothing is recorded. Returns how many rows were.
     ///
     /// # Errors
-    /// [`StoreError::Io`]. The answer is as good without its record.
+    /// [`StoreError::Io`], and a damaged row. The answer is as good without its record.
     pub fn record(
         &self,
         now: Instant,
@@ -117,14 +117,15 @@ impl AnswerLog {
             (state.second, state.rows) = (second, 0);
         }
         let room = RECORDED_ROWS_PER_SECOND_MAX.saturating_sub(state.rows) as usize;
-        let rows = answer.rows.len().min(room);
+        let rows = answer.rows().min(room);
         if rows == 0 {
             return Ok(0);
         }
         state.rows += rows as u32;
+        let open = answer.open(plan)?;
         let mut text = Vec::new();
         for row in 0..rows {
-            for record in records(plan, request, answer, row) {
+            for record in records(plan, request, (&open, answer.t), row)? {
                 // A record of texts and numbers always has a JSON form.
                 text.extend(serde_json::to_vec(&record).unwrap_or_default());
                 text.push(b'\n');
@@ -162,26 +163,32 @@ impl State {
 }
 
 /// The parts of one answered row, a view each. Rows with a null key are MISSING by definition and not recorded.
-fn records(plan: &OnlinePlan, request: &GetRequest, answer: &Answer, row: usize) -> Vec<RecordedAnswer> {
+fn records(
+    plan: &OnlinePlan,
+    request: &GetRequest,
+    (open, t): (&OpenAnswer<'_>, Instant),
+    row: usize,
+) -> Result<Vec<RecordedAnswer>, StoreError> {
     let mut records = Vec::new();
     for (place, join) in plan.plan.joins.iter().enumerate() {
         let Some(key) = encoded_key(join, request, row) else { continue };
         let mut features = BTreeMap::new();
-        for (column, answered) in plan.plan.columns.iter().zip(&answer.rows[row]) {
+        for (at, column) in plan.plan.columns.iter().enumerate() {
             if column.join == place {
                 let feature = plan.plan.feature(column);
-                features.insert(feature.name.clone(), hex(&answered_bytes(feature.value_type, answered)));
+                let answered = open.column(at).get(row)?.to_answered();
+                features.insert(feature.name.clone(), hex(&answered_bytes(feature.value_type, &answered)));
             }
         }
         records.push(RecordedAnswer {
-            t: answer.t.micros(),
+            t: t.micros(),
             table: join.table.clone(),
             key: hex(&key),
             include_expired: request.include_expired,
             features,
         });
     }
-    records
+    Ok(records)
 }
 
 /// Status, event instant and value of an answer as the bytes that are compared.

@@ -15,6 +15,14 @@ use asof_training::TrainingError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// A feature that a request can't do without has no value for an entity row.
+    #[error("feature `{feature}` is MISSING in row {row} (counted from 0), and the request requires it")]
+    Required {
+        /// Its name in the answer.
+        feature: String,
+        /// The entity row, from 0.
+        row: usize,
+    },
     /// No folder here or above is a project.
     #[error("no `asof.toml` in `{}` or any folder above it", from.display())]
     NoProject {
@@ -298,6 +306,7 @@ impl Explain for StoreError {
             | Self::MissingKey { .. }
             | Self::BadKey { .. }
             | Self::SameName { .. }
+            | Self::Required { .. }
             | Self::NowBehind { .. }
             | Self::Inactive { .. }
             | Self::HistoryCut { .. } => Kind::Invalid,
@@ -342,6 +351,9 @@ impl Explain for StoreError {
                 view.version + 1
             )),
             Self::PastSunset { view, .. } => Some(format!("move to a newer version of `{}`", view.name)),
+            Self::Required { .. } => {
+                Some("load or push the entity's row, or take the feature out of `required`".to_owned())
+            }
             Self::SameName { .. } => Some("ask for full names, or give one of the views an alias".to_owned()),
             Self::BadKey { .. } => Some("the type of a join key is the one its entity declares".to_owned()),
             Self::NowBehind { .. } => {

@@ -52,6 +52,8 @@ impl EmbeddedStore {
         batch.commit().map_err(failed)?;
         gone.iter().for_each(|stored_key| self.cache.forget(stored_key));
         self.outlive_readers()?;
+        // Those that read before the commit may have kept what they found.
+        self.entries.clear();
         self.forget_log()?;
         // Twice: the first pass may have met a listing of keys that still held what was.
         for _ in 0..2 {

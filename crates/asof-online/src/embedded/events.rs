@@ -89,7 +89,7 @@ impl EmbeddedStore {
         snapshot: &Snapshot,
         reader: &Reader,
         view: ViewHandle,
-        stored_key: Vec<u8>,
+        stored_key: &[u8],
         entry: &[u8],
     ) -> Result<StoredEvents, OnlineError> {
         let head = Head::read(entry)?;
@@ -102,7 +102,7 @@ impl EmbeddedStore {
                 reader: reader.clone(),
                 path: self.path.clone(),
                 view,
-                stored_key,
+                stored_key: stored_key.to_vec(),
             })),
         };
         Ok(StoredEvents::new(Bytes::copy_from_slice(entry), source))

@@ -12,6 +12,7 @@
 //! A publication is one batch over all of them, synced before it is acknowledged. Everything is computed inline and
 //! futures come back ready. One process holds the folder at a time; `holder.json` says which.
 
+mod entries;
 mod erase;
 mod events;
 mod failure;
@@ -33,6 +34,7 @@ use asof_model::Instant;
 use fjall::{Database, Keyspace, PersistMode, Readable, Snapshot};
 use parking_lot::{Mutex, RwLock};
 
+use entries::Entries;
 use heads::Heads;
 
 use crate::entry::smallest_event;
@@ -65,6 +67,8 @@ pub struct EmbeddedStore {
     stamps: Stamps<Snapshot>,
     /// Held by every read, and by events in answers: an erasure waits until those from before it are gone.
     readers: Mutex<Arc<()>>,
+    /// Entries that were read.
+    entries: Entries,
     /// The events of large keys that were read.
     cache: Arc<EventCache>,
     /// Held while something is written: there is one writer at a time, who knows what was written last.
@@ -80,8 +84,8 @@ impl std::fmt::Debug for EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store in that folder, which is created where it is missing, and holds it until dropped.
     ///
-    /// - `cache_bytes`: memory for blocks read from files, at least 1 MiB. Beside it the events of keys that have many are
-    ///   kept once they were read, in at most 256 MiB.
+    /// - `cache_bytes`: memory for what was read, half of it for entries and half for blocks of files, at least 1 MiB.
+    ///   Beside it the events of keys that have many are kept once they were read, in at most 256 MiB.
     /// - `holder`: the command that opens it, for the message that others get meanwhile
     ///
     /// Stamps and `t` go on after the greatest stamp stored, also where `clock` has stepped back since.
@@ -96,7 +100,7 @@ impl EmbeddedStore {
         holder: &str,
     ) -> Result<Self, OnlineError> {
         folder::create_whole(path)?;
-        let database = folder::open_database(path, cache_bytes.max(CACHE_BYTES_MIN))?;
+        let database = folder::open_database(path, (cache_bytes / 2).max(CACHE_BYTES_MIN))?;
         let [rows, waiting, segments, identities, journal, meta] = folder::open_keyspaces(path, &database)?;
         let snapshot = database.snapshot();
         folder::check_format(path, &database, &meta)?;
@@ -115,6 +119,7 @@ impl EmbeddedStore {
             views: RwLock::new(loaded.views),
             stamps: Stamps::new(loaded.high.unwrap_or(Instant::MIN), loaded.frontiers),
             readers: Mutex::default(),
+            entries: Entries::new(cache_bytes / 2),
             cache: Arc::new(EventCache::new(CACHED_BYTES_MAX)),
             writer: Mutex::default(),
             database,

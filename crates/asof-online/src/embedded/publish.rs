@@ -26,7 +26,7 @@ struct Touched {
     coming: Coming,
 }
 
-/// What is written under a key of events.
+/// A stored key that changes, with the head that is written under it where it is one of events.
 pub(super) type WrittenHead = (Vec<u8>, Option<Slice>);
 
 /// What comes for one key.
@@ -103,8 +103,10 @@ impl EmbeddedStore {
         let (batch, published, written) = prepared.inspect_err(|_| self.stamps.abandon())?;
         match batch.commit() {
             Ok(()) => {
+                let changed = written.iter().map(|(stored_key, _)| &stored_key[..]);
+                self.entries.change(self.stamps.coming(), changed);
                 self.stamps.finish(visible, after, units);
-                for (stored_key, head) in written {
+                for (stored_key, head) in written.into_iter().filter(|_| publication.events.is_some()) {
                     if head.is_none() {
                         self.cache.forget(&stored_key);
                     }
@@ -230,8 +232,8 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    /// Folds every touched key and puts what changed into a batch. With it the heads of keys of events, by stored key; `None`
-    /// for one that holds no event any more.
+    /// Folds every touched key and puts what changed into a batch. With it the stored keys that change, and of keys of
+    /// events their heads; `None` for one that holds no event any more.
     fn prepare(
         &self,
         publication: &Publication<'_>,
@@ -305,7 +307,8 @@ impl EmbeddedStore {
                 if overflow.is_some() {
                     batch.remove(&self.waiting, stored_key.clone());
                 }
-                batch.remove(&self.rows, stored_key);
+                batch.remove(&self.rows, stored_key.clone());
+                written.push((stored_key, None));
                 continue;
             }
             match (encoded.overflow, overflow) {
@@ -313,7 +316,8 @@ impl EmbeddedStore {
                 (None, Some(_)) => batch.remove(&self.waiting, stored_key.clone()),
                 (None, None) => {}
             }
-            batch.insert(&self.rows, stored_key, encoded.entry);
+            batch.insert(&self.rows, stored_key.clone(), encoded.entry);
+            written.push((stored_key, None));
         }
         Ok((batch, published, written))
     }

@@ -37,6 +37,13 @@ pub(super) fn row_key(view: ViewHandle, key: &[u8]) -> Vec<u8> {
     [&view.number().to_be_bytes()[..], key].concat()
 }
 
+/// The same in a buffer that is used again.
+pub(super) fn write_row_key(buffer: &mut Vec<u8>, view: ViewHandle, key: &[u8]) {
+    buffer.clear();
+    buffer.extend_from_slice(&view.number().to_be_bytes());
+    buffer.extend_from_slice(key);
+}
+
 /// The key of a segment, or of the directory. The number has a fixed width, so no two keys share one.
 pub(super) fn segment_key(row_key: &[u8], number: u32) -> Vec<u8> {
     [row_key, &number.to_be_bytes()].concat()

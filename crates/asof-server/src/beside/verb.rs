@@ -178,7 +178,7 @@ impl GetRow {
         };
         let plan = store.online_plan(&catalog, &self.wanted, &naming).await?;
         let answer = store.get(&catalog, &plan, &request).await?;
-        let row = answer.rows.into_iter().next().unwrap_or_default();
+        let row = answer.to_rows(&plan)?.into_iter().next().unwrap_or_default();
         let features = plan.plan.columns.iter().zip(row).map(|(column, answered)| GotFeature {
             name: column.name.clone(),
             json: raw(answered.value.as_ref()),

@@ -20,17 +20,17 @@ use std::sync::Arc;
 use asof_model::plan::Catalog;
 use asof_model::{Instant, Status, Value};
 use asof_store::StoreError;
-use asof_store::get::{Answer, GetRequest};
+use asof_store::get::{Answer, GetRequest, OpenAnswer};
 use asof_store::request::RequestPlan;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use serde_json::Value as Json;
 
+use crate::entity::{Given, Named};
 use crate::http::{self, Rows};
 use crate::openapi::{FeastAnswer, FeastError, FeastRequest, Timestamp};
-use crate::serving::{Serving, Shape};
-use crate::{entity, json};
+use crate::serving::{Planned, Serving, ShapeText};
+use crate::{arrow, entity, json};
 use problem::Problem;
 use request::FeastRequest as Asked;
 
@@ -40,8 +40,8 @@ const ROUTE: &str = "/get-online-features";
 /// The header that carries the instant an answer holds for.
 const ASOF_T: HeaderName = HeaderName::from_static("asof-t");
 
-/// A column of join keys: its name, and a value per entity row.
-type KeyColumn = (String, Vec<Option<Value>>);
+/// Columns of join keys: a value per entity row.
+type KeyColumns = BTreeMap<String, Vec<Option<Value>>>;
 
 /// `POST /get-online-features`: values column by column, in Feast's shape. Mistakes of the client are 404 or 422, never
 /// 500.
@@ -74,32 +74,40 @@ pub(crate) async fn get_online_features(State(serving): State<Arc<Serving>>, req
 }
 
 async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem> {
+    let as_table = arrow::wanted(request.headers());
     let body = http::body(request).await?;
     let asked = Asked::read(&body)?;
     let rows = rows(&asked.entities)?;
-    let (compiled, plan) = serving.plan(Shape { wanted: asked.wanted, full_names: asked.full_names }).await?;
-    let keys = key_columns(&compiled.catalog, &plan.online.plan, &asked.entities)?;
+    let text = ShapeText { text: &asked.wanted, full_names: asked.full_names };
+    let (compiled, plan) = serving.plan_of_text(text, || Asked::wanted(&asked.wanted)).await?;
+    let (order, entities) = key_columns(&compiled.catalog, &plan.online.plan, &asked.entities)?;
     let request = GetRequest {
-        entities: keys.iter().cloned().collect::<BTreeMap<_, _>>(),
+        entities,
         rows: rows.unwrap_or(1),
         now: asked.now,
         include_expired: asked.include_expired,
         from_history: false,
     };
-    let answer = serving.get(compiled, &plan, request).await?;
-    let body = written(&plan.online.plan, &keys, &answer, asked.version_metadata);
-    let mut response = http::respond(StatusCode::OK, body);
+    let answer = serving.get(compiled, &plan, &request).await?;
+    let open = answer.open(&plan.online)?;
+    let mut response = match as_table {
+        false => {
+            let body = written(&plan, (&order, &request), (&answer, &open), asked.version_metadata)?;
+            http::respond(StatusCode::OK, body)
+        }
+        true => arrow::respond(&plan, &request, (&answer, &open), false)?,
+    };
     if let Ok(t) = HeaderValue::from_str(&answer.t.to_string()) {
         response.headers_mut().insert(ASOF_T, t);
     }
-    response.extensions_mut().insert(Rows(answer.rows.len()));
+    response.extensions_mut().insert(Rows(answer.rows()));
     Ok(response)
 }
 
 /// The number of entity rows: the length that all columns share. `None` where there is no column.
-fn rows(entities: &[(String, Vec<Json>)]) -> Result<Option<usize>, StoreError> {
-    let Some((first, values)) = entities.first() else { return Ok(None) };
-    match entities.iter().find(|(_, others)| others.len() != values.len()) {
+fn rows(entities: &Named<'_, Vec<Given<'_>>>) -> Result<Option<usize>, StoreError> {
+    let Some((first, values)) = entities.0.first() else { return Ok(None) };
+    match entities.0.iter().find(|(_, others)| others.len() != values.len()) {
         None => Ok(Some(values.len())),
         Some((other, others)) => Err(StoreError::Request {
             message: format!(
@@ -112,33 +120,32 @@ fn rows(entities: &[(String, Vec<Json>)]) -> Result<Option<usize>, StoreError> {
     }
 }
 
-/// The columns that the plan is looked up by, in request order. Others are left out.
+/// The columns that the plan is looked up by, with their names in request order. Others are left out.
 fn key_columns(
     catalog: &Catalog,
     plan: &RequestPlan,
-    entities: &[(String, Vec<Json>)],
-) -> Result<Vec<KeyColumn>, StoreError> {
-    let mut columns = Vec::new();
-    for (given, values) in entities {
+    entities: &Named<'_, Vec<Given<'_>>>,
+) -> Result<(Vec<String>, KeyColumns), StoreError> {
+    let (mut order, mut columns) = (Vec::new(), KeyColumns::new());
+    for (given, values) in &entities.0 {
         let known = |name: &str| plan.key_columns.iter().find(|(column, _)| column == name);
         let Some((column, value_type)) = known(given).or_else(|| known(by_entity(catalog, entities, given)?))
         else {
             continue;
         };
-        if columns.iter().any(|(taken, _): &KeyColumn| taken == column) {
+        if columns.contains_key(column) {
             continue;
         }
         let mut read = Vec::with_capacity(values.len());
         for (row, value) in values.iter().enumerate() {
             read.push(entity::key(column, row, *value_type, value)?);
         }
-        columns.push((column.clone(), read));
+        order.push(column.clone());
+        columns.insert(column.clone(), read);
     }
-    for (wanted, _) in &plan.key_columns {
-        let join =
-            entity::needed_by(plan, wanted).filter(|_| columns.iter().all(|(column, _)| column != wanted));
-        if let Some(join) = join {
-            let given = entities.iter().map(|(column, _)| column.as_str());
+    for (wanted, _) in plan.key_columns.iter().filter(|(wanted, _)| !columns.contains_key(wanted)) {
+        if let Some(join) = entity::needed_by(plan, wanted) {
+            let given = entities.0.iter().map(|(column, _)| column.as_ref());
             return Err(StoreError::MissingKey {
                 key: wanted.clone(),
                 view: join.view.id.clone(),
@@ -146,46 +153,68 @@ fn key_columns(
             });
         }
     }
-    Ok(columns)
+    Ok((order, columns))
 }
 
 /// The join key that is meant by the name of its entity, which Feast takes too. A column of the key's own name is
 /// preferred.
-fn by_entity<'a>(catalog: &'a Catalog, entities: &[(String, Vec<Json>)], given: &str) -> Option<&'a str> {
+fn by_entity<'a>(catalog: &'a Catalog, entities: &Named<'_, Vec<Given<'_>>>, given: &str) -> Option<&'a str> {
     match catalog.definitions.entities.get(given)?.keys.as_slice() {
-        [key] => Some(key.name.as_str()).filter(|key| entities.iter().all(|(column, _)| column != key)),
+        [key] => Some(key.name.as_str()).filter(|key| entities.get(key).is_none()),
         _ => None,
     }
 }
 
-fn written(plan: &RequestPlan, keys: &[KeyColumn], answer: &Answer, version_metadata: bool) -> Vec<u8> {
-    let cells = (keys.len() + plan.columns.len()) * answer.rows.len();
-    let mut out = Vec::with_capacity(256 + cells * 48);
+fn written(
+    plan: &Planned,
+    (order, request): (&[String], &GetRequest),
+    (answer, open): (&Answer, &OpenAnswer<'_>),
+    version_metadata: bool,
+) -> Result<Vec<u8>, StoreError> {
+    let rows = answer.rows();
+    let columns = &plan.online.plan.columns;
+    let mut out = Vec::with_capacity(256 + (order.len() + columns.len()) * (rows * VALUE_BYTES + 64));
+    let mut writer = Writer::default();
     out.extend_from_slice(b"{\"results\":[");
-    json::list(&mut out, keys, |out, (_, values)| {
-        let cell = |value: &Option<Value>| match value {
-            Some(_) => (Status::Present, Instant::EPOCH),
-            None => (Status::Missing, Instant::EPOCH),
-        };
-        column(out, values.len(), |row| (values[row].as_ref(), cell(&values[row])));
-    });
-    if !keys.is_empty() && !plan.columns.is_empty() {
-        out.push(b',');
+    for (place, name) in order.iter().enumerate() {
+        separate(&mut out, place);
+        let values = request.entities.get(name).map_or(&[][..], Vec::as_slice);
+        writer.begin(&mut out);
+        for (row, value) in values.iter().enumerate() {
+            separate(&mut out, row);
+            json::value(&mut out, value.as_ref());
+            writer.judged(if value.is_some() { Status::Present } else { Status::Missing }, None);
+        }
+        writer.end(&mut out);
     }
-    json::list(&mut out, 0..plan.columns.len(), |out, place| {
-        column(out, answer.rows.len(), |row| {
-            let cell = &answer.rows[row][place];
-            let event = cell.event.filter(|_| cell.status != Status::Missing).unwrap_or(Instant::EPOCH);
-            (cell.value.as_ref(), (cell.status, event))
-        });
-    });
+    let mut tally = plan.tally();
+    for (place, column) in columns.iter().enumerate() {
+        separate(&mut out, order.len() + place);
+        let values = open.column(place);
+        writer.begin(&mut out);
+        for row in 0..rows {
+            separate(&mut out, row);
+            let cell = values.get(row)?;
+            json::answered(&mut out, cell.value);
+            writer.judged(cell.status, cell.event);
+        }
+        tally.add(column.join, &writer.statuses);
+        writer.end(&mut out);
+    }
+    plan.count(rows, &tally);
     out.extend_from_slice(b"],\"metadata\":{\"feature_names\":[");
-    let names = keys.iter().map(|(name, _)| name).chain(plan.columns.iter().map(|column| &column.name));
-    json::list(&mut out, names, |out, name| json::text(out, name));
+    for (place, name) in order.iter().enumerate() {
+        separate(&mut out, place);
+        json::text(&mut out, name);
+    }
+    for (place, name) in plan.names.iter().enumerate() {
+        separate(&mut out, order.len() + place);
+        out.extend_from_slice(name.as_bytes());
+    }
     out.push(b']');
     if version_metadata {
         out.extend_from_slice(b",\"feature_view_metadata\":[");
-        json::list(&mut out, &plan.joins, |out, join| {
+        json::list(&mut out, &plan.online.plan.joins, |out, join| {
             out.extend_from_slice(b"{\"name\":");
             json::text(out, &join.prefix);
             out.extend_from_slice(format!(",\"version\":{}}}", join.view.id.version).as_bytes());
@@ -193,26 +222,53 @@ fn written(plan: &RequestPlan, keys: &[KeyColumn], answer: &Answer, version_meta
         out.push(b']');
     }
     out.extend_from_slice(b"}}");
-    out
+    Ok(out)
 }
 
-/// Writes one column: its values, statuses and event timestamps, which are left out where there are no rows.
-fn column<'a>(
-    out: &mut Vec<u8>,
-    rows: usize,
-    cell: impl Fn(usize) -> (Option<&'a Value>, (Status, Instant)),
-) {
-    out.extend_from_slice(b"{\"values\":[");
-    json::list(out, 0..rows, |out, row| json::value(out, cell(row).0));
-    out.extend_from_slice(b"],\"statuses\":[");
-    json::list(out, 0..rows, |out, row| json::plain(out, status(cell(row).1.0)));
-    out.push(b']');
-    if rows > 0 {
-        out.extend_from_slice(b",\"event_timestamps\":[");
-        json::list(out, 0..rows, |out, row| json::instant(out, Some(cell(row).1.1)));
-        out.push(b']');
+/// Bytes that a value, its status and its event timestamp take, more or less.
+const VALUE_BYTES: usize = 52;
+
+/// Writes columns: values, statuses and event timestamps, which are left out where there are no rows.
+#[derive(Default)]
+struct Writer {
+    /// Of the column that is written.
+    statuses: Vec<Status>,
+    events: Vec<Instant>,
+    status_text: json::Repeated<Status>,
+    event_text: json::Repeated<Instant>,
+}
+
+impl Writer {
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        self.statuses.clear();
+        self.events.clear();
+        out.extend_from_slice(b"{\"values\":[");
     }
-    out.push(b'}');
+
+    /// Takes note of a value that was written.
+    fn judged(&mut self, status: Status, event: Option<Instant>) {
+        self.statuses.push(status);
+        self.events.push(event.filter(|_| status != Status::Missing).unwrap_or(Instant::EPOCH));
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"],\"statuses\":[");
+        self.status_text.write(out, &self.statuses, |out, each| json::plain(out, status(each)));
+        out.push(b']');
+        if !self.events.is_empty() {
+            out.extend_from_slice(b",\"event_timestamps\":[");
+            self.event_text.write(out, &self.events, |out, each| json::instant(out, Some(each)));
+            out.push(b']');
+        }
+        out.push(b'}');
+    }
+}
+
+/// The comma in front of all but the first.
+fn separate(out: &mut Vec<u8>, place: usize) {
+    if place > 0 {
+        out.push(b',');
+    }
 }
 
 fn status(status: Status) -> &'static str {

@@ -1,22 +1,30 @@
 //! The body of a request, read as Feast's server reads it. Keys that are not known are left alone.
+//!
+//! A body that is as most are is read in one pass, without building a tree of it. Whatever is out of the ordinary goes the
+//! careful way, which says everything that is wrong; where both read a body, they read the same.
+
+use std::borrow::Cow;
 
 use asof_model::{Instant, Zone};
 use asof_store::request::Wanted;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
 use super::problem::Problem;
+use crate::entity::{Given, Named};
 use crate::strict;
 
 /// The most bytes of a wrong input that an error repeats.
 const ECHOED_BYTES_MAX: usize = 1_000;
 
 /// A request as it was read.
-#[derive(Debug)]
-pub(super) struct FeastRequest {
+#[derive(Debug, PartialEq)]
+pub(super) struct FeastRequest<'b> {
     /// The columns of the entity rows, in request order.
-    pub entities: Vec<(String, Vec<Json>)>,
-    /// What is asked for.
-    pub wanted: Wanted,
+    pub entities: Named<'b, Vec<Given<'b>>>,
+    /// What is asked for, as JSON: a list of features, or the name of a service.
+    pub wanted: Cow<'b, str>,
     /// Whether features are called by their full names.
     pub full_names: bool,
     /// Whether the answer says which version of which view answered.
@@ -27,12 +35,74 @@ pub(super) struct FeastRequest {
     pub now: Option<Instant>,
 }
 
-impl FeastRequest {
+/// The fields of a body that is as most are.
+#[derive(Deserialize)]
+struct Plain<'b> {
+    #[serde(borrow)]
+    entities: Named<'b, Vec<Given<'b>>>,
+    #[serde(borrow)]
+    features: Option<&'b RawValue>,
+    #[serde(borrow)]
+    feature_service: Option<&'b RawValue>,
+    #[serde(default)]
+    full_feature_names: bool,
+    #[serde(default)]
+    include_feature_view_version_metadata: bool,
+    #[serde(default)]
+    include_expired: bool,
+    now: Option<&'b RawValue>,
+}
+
+impl<'b> FeastRequest<'b> {
     /// Reads a body.
     ///
     /// # Errors
     /// [`Problem::Details`] with everything that is wrong.
-    pub fn read(body: &[u8]) -> Result<Self, Problem> {
+    pub fn read(body: &'b [u8]) -> Result<Self, Problem> {
+        match Self::read_plain(body) {
+            Some(request) => Ok(request),
+            None => Self::read_carefully(body),
+        }
+    }
+
+    /// Reads a body that is as most are: it names features or a service, and is well formed.
+    fn read_plain(body: &'b [u8]) -> Option<Self> {
+        let plain: Plain<'b> = serde_json::from_slice(body).ok()?;
+        let wanted = match (plain.features.map(RawValue::get), plain.feature_service.map(RawValue::get)) {
+            (Some(features), None) if features.starts_with("[\"") => features,
+            (None, Some(service)) if service.starts_with('"') && service != "\"\"" => service,
+            _ => return None,
+        };
+        if plain.now.is_some() {
+            return None;
+        }
+        Some(Self {
+            entities: plain.entities,
+            wanted: Cow::Borrowed(wanted),
+            full_names: plain.full_feature_names,
+            version_metadata: plain.include_feature_view_version_metadata,
+            include_expired: plain.include_expired,
+            now: None,
+        })
+    }
+
+    /// What a text of [`FeastRequest::wanted`] asks for.
+    ///
+    /// # Errors
+    /// [`Problem::Details`] where the list holds something else than texts.
+    pub fn wanted(text: &str) -> Result<Wanted, Problem> {
+        if let Ok(service) = serde_json::from_str::<String>(text) {
+            return Ok(Wanted::Service(service));
+        }
+        let mut fields = Fields { details: Vec::new() };
+        let features = fields.names("features", serde_json::from_str(text).ok());
+        match fields.details.is_empty() {
+            true => Ok(Wanted::Features(features.iter().map(|feature| reference(feature)).collect())),
+            false => Err(Problem::Details(fields.details)),
+        }
+    }
+
+    fn read_carefully(body: &[u8]) -> Result<FeastRequest<'static>, Problem> {
         if body.is_empty() {
             return Err(Problem::Details(vec![detail("missing", &[], "Field required", &Json::Null)]));
         }
@@ -57,10 +127,11 @@ impl FeastRequest {
             return Err(Problem::Details(fields.details));
         }
         let wanted = match service.filter(|name| !name.is_empty()) {
-            Some(service) => Wanted::Service(service),
-            None => Wanted::Features(features.iter().map(|feature| reference(feature)).collect()),
+            Some(service) => Json::from(service),
+            None => Json::from(features),
         };
-        Ok(Self { entities, wanted, full_names, version_metadata, include_expired, now })
+        let wanted = Cow::Owned(wanted.to_string());
+        Ok(FeastRequest { entities, wanted, full_names, version_metadata, include_expired, now })
     }
 }
 
@@ -80,28 +151,34 @@ struct Fields {
 }
 
 impl Fields {
-    fn entities(&mut self, given: Option<Json>, others: &Map<String, Json>) -> Vec<(String, Vec<Json>)> {
+    fn entities(
+        &mut self,
+        given: Option<Json>,
+        others: &Map<String, Json>,
+    ) -> Named<'static, Vec<Given<'static>>> {
         let columns = match given {
             Some(Json::Object(columns)) => columns,
             Some(other) => {
                 self.wrong("dict_type", &["entities"], "Input should be a valid dictionary", &other);
-                return Vec::new();
+                return Named(Vec::new());
             }
             None => {
                 self.wrong("missing", &["entities"], "Field required", &Json::Object(others.clone()));
-                return Vec::new();
+                return Named(Vec::new());
             }
         };
         let mut entities = Vec::with_capacity(columns.len());
         for (column, values) in columns {
             match values {
-                Json::Array(values) => entities.push((column, values)),
+                Json::Array(values) => {
+                    entities.push((Cow::Owned(column), values.iter().map(Given::of).collect()));
+                }
                 other => {
                     self.wrong("list_type", &["entities", &column], "Input should be a valid list", &other)
                 }
             }
         }
-        entities
+        Named(entities)
     }
 
     fn names(&mut self, field: &str, given: Option<Json>) -> Vec<String> {
@@ -185,4 +262,67 @@ fn not_json(body: &[u8], error: &serde_json::Error) -> Json {
         "input": {},
         "ctx": { "error": reason },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Parts of bodies: right ones, and ones that are nearly right.
+    fn value() -> impl Strategy<Value = String> {
+        let scalars = prop::sample::select(vec![
+            "1",
+            "-7",
+            "1.5",
+            "1e3",
+            "9223372036854775808",
+            "null",
+            "true",
+            "\"a\"",
+            "\"\\u00e9\"",
+            "[1]",
+            "{}",
+        ]);
+        scalars.prop_map(str::to_owned)
+    }
+
+    fn body() -> impl Strategy<Value = String> {
+        let column =
+            (prop::sample::select(vec!["id", "\\u0069d", "b"]), prop::collection::vec(value(), 0..4))
+                .prop_map(|(name, values)| format!("\"{name}\":[{}]", values.join(",")));
+        let entities = prop::collection::vec(column, 0..3)
+            .prop_map(|columns| format!("\"entities\":{{{}}}", columns.join(",")));
+        let field = prop_oneof![
+            4 => entities,
+            4 => prop::collection::vec(prop::sample::select(vec!["\"v:a\"", "\"v@v2:b\"", "7"]), 0..4)
+                .prop_map(|names| format!("\"features\":[{}]", names.join(","))),
+            1 => value().prop_map(|value| format!("\"feature_service\":{value}")),
+            1 => value().prop_map(|value| format!("\"full_feature_names\":{value}")),
+            1 => value().prop_map(|value| format!("\"include_expired\":{value}")),
+            1 => value().prop_map(|value| format!("\"now\":{value}")),
+            1 => value().prop_map(|value| format!("\"other\":{value}")),
+        ];
+        prop::collection::vec(field, 0..5).prop_map(|fields| format!("{{{}}}", fields.join(",")))
+    }
+
+    proptest! {
+        /// Goal: what is read in one pass is what the careful way reads.
+        #[test]
+        fn plain_is_careful(body in body()) {
+            if let Some(plain) = FeastRequest::read_plain(body.as_bytes()) {
+                let careful = FeastRequest::read_carefully(body.as_bytes());
+                match FeastRequest::wanted(&plain.wanted) {
+                    Ok(wanted) => {
+                        let careful = careful.map_err(|problem| TestCaseError::fail(format!("{problem:?}")))?;
+                        prop_assert_eq!(wanted, FeastRequest::wanted(&careful.wanted).unwrap());
+                        prop_assert_eq!(FeastRequest { wanted: Cow::Borrowed(""), ..plain },
+                            FeastRequest { wanted: Cow::Borrowed(""), ..careful });
+                    }
+                    Err(_) => prop_assert!(careful.is_err()),
+                }
+            }
+        }
+    }
 }

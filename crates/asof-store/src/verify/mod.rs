@@ -21,7 +21,7 @@ use asof_model::{EncodedKey, Instant, ValueType, ViewId, key, name};
 use serde::{Deserialize, Serialize};
 
 use crate::answers::{RecordedAnswer, answered_bytes, hex, unhex};
-use crate::get::{Answer, ENTITY_ROWS_MAX, GetRequest};
+use crate::get::{Answered, ENTITY_ROWS_MAX, GetRequest};
 use crate::materialize::view_ref;
 use crate::request::{Naming, PlannedJoin, RequestPlan, Wanted};
 use crate::{Progress, Store, StoreError, catalog};
@@ -188,31 +188,32 @@ impl Store {
         let keys: Vec<EncodedKey> = sample.keys().cloned().collect();
         let asked = entities(join, &keys)?;
 
-        let served =
+        let answer =
             self.get(catalog, &plan, &GetRequest { include_expired: false, ..asked.clone() }).await?;
+        let (t, served) = (answer.t, answer.to_rows(&plan)?);
         // What an expired row holds is served on request, so it is held to the same law.
         let mut held = None;
         if join.view.ttl.is_some() {
-            let request = GetRequest { include_expired: true, now: Some(served.t), ..asked.clone() };
-            held = Some(self.get(catalog, &plan, &request).await?);
+            let request = GetRequest { include_expired: true, now: Some(t), ..asked.clone() };
+            held = Some(self.get(catalog, &plan, &request).await?.to_rows(&plan)?);
         }
         let recorded = self.recorded_answers(&join.table, request.sample)?;
 
         // Only now: a load beside may have gone on, and every unit that was served from must be known.
         let known = self.caught_up(catalog, &plan).await?;
         let mut verdict = Verdict::new(&plan, &keys);
-        let recomputed = self.recompute(catalog, &known, &asked, served.t, false).await?;
+        let recomputed = self.recompute(catalog, &known, &asked, t, false).await?;
         verdict.compare(&served, &recomputed, "history");
         if let Some(held) = &held {
-            let recomputed = self.recompute(catalog, &known, &asked, served.t, true).await?;
+            let recomputed = self.recompute(catalog, &known, &asked, t, true).await?;
             verdict.compare(held, &recomputed, "history");
         }
         if request.oracle {
             let join = &known.joins[0];
             let rows = self.oracle_rows(join, &keys).await?;
-            verdict.compare(&served, &by_oracle(join, &plan, &rows, &keys, served.t, false), "oracle");
+            verdict.compare(&served, &by_oracle(join, &plan, &rows, &keys, t, false), "oracle");
             if let Some(held) = &held {
-                verdict.compare(held, &by_oracle(join, &plan, &rows, &keys, served.t, true), "oracle");
+                verdict.compare(held, &by_oracle(join, &plan, &rows, &keys, t, true), "oracle");
             }
         }
         let recorded = self.verify_recorded(catalog, &known, &recorded, &mut verdict.shown).await?;
@@ -220,8 +221,8 @@ impl Store {
             recorded_values: recorded.values,
             recorded_identical: recorded.identical,
             view: view.to_string(),
-            t: served.t.to_string(),
-            position: served.positions.get(view).copied(),
+            t: t.to_string(),
+            position: answer.positions.first().copied().flatten(),
             keys: keys.len() as u64,
             values: verdict.values(),
             identical: verdict.values() - verdict.differing.len() as u64,
@@ -236,10 +237,9 @@ impl Store {
         asked: &GetRequest,
         t: Instant,
         include_expired: bool,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<Vec<Vec<Answered>>, StoreError> {
         let request = GetRequest { include_expired, ..asked.clone() };
-        let rows = self.get_history(catalog, plan, &request, &vec![t.micros(); asked.rows]).await?;
-        Ok(Answer { t, rows, positions: BTreeMap::new() })
+        self.get_history(catalog, plan, &request, &vec![t.micros(); asked.rows]).await
     }
 
     /// Recomputes the answers that a server recorded, each for its own instant. Returns how many values were compared;

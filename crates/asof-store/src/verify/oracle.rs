@@ -1,6 +1,6 @@
 //! The same answers by the naive oracle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -12,7 +12,7 @@ use asof_oracle::{OracleFeature, OracleRow};
 use futures::TryStreamExt;
 
 use super::{column, each_key, join_keys};
-use crate::get::{Answer, Answered, OnlinePlan};
+use crate::get::{Answered, OnlinePlan};
 use crate::request::{PlannedJoin, rule};
 use crate::windows::OnlineWindows;
 use crate::{Store, StoreError};
@@ -70,7 +70,7 @@ pub(super) fn by_oracle(
     keys: &[EncodedKey],
     t: Instant,
     include_expired: bool,
-) -> Answer {
+) -> Vec<Vec<Answered>> {
     if let Some(windows) = plan.windows.first().and_then(Option::as_ref) {
         return by_windows(join, windows, rows, keys, t);
     }
@@ -94,7 +94,7 @@ pub(super) fn by_oracle(
         };
         answer.values.clone().into_iter().map(value).collect()
     };
-    Answer { t, rows: keys.iter().map(answer).collect(), positions: BTreeMap::new() }
+    keys.iter().map(answer).collect()
 }
 
 /// The same of a view of events.
@@ -104,7 +104,7 @@ fn by_windows(
     rows: &HashMap<EncodedKey, Vec<OracleRow>>,
     keys: &[EncodedKey],
     t: Instant,
-) -> Answer {
+) -> Vec<Vec<Answered>> {
     let view = windows.for_oracle(&join.defaults);
     let nothing = Vec::new();
     let answer = |key: &EncodedKey| {
@@ -118,5 +118,5 @@ fn by_windows(
         };
         answer.values.clone().into_iter().map(value).collect()
     };
-    Answer { t, rows: keys.iter().map(answer).collect(), positions: BTreeMap::new() }
+    keys.iter().map(answer).collect()
 }

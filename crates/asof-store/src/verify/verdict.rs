@@ -6,7 +6,7 @@ use asof_model::{EncodedKey, ValueType, entry, key};
 use serde::{Deserialize, Serialize};
 
 use crate::answers::answered_bytes;
-use crate::get::{Answer, Answered, OnlinePlan};
+use crate::get::{Answered, OnlinePlan};
 use crate::request::PlannedJoin;
 
 /// Differences that a report shows; the rest is only counted.
@@ -45,8 +45,8 @@ impl<'a> Verdict<'a> {
         (self.keys.len() * self.plan.plan.columns.len()) as u64
     }
 
-    pub fn compare(&mut self, served: &Answer, computed: &Answer, by: &'static str) {
-        for (row, (served, computed)) in served.rows.iter().zip(&computed.rows).enumerate() {
+    pub fn compare(&mut self, served: &[Vec<Answered>], computed: &[Vec<Answered>], by: &'static str) {
+        for (row, (served, computed)) in served.iter().zip(computed).enumerate() {
             for (place, (served, computed)) in served.iter().zip(computed).enumerate() {
                 let column = &self.plan.plan.columns[place];
                 let value_type = self.plan.plan.feature(column).value_type;

@@ -25,7 +25,7 @@ fn serve(project: &mut Project, keys: &[i64], include_expired: bool) {
     let entities = int_keys("id", keys);
     let request = GetRequest { entities, rows: keys.len(), now: None, include_expired, from_history: false };
     let answer = project.try_get_planned(&plan, &request).unwrap();
-    project.store().1.answer_log().record(answer.t, &plan, &request, &answer).unwrap();
+    project.store().1.answer_log().record(answer.t, &plan, &request, &answer.answer).unwrap();
 }
 
 fn verify(project: &mut Project) -> VerifyReport {
@@ -86,7 +86,7 @@ fn the_record_is_bounded() {
     for instant in ["2030-01-01T10:00:00Z", "2030-01-01T10:00:00.5Z", "2030-01-01T10:00:01Z"] {
         project.clock.set(at(instant));
         let answer = project.try_get_planned(&plan, &request).unwrap();
-        log.record(answer.t, &plan, &request, &answer).unwrap();
+        log.record(answer.t, &plan, &request, &answer.answer).unwrap();
     }
     let text = std::fs::read_to_string(project.root.join(".asof/answers/answers.ndjson")).unwrap();
     assert_eq!(text.lines().count(), 2 * RECORDED_ROWS_PER_SECOND_MAX as usize);

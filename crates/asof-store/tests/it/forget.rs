@@ -109,7 +109,7 @@ fn serve(project: &mut Project) {
     let (entities, rows) = entities();
     let request = GetRequest { entities, rows, now: None, include_expired: false, from_history: false };
     let answer = project.try_get_planned(&plan, &request).unwrap();
-    project.store().1.answer_log().record(answer.t, &plan, &request, &answer).unwrap();
+    project.store().1.answer_log().record(answer.t, &plan, &request, &answer.answer).unwrap();
 }
 
 /// The files below `.asof` that hold the person's name, as it is or in hexadecimal.

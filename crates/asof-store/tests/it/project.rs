@@ -12,7 +12,7 @@ use asof_model::{Cell, Instant, KnownAt, Status, Value, ValueType, Zone};
 use asof_oracle::OracleValue;
 use asof_store::apply::Applied;
 use asof_store::compact::CompactReport;
-use asof_store::get::{Answer, GetRequest, OnlinePlan};
+use asof_store::get::{Answer, Answered, GetRequest, OnlinePlan};
 use asof_store::journal::ViewJournal;
 use asof_store::materialize::{MaterializeReport, MaterializeRequest, ViewLoad};
 use asof_store::request::{Naming, Wanted};
@@ -206,20 +206,21 @@ impl Project {
         rows: usize,
         now: Option<Instant>,
         from_history: bool,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<Got, StoreError> {
         let plan = self.try_plan(ask)?;
         let (include_expired, entities) = (ask.include_expired, entities.clone());
         self.try_get_planned(&plan, &GetRequest { entities, rows, now, include_expired, from_history })
     }
 
     /// Asks with a request that was compiled before.
-    pub fn try_get_planned(&mut self, plan: &OnlinePlan, request: &GetRequest) -> Result<Answer, StoreError> {
+    pub fn try_get_planned(&mut self, plan: &OnlinePlan, request: &GetRequest) -> Result<Got, StoreError> {
         let (runtime, store) = self.store();
         let answer = async {
             let catalog = store.applied_catalog().await?;
             store.get(&catalog, plan, request).await
         };
-        runtime.block_on(Box::pin(answer))
+        let answer = runtime.block_on(Box::pin(answer))?;
+        Ok(Got { t: answer.t, rows: answer.to_rows(plan)?, answer })
     }
 
     /// The names of the columns that a request is answered with, in order.
@@ -333,9 +334,17 @@ impl TrainingSet {
     }
 }
 
+/// An answer with its values.
+pub struct Got {
+    pub t: Instant,
+    /// For each entity row a value for each column.
+    pub rows: Vec<Vec<Answered>>,
+    pub answer: Answer,
+}
+
 /// The values of an answer in the form of the oracle.
-pub fn answers(answer: &Answer) -> Vec<Vec<OracleValue>> {
-    let value = |each: &asof_store::get::Answered| OracleValue {
+pub fn answers(answer: &Got) -> Vec<Vec<OracleValue>> {
+    let value = |each: &Answered| OracleValue {
         cell: each.value.clone().map_or(Cell::Null, Cell::Value),
         status: each.status,
     };

@@ -1,0 +1,139 @@
+//! Answers from history: what serving said, or would have said, at an instant.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use asof_engine::columns::{ColumnBuilder, value_at};
+use asof_model::plan::Catalog;
+use asof_model::{Instant, KnownAt, Value, ValueType};
+use asof_training::Scratch;
+use asof_training::join::{Joined, RangeAnswer, join};
+use asof_training::labels::MemoryLabels;
+
+use super::answer::{Answer, Answered};
+use super::{GetRequest, OnlinePlan};
+use crate::request::{PlannedColumn, RequestPlan};
+use crate::train::histories::Asked;
+use crate::train::{TrainOptions, blocking};
+use crate::{NoProgress, Store, StoreError};
+
+impl Store {
+    /// Puts what history says at the answer's own instant where the online store holds nothing of a key that may be one
+    /// of those left to history. `inactive`: places of entity rows.
+    pub(super) async fn fill_from_history(
+        &self,
+        catalog: &Catalog,
+        plan: &OnlinePlan,
+        request: &GetRequest,
+        answer: Answer,
+        inactive: &[usize],
+    ) -> Result<Answer, StoreError> {
+        let caught_up = self.caught_up(catalog, plan).await?;
+        let of_rows = |values: &Vec<Option<Value>>| -> Vec<Option<Value>> {
+            inactive.iter().map(|row| values.get(*row).cloned().flatten()).collect()
+        };
+        let asked = GetRequest {
+            entities: request.entities.iter().map(|(name, values)| (name.clone(), of_rows(values))).collect(),
+            rows: inactive.len(),
+            ..request.clone()
+        };
+        let times = vec![answer.t.micros(); inactive.len()];
+        let found = self.get_history(catalog, &caught_up, &asked, &times).await?;
+        let mut rows = answer.to_rows(plan)?;
+        for (row, values) in inactive.iter().zip(found) {
+            for (place, value) in values.into_iter().enumerate() {
+                let join = &plan.plan.joins[plan.plan.columns[place].join];
+                if join.view.active_within.is_some() {
+                    rows[*row][place] = value;
+                }
+            }
+        }
+        Ok(Answer::from_rows(answer.t, rows, answer.positions))
+    }
+
+    /// Answers a request from history: what serving answered, or could have answered, at each row's instant in
+    /// `times` (microseconds).
+    ///
+    /// # Errors
+    /// Those of history.
+    pub(crate) async fn get_history(
+        &self,
+        catalog: &Catalog,
+        plan: &RequestPlan,
+        request: &GetRequest,
+        times: &[i64],
+    ) -> Result<Vec<Vec<Answered>>, StoreError> {
+        let labels = MemoryLabels::new(label_rows(plan, request, times)?);
+        let asked = Asked {
+            known_at: KnownAt::Served,
+            include_expired: request.include_expired,
+            statuses: true,
+            events: true,
+            time: LABEL_TIME.to_owned(),
+            known: None,
+            resources: self.resources(&TrainOptions::default()),
+        };
+        let histories = self.histories(catalog, plan, asked).await?;
+        blocking(|| {
+            let scratch = Scratch::new(&histories.spec.resources.scratch);
+            let held = AtomicU64::new(0);
+            let joined = join(&histories.spec, &labels, &scratch, &held, &NoProgress);
+            let joined = joined.map_err(|error| histories.explain(error))?;
+            let mut rows = Vec::with_capacity(request.rows);
+            for range in 0..joined.ranges() {
+                answered_range(plan, &joined, range, &mut rows)?;
+            }
+            Ok(rows)
+        })
+    }
+}
+
+/// The column of a request's labels with their instants.
+const LABEL_TIME: &str = "__t";
+
+/// A request's keys with the instants that are asked for, as labels.
+fn label_rows(plan: &RequestPlan, request: &GetRequest, times: &[i64]) -> Result<RecordBatch, StoreError> {
+    let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+    for (column, value_type) in &plan.key_columns {
+        let mut builder = ColumnBuilder::new(*value_type, request.rows);
+        for value in request.entities.get(column).into_iter().flatten() {
+            builder.append(value.as_ref());
+        }
+        columns.push((column, builder.finish()));
+    }
+    let mut instants = ColumnBuilder::new(ValueType::Timestamp, times.len());
+    times.iter().for_each(|t| instants.append(Some(&Value::Timestamp(Instant::from_micros_clamped(*t)))));
+    columns.push((LABEL_TIME, instants.finish()));
+    let nullable = columns.into_iter().map(|(name, array)| (name, array, true));
+    RecordBatch::try_from_iter_with_nullable(nullable)
+        .map_err(|error| StoreError::Corrupt(format!("a request is no table: {error}")))
+}
+
+/// Appends the answers to a range of a request's rows.
+fn answered_range(
+    plan: &RequestPlan,
+    joined: &Joined<'_>,
+    range: usize,
+    rows: &mut Vec<Vec<Answered>>,
+) -> Result<(), StoreError> {
+    let mut columns = Vec::with_capacity(joined.views());
+    let mut answers = Vec::with_capacity(joined.views());
+    for view in 0..joined.views() {
+        let answer = joined.answer(view, range)?;
+        let of_view = (0..answer.features()).map(|feature| answer.column(feature));
+        columns.push(of_view.collect::<Result<Vec<_>, _>>()?);
+        answers.push(answer);
+    }
+    let count = answers.first().map_or(0, RangeAnswer::len);
+    let value = |row: usize, column: &PlannedColumn| {
+        let feature = &columns[column.join][column.feature];
+        Answered {
+            value: value_at(feature.values.as_ref(), feature.feature.value_type, row),
+            status: feature.statuses[row],
+            event: answers[column.join].event(row).map(Instant::from_micros_clamped),
+        }
+    };
+    rows.extend((0..count).map(|row| plan.columns.iter().map(|column| value(row, column)).collect()));
+    Ok(())
+}
