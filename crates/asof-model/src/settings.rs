@@ -31,7 +31,7 @@ pub struct Settings {
     pub registry_url: String,
     /// A path, as written.
     pub offline_url: String,
-    /// A path, as written.
+    /// A path, or the URL of a server ([`ONLINE_SCHEMES`]), as written.
     pub online_url: String,
     /// Memory for the online store's row cache, in bytes.
     pub online_cache_bytes: u64,
@@ -75,6 +75,11 @@ impl Settings {
             }
         }
         if reader.problems.is_empty() { Ok(settings) } else { Err(reader.finish()) }
+    }
+
+    /// Whether the online store is a server of its own, and not a folder.
+    pub fn online_is_remote(&self) -> bool {
+        self.online_url.split_once("://").is_some_and(|(scheme, _)| ONLINE_SCHEMES.contains(&scheme))
     }
 
     /// The path of the registry's file.
@@ -173,11 +178,24 @@ const KEYS: [(&str, &[&str]); 5] = [
     ("server", &["listen"]),
 ];
 
+/// The schemes of online stores that are servers: one of them, several that share the keys, or several of which Sentinel
+/// says who leads; with TLS or without.
+pub const ONLINE_SCHEMES: [&str; 8] = [
+    "redis",
+    "rediss",
+    "redis-cluster",
+    "rediss-cluster",
+    "redis-sentinel",
+    "rediss-sentinel",
+    "valkey",
+    "valkeys",
+];
+
 /// A store whose URL is checked.
 struct Store {
     table: &'static str,
-    /// The one scheme that is built, if any; paths always are.
-    scheme: Option<&'static str>,
+    /// The schemes that are built; paths always are.
+    schemes: &'static [&'static str],
     /// Schemes that settings may name and this version does not build.
     later: &'static [&'static str],
     example: &'static str,
@@ -185,22 +203,18 @@ struct Store {
 
 const REGISTRY: Store = Store {
     table: "registry",
-    scheme: Some("sqlite"),
+    schemes: &["sqlite"],
     later: &["postgres", "postgresql"],
     example: REGISTRY_URL_DEFAULT,
 };
 const OFFLINE: Store = Store {
     table: "offline",
-    scheme: None,
+    schemes: &[],
     later: &["s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl", "http", "https"],
     example: OFFLINE_URL_DEFAULT,
 };
-const ONLINE: Store = Store {
-    table: "online",
-    scheme: None,
-    later: &["redis", "rediss", "redis-cluster", "rediss-cluster", "valkey", "valkeys"],
-    example: ONLINE_URL_DEFAULT,
-};
+const ONLINE: Store =
+    Store { table: "online", schemes: &ONLINE_SCHEMES, later: &[], example: ONLINE_URL_DEFAULT };
 
 struct Reader<'a> {
     file: &'a str,
@@ -324,7 +338,7 @@ impl Reader<'_> {
         let url = self.text(table, store.table, "url")?;
         let example = format!("such as `{}`", store.example);
         let path = match url.value.split_once("://") {
-            Some((scheme, path)) if store.scheme == Some(scheme) => path,
+            Some((scheme, path)) if store.schemes.contains(&scheme) => path,
             Some((scheme, _)) if store.later.contains(&scheme) => {
                 let message = format!("`{scheme}://` is not supported by this version of Asof");
                 self.problem(url.span, message, Some(format!("name a path of this machine, {example}")));
@@ -341,7 +355,7 @@ impl Reader<'_> {
                 self.problem(url.span, message, Some(format!("name a path of this machine, {example}")));
                 return None;
             }
-            None if store.scheme.is_some_and(|scheme| url.value.starts_with(&format!("{scheme}:"))) => {
+            None if store.schemes.iter().any(|scheme| url.value.starts_with(&format!("{scheme}:"))) => {
                 let message = "a URL has two slashes behind the colon".to_owned();
                 self.problem(url.span, message, Some(example));
                 return None;

@@ -9,10 +9,9 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// The most connections at a time. Further ones wait in the system's queue until one ends.
 pub const CONNECTIONS_MAX: usize = 4_096;
@@ -44,7 +43,7 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: impl Futu
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_WAIT);
     let service = TowerToHyperService::new(routes);
-    let graceful = GracefulShutdown::new();
+    let (told, stopping) = watch::channel(());
     let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -69,14 +68,25 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: impl Futu
             tracing::debug!(%error, "a connection keeps its delay");
         }
         let connection = builder.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
-        let connection = graceful.watch(connection);
+        let mut stopping = stopping.clone();
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = connection.await {
+            let mut connection = std::pin::pin!(connection);
+            let done = tokio::select! {
+                done = connection.as_mut() => done,
+                // Told, or nobody is there any more to tell it.
+                _ = stopping.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = done {
                 tracing::debug!(%error, "a connection broke off");
             }
         });
     }
-    drop(listener);
-    graceful.shutdown().await;
+    drop((listener, stopping));
+    let _ = told.send(());
+    // Ready when the last connection has let go of its receiver.
+    told.closed().await;
 }

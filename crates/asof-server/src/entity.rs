@@ -154,10 +154,7 @@ pub(crate) fn key(
     declared: ValueType,
     given: &Given<'_>,
 ) -> Result<Option<Value>, StoreError> {
-    let bad = |reason: String| StoreError::BadKey {
-        key: column.to_owned(),
-        reason: format!("row {row} (counted from 0): {reason}"),
-    };
+    let bad = |reason| bad_key(column, row, reason);
     let raw = match given {
         Given::Null => return Ok(None),
         Given::Bool(flag) => Raw::Bool(*flag),
@@ -167,23 +164,46 @@ pub(crate) fn key(
         Given::Text(text) => Raw::Text(text),
         Given::Int(integer) => Raw::Int(*integer),
         Given::UInt(integer) => Raw::UInt(*integer),
-        Given::Float(float) if float.abs() < EXACT_FLOAT_END => Raw::Float64(*float),
-        Given::Float(float) => {
-            let number =
-                Number::from_f64(*float).map_or_else(|| float.to_string(), |number| number.to_string());
-            return Err(bad(format!("{number} cannot be read exactly as {declared}")));
-        }
+        Given::Float(float) => Raw::Float64(*float),
         Given::List => return Err(bad(format!("a list is not of type {declared}"))),
         Given::Object => return Err(bad(format!("an object is not of type {declared}"))),
     };
+    raw_key(column, row, declared, raw).map(Some)
+}
+
+/// Reads one join key that is there, as [`key`] does.
+///
+/// # Errors
+/// As [`key`].
+pub(crate) fn raw_key(
+    column: &str,
+    row: usize,
+    declared: ValueType,
+    raw: Raw<'_>,
+) -> Result<Value, StoreError> {
+    let bad = |reason| bad_key(column, row, reason);
+    let float = match raw {
+        Raw::Float64(float) => Some(float),
+        Raw::Float32(float) => Some(f64::from(float)),
+        _ => None,
+    };
+    if let Some(float) = float.filter(|float| !(float.abs() < EXACT_FLOAT_END)) {
+        let number = Number::from_f64(float).map_or_else(|| float.to_string(), |number| number.to_string());
+        return Err(bad(format!("{number} cannot be read exactly as {declared}")));
+    }
     match entry::from_raw(raw, declared, &Reading::default()) {
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => Ok(value),
         // A request names no unit for integer times.
         Err(EntryError::NoUnit { found }) => {
             Err(bad(format!("{found} is an integer, not an RFC 3339 instant")))
         }
         Err(error) => Err(bad(error.to_string())),
     }
+}
+
+/// A join key that can't be read.
+pub(crate) fn bad_key(column: &str, row: usize, reason: String) -> StoreError {
+    StoreError::BadKey { key: column.to_owned(), reason: format!("row {row} (counted from 0): {reason}") }
 }
 
 /// A view that is looked up by `column`.

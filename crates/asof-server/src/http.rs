@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use crate::encoding::{self, Encoding, Unpack};
 use crate::load::Load;
 use crate::serving::Serving;
-use crate::{ServerError, feast, json, metrics, native, openapi, push, ready};
+use crate::{ServerError, feast, grpc, json, metrics, native, openapi, push, ready};
 
 /// The largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 10_000_000;
@@ -32,6 +32,9 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// The header with the milliseconds that a request may take, from its head on.
 pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static("asof-timeout-ms");
+
+/// The same header of gRPC.
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The longest time that [`TIMEOUT`] may name, in milliseconds.
 pub const TIMEOUT_MS_MAX: u64 = 3_600_000;
@@ -107,11 +110,13 @@ pub async fn router(store: Arc<Store>) -> Result<Router, ServerError> {
 
 /// The routes over an open state.
 pub(crate) fn routes(serving: Arc<Serving>, load: Load) -> Router {
+    let grpc = grpc::routes(&serving).with_state(());
     Router::new()
         .route("/get-online-features", post(feast::get_online_features))
         .route("/v1/online-features", post(native::online_features))
         .route("/v1/push", post(push::push))
         .route("/push", post(push::push_feast))
+        .merge(grpc)
         .route_layer(middleware::from_fn_with_state(load, bounded))
         .route("/health", get(ready::health))
         .route("/ready", get(ready::ready))
@@ -255,7 +260,8 @@ fn detail(status: StatusCode, text: &str) -> Response {
 async fn bounded(State(load): State<Load>, request: Request, next: Next) -> Response {
     let Some(_place) = load.place() else { return busy(request.uri().path()) };
     let encoding = Encoding::taken(request.headers());
-    let response = match request.headers().get(TIMEOUT).map(timeout) {
+    let wait = request.headers().get(TIMEOUT).map(timeout);
+    let response = match wait.or_else(|| request.headers().get(GRPC_TIMEOUT).map(grpc_timeout)) {
         None => next.run(request).await,
         Some(None) => {
             let message =
@@ -287,6 +293,21 @@ async fn bounded(State(load): State<Load>, request: Request, next: Next) -> Resp
     }
 }
 
+/// The time that a gRPC client allows a call: up to eight digits and a unit.
+fn grpc_timeout(header: &HeaderValue) -> Option<Duration> {
+    let (digits, unit) = header.to_str().ok()?.split_at_checked(header.len().checked_sub(1)?)?;
+    let amount: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(amount.checked_mul(3_600)?),
+        "M" => Duration::from_secs(amount.checked_mul(60)?),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
 fn timeout(header: &HeaderValue) -> Option<Duration> {
     let wait = header.to_str().ok()?.trim().parse().ok()?;
     (1..=TIMEOUT_MS_MAX).contains(&wait).then(|| Duration::from_millis(wait))
@@ -294,6 +315,14 @@ fn timeout(header: &HeaderValue) -> Option<Duration> {
 
 /// An error in the shape of the path asked.
 fn refused(path: &str, status: StatusCode, kind: Kind, message: &str, hint: Option<&str>) -> Response {
+    if grpc::is_route(path) {
+        let code = match status {
+            StatusCode::GATEWAY_TIMEOUT => tonic::Code::DeadlineExceeded,
+            StatusCode::SERVICE_UNAVAILABLE => tonic::Code::Unavailable,
+            _ => tonic::Code::InvalidArgument,
+        };
+        return tonic::Status::new(code, message).into_http();
+    }
     match (is_native(path), hint) {
         (true, hint) => native::refusal(status, kind, message, hint),
         (false, Some(hint)) => respond(status, json::quoted(&format!("{message}; {hint}"))),

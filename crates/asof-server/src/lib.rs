@@ -17,6 +17,7 @@ mod encoding;
 mod entity;
 mod error;
 mod feast;
+mod grpc;
 mod http;
 mod json;
 mod load;

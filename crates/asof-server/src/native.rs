@@ -183,7 +183,7 @@ fn read_plain(body: &[u8]) -> Option<NativeRequest<'_>> {
 }
 
 /// What a text of [`NativeRequest::wanted`] asks for.
-fn wanted(text: &str) -> Result<Wanted, StoreError> {
+pub(crate) fn wanted(text: &str) -> Result<Wanted, StoreError> {
     match serde_json::from_str(text) {
         Ok(Json::String(service)) => Ok(Wanted::Service(service)),
         Ok(Json::Array(features)) => {

@@ -143,8 +143,16 @@ async fn take(
     let body = http::body(request).await?;
     let mut asked = read(&body)?;
     asked.key = asked.key.or(key);
+    Ok(admit(serving, &asked).await?)
+}
+
+/// Takes a push: answers once its rows are durable.
+///
+/// # Errors
+/// As [`asof_store::Store::admit`].
+pub(crate) async fn admit(serving: &Serving, asked: &PushRequest) -> Result<PushReport, StoreError> {
     let catalog = serving.catalog();
-    let report = serving.store().admit(&catalog.catalog, &asked).await?;
+    let report = serving.store().admit(&catalog.catalog, asked).await?;
     metrics::pushed(&report);
     serving.pushed();
     Ok(report)

@@ -94,7 +94,9 @@ struct Cached {
 pub(crate) struct ViewHealth {
     /// The view.
     pub view: String,
-    /// Milliseconds from its newest event that is known to the instant of the answer. `None`: it has none.
+    /// Its newest event that is known. `None`: it has none.
+    pub newest: Option<Time>,
+    /// Milliseconds from that to the instant of the answer.
     pub freshness_ms: Option<i64>,
     /// Whether it is behind its freshness promise (SEMANTICS 6).
     pub degraded: bool,
@@ -273,10 +275,10 @@ impl Serving {
             let view = join.view.id.to_string();
             match views.iter_mut().find(|known| known.view == view) {
                 Some(known) if known.freshness_ms > freshness_ms => {
-                    *known = ViewHealth { view, freshness_ms, degraded }
+                    *known = ViewHealth { view, newest, freshness_ms, degraded }
                 }
                 Some(_) => {}
-                None => views.push(ViewHealth { view, freshness_ms, degraded }),
+                None => views.push(ViewHealth { view, newest, freshness_ms, degraded }),
             }
         }
         views.sort_by(|one, other| one.view.cmp(&other.view));

@@ -7,6 +7,8 @@ use asof_model::definition::{self, ReadDefinitions, SourceFile};
 use asof_model::settings::Settings;
 use asof_model::spec::Source;
 
+use asof_online::EmbeddedStore;
+
 use crate::StoreError;
 
 /// The file that marks a project's folder.
@@ -81,6 +83,11 @@ impl Project {
     /// The folder of the embedded online store.
     pub fn online_path(&self) -> PathBuf {
         self.resolve(&self.settings.online_url)
+    }
+
+    /// Whether there is an online store to ask: a folder may be missing, a server is taken to be there.
+    pub fn has_online_store(&self) -> bool {
+        self.settings.online_is_remote() || EmbeddedStore::exists(&self.online_path())
     }
 
     /// The folder of rows set aside.

@@ -14,7 +14,7 @@ use asof_model::Instant;
 use asof_model::plan::Catalog;
 use asof_model::spec::View;
 use asof_offline::{JournalEntry, Scan, Table};
-use asof_online::{EmbeddedStore, OnlineError};
+use asof_online::OnlineError;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -212,7 +212,7 @@ impl Store {
 
     /// Whether the online store can be read: the reason why not, where another process holds it.
     async fn online_is_readable(&self) -> Result<Result<(), String>, StoreError> {
-        if !EmbeddedStore::exists(&self.project().online_path()) {
+        if !self.project().has_online_store() {
             return Ok(Ok(()));
         }
         match self.online().await {
@@ -223,7 +223,7 @@ impl Store {
     }
 
     async fn online_entries(&self, table: &str) -> Result<u64, StoreError> {
-        if !EmbeddedStore::exists(&self.project().online_path()) {
+        if !self.project().has_online_store() {
             return Ok(0);
         }
         let online = self.online().await?;

@@ -136,14 +136,14 @@ url = '${DB_URL}'
 [offline]
 url = 's3://bucket/prefix'
 [online]
-url = 'redis://:secret@cache:6379'
+url = 'memcached://:secret@cache:6379'
 "), @"
     refused
     asof.toml:3:7: `postgres://` is not supported by this version of Asof
       hint: name a path of this machine, such as `sqlite://.asof/registry.db`
     asof.toml:5:7: `s3://` is not supported by this version of Asof
       hint: name a path of this machine, such as `.asof/history`
-    asof.toml:7:7: `redis://` is not supported by this version of Asof
+    asof.toml:7:7: unknown scheme `memcached://`
       hint: name a path of this machine, such as `.asof/online`
     ");
     assert_snapshot!(read("registry.url = 'mysql://x'\noffline.url = 'file:///x'\n"), @"
@@ -163,6 +163,23 @@ url = 'redis://:secret@cache:6379'
     asof.toml:1:16: `registry.url` names no path
       hint: such as `sqlite://.asof/registry.db`
     ");
+}
+
+/// Goal: an online store may be a server of its own, under each of its schemes.
+#[test]
+fn remote_online_stores() {
+    for (url, remote) in [
+        ("redis://:secret@cache:6379/2", true),
+        ("rediss-cluster://one:7000,two:7000", true),
+        ("redis-sentinel://one:26379,two:26379/main", true),
+        ("valkey://cache", true),
+        (".asof/online", false),
+        ("redis/online", false),
+    ] {
+        let text = format!("[online]\nurl = '{url}'\n");
+        let settings = Settings::read("asof.toml", &text, "p", &|_| None).unwrap();
+        assert_eq!((settings.online_url.as_str(), settings.online_is_remote()), (url, remote));
+    }
 }
 
 /// Goal: a variable that is not set, or is written wrongly, is a problem that names it.

@@ -143,7 +143,7 @@ pub fn ties_and_conflicts(harness: &impl Harness) {
     let extended = world.row(b"x", at(-9), at(-9), 7);
     let published = world.publish(view, "u6", 6, vec![extended.clone()]);
     assert_eq!((published.conflicts, published.rows_added), (0, 1));
-    assert_eq!(world.row_now(view, b"x").unwrap().row, extended.row);
+    assert_eq!(*world.row_now(view, b"x").unwrap().row, *extended.row);
 }
 
 /// Goal: a unit comes with its rows, position and stamp, or with none of them.

@@ -21,7 +21,7 @@ use asof_model::plan::Catalog;
 use asof_model::{Instant, Status, Value};
 use asof_store::StoreError;
 use asof_store::get::{Answer, GetRequest, OpenAnswer};
-use asof_store::request::RequestPlan;
+use asof_store::request::{RequestPlan, Wanted};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
@@ -31,7 +31,7 @@ use crate::http::{self, Rows};
 use crate::openapi::{FeastAnswer, FeastError, FeastRequest, Timestamp};
 use crate::serving::{Planned, Serving, ShapeText};
 use crate::{arrow, entity, json};
-use problem::Problem;
+pub(crate) use problem::Problem;
 use request::FeastRequest as Asked;
 
 /// Its route.
@@ -71,6 +71,14 @@ pub(crate) async fn get_online_features(State(serving): State<Arc<Serving>>, req
         Ok(response) => response,
         Err(problem) => problem.into_response(serving.project()),
     }
+}
+
+/// What the JSON text of a list of features, or of the name of a service, asks for.
+///
+/// # Errors
+/// [`Problem::Details`] where the list holds something else than texts.
+pub(crate) fn wanted(text: &str) -> Result<Wanted, Problem> {
+    Asked::wanted(text)
 }
 
 async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem> {

@@ -17,7 +17,7 @@ use crate::past::GetError;
 
 /// Why a request is not answered.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// The body did not arrive.
     Body(BodyError),
     /// The body is not a request: what is wrong, and where.

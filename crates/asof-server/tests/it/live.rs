@@ -13,14 +13,14 @@ use crate::support::{World, at, open};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that runs until it is told to stop.
-struct Running {
-    base: String,
-    stop: tokio::sync::oneshot::Sender<()>,
-    done: tokio::task::JoinHandle<Result<(), ServerError>>,
+pub struct Running {
+    pub base: String,
+    pub stop: tokio::sync::oneshot::Sender<()>,
+    pub done: tokio::task::JoinHandle<Result<(), ServerError>>,
 }
 
 impl Running {
-    async fn start(store: Arc<asof_store::Store>) -> Self {
+    pub async fn start(store: Arc<asof_store::Store>) -> Self {
         let server = Server::bind(store, "127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", server.local_addr());
         let (stop, stopped) = tokio::sync::oneshot::channel();

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic, as tests may")]
 
+mod faces;
 mod feast;
 mod fuzz;
 mod live;
+mod load;
 mod native;
 mod openapi;
 mod past;

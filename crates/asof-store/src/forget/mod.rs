@@ -15,7 +15,6 @@ mod pushed;
 use asof_model::spec::{Entity, JoinKey};
 use asof_model::{EncodedKey, Instant, Value, Zone, entry, key, name};
 use asof_offline::Erasure;
-use asof_online::EmbeddedStore;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use noted::{Erased, Noted};
@@ -107,7 +106,7 @@ impl Store {
         let _folding = self.hold_pushes().await?;
         let _care = self.take_care()?;
         let offline = self.offline().await?;
-        let online = match EmbeddedStore::exists(&self.project().online_path()) {
+        let online = match self.project().has_online_store() {
             true => Some(self.online().await?),
             false => None,
         };

@@ -19,6 +19,7 @@ mod kill;
 mod kill_pushes;
 mod lost;
 mod parity;
+mod plans;
 mod project;
 mod queries;
 mod sources;
