@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 /// What comes for one key.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Coming {
     /// New rows.
     pub rows: Vec<FoldRow>,

@@ -1,0 +1,56 @@
+//! Units that wait for history, and how they stop waiting; and the lists of units.
+
+use asof_online::change::check_size;
+use asof_online::store::{NAME_BYTES_MAX, NOTE_BYTES_MAX};
+use asof_online::{Frontier, OnlineError, UnitStamp, ViewHandle};
+use redis::Value;
+
+use crate::journal;
+use crate::keys::BUCKETS;
+use crate::link::{Lane, Request};
+use crate::store::Inner;
+
+impl Inner {
+    /// The units of a view, or those that wait.
+    pub(crate) async fn units(&self, view: ViewHandle, waits: bool) -> Result<Vec<UnitStamp>, OnlineError> {
+        self.stamps.frontier(view)?;
+        self.check_whole()?;
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.keys.of(BUCKETS, &journal::units_key(view, waits)));
+        let answers =
+            self.link.send(Lane::Write, vec![Request::new(self.keys.slot(BUCKETS), command)]).await?;
+        journal::read_units(answers.into_iter().next().unwrap_or(Value::Nil))
+    }
+
+    pub(crate) async fn settle_now(&self, view: ViewHandle, unit: &UnitStamp) -> Result<(), OnlineError> {
+        let mut writer = self.writer.lock().await;
+        self.stamps.frontier(view)?;
+        check_size("the name of a unit", "bytes", unit.unit.len(), NAME_BYTES_MAX)?;
+        check_size("the note of a unit", "bytes", unit.note.len(), NOTE_BYTES_MAX)?;
+        self.resume(&mut writer).await?;
+        let (before, units) = self.stamps.frontier(view)?;
+        let waiting: Vec<String> = self
+            .units(view, true)
+            .await?
+            .into_iter()
+            .filter(|waiting| waiting.visible <= unit.visible)
+            .map(|waiting| waiting.unit)
+            .collect();
+        let known = self.units(view, false).await?.iter().any(|journaled| journaled.unit == unit.unit);
+        let after = Frontier {
+            view,
+            position: before.position.max(Some(unit.position)),
+            last_visible: before.last_visible.max(Some(unit.visible)),
+        };
+        let units = units + u64::from(!known);
+        let mut commands = journal::remove_waiting(view, &waiting);
+        if !known {
+            commands.push(journal::set_unit(view, false, unit));
+        }
+        commands.push(journal::set_frontier(&after, units));
+        self.write_journal(&mut writer, commands).await?;
+        self.note_marks(&writer);
+        self.stamps.settle(after, units);
+        Ok(())
+    }
+}
