@@ -136,9 +136,13 @@ impl Call {
     pub(crate) fn command(&self, script: &Script, epoch: u64) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(script.get_hash()).arg(self.keys.len());
-        self.keys.iter().for_each(|key| drop(command.arg(&key[..])));
+        for key in &self.keys {
+            command.arg(&key[..]);
+        }
         command.arg(epoch).arg(self.number);
-        self.args.iter().for_each(|arg| drop(command.arg(&arg[..])));
+        for arg in &self.args {
+            command.arg(&arg[..]);
+        }
         command
     }
 

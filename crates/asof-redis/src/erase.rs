@@ -56,11 +56,8 @@ impl Inner {
         }
         self.drive_alone(&mut writer, calls).await?;
         let buckets: Vec<usize> = by_bucket.into_keys().collect();
-        self.write_journal(
-            &mut writer,
-            journal::set_marks(buckets.iter().map(|bucket| (*bucket, writer.marks[*bucket]))),
-        )
-        .await?;
+        let marks = journal::set_marks(buckets.iter().map(|bucket| (*bucket, writer.marks[*bucket])));
+        self.write_journal(&mut writer, marks).await?;
         self.clean_notes(writer.epoch, &buckets).await?;
         self.note_marks(&writer);
         for (view, key) in keys {
@@ -131,7 +128,9 @@ impl Inner {
     /// A command that a managed server may refuse.
     async fn file_command(&self, node: &(String, u16), words: &[&str]) -> Result<(), OnlineError> {
         let mut command = redis::cmd(words.first().copied().unwrap_or_default());
-        words.iter().skip(1).for_each(|word| drop(command.arg(word)));
+        for word in words.iter().skip(1) {
+            command.arg(word);
+        }
         match self.link.at(node, Lane::Write, command).await {
             Ok(_) => Ok(()),
             Err(error @ (OnlineError::Unfit { .. } | OnlineError::Backend { .. })) => {

@@ -8,7 +8,7 @@ use asof_online::BoxFuture;
 use tokio::runtime::Handle;
 
 /// The same future, polled within that runtime whoever polls it.
-pub(crate) fn within<'a, T>(
+pub(crate) fn within<'a, T: 'a>(
     handle: &Handle,
     future: impl Future<Output = T> + Send + 'a,
 ) -> BoxFuture<'a, T> {

@@ -143,7 +143,7 @@ impl RedisStore {
         self.inner.healed.load(std::sync::atomic::Ordering::SeqCst)
     }
 
-    fn run<'a, T>(&'a self, future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    fn run<'a, T: 'a>(&'a self, future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
         within(&self.inner.handle, future)
     }
 }

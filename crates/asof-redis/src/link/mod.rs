@@ -220,20 +220,21 @@ impl Link {
                 by_node.entry(node).or_default().push(place);
             }
         }
-        let mut resting = None;
-        let mut rounds = Vec::new();
+        let (mut resting, mut rounds, mut broken) = (None, Vec::new(), Vec::new());
         for (address, places) in by_node {
             match self.node(&address) {
                 Ok(node) => match node.breaker.admit(Instant::now()) {
                     Ok(()) => rounds.push(self.ask(lane, node, places, requests, &*outcomes)),
                     Err(rest) => resting = Some(rest),
                 },
-                Err(error) => {
-                    places.iter().for_each(|place| outcomes[*place] = Outcome::Open(Some(error.clone())))
-                }
+                Err(error) => broken.extend(places.into_iter().map(|place| (place, error.clone()))),
             }
         }
-        for (place, outcome) in join_all(rounds).await.into_iter().flatten() {
+        let answers = join_all(rounds).await;
+        for (place, error) in broken {
+            outcomes[place] = Outcome::Open(Some(error));
+        }
+        for (place, outcome) in answers.into_iter().flatten() {
             outcomes[place] = outcome;
         }
         resting
@@ -373,12 +374,16 @@ impl Link {
     }
 
     async fn ask_cluster(&self, version: u64, current: &Topology) -> Result<Topology, RedisError> {
-        let known = current.shards.iter().filter(|_| current.version > 0);
-        let known = known.flat_map(|shard| std::iter::once(&shard.primary).chain(&shard.replicas));
+        let mut known: Vec<Address> = Vec::new();
+        for shard in current.shards.iter().filter(|_| current.version > 0) {
+            known.push(shard.primary.clone());
+            known.extend_from_slice(&shard.replicas);
+        }
+        known.extend_from_slice(&self.settings.hosts);
         let mut last = RedisError::from((ErrorKind::Io, "no node of the cluster answers"));
         let mut pipeline = Pipeline::new();
         pipeline.cmd("CLUSTER").arg("SLOTS");
-        for address in known.chain(&self.settings.hosts) {
+        for address in &known {
             let node = self.node(address)?;
             let asked = tokio::time::timeout(self.short(), node.send(Lane::Read, &pipeline)).await;
             match asked.map(|answer| answer.map(|mut answers| answers.pop())) {
