@@ -36,8 +36,6 @@ pub(crate) struct Flight {
     pub(crate) calls: Vec<Arc<Call>>,
     pub(crate) commit: Arc<Call>,
     pub(crate) changed: Vec<(Letter, Name)>,
-    /// Whether it is being taken back.
-    pub(crate) back: bool,
 }
 
 impl Inner {
@@ -50,57 +48,66 @@ impl Inner {
     }
 
     /// The unit is readable; what was kept aside for it goes.
-    pub(crate) async fn land(&self, writer: &mut Writer, flight: Flight) {
+    pub(crate) async fn land(&self, writer: &mut Writer, flight: &Flight) {
         writer.unit = flight.number;
         for (_, name) in flight.changed.iter().filter(|(letter, _)| *letter == Letter::Nothing) {
             self.cache().forget(&events::cache_key(name.view, &name.member));
         }
         self.note_marks(writer);
         self.stamps.finish(flight.visible, flight.after, flight.units);
+        writer.flight = None;
         // What stays aside after a failure goes with the next unit that changes its key.
         if let Err(error) = self.clean(writer.epoch, &flight.changed).await {
             tracing::debug!(store = self.link.address(), %error, "what was kept aside stays for now");
         }
     }
 
-    /// Finishes what was begun before: nothing else is written until then.
+    /// Finishes what was begun before: nothing else is written until then. A unit whose publication ended in an error becomes
+    /// readable here, unless a value changed on its server.
     ///
     /// # Errors
     /// Failures of the store.
     pub(crate) async fn resume(&self, writer: &mut Writer) -> Result<(), OnlineError> {
         self.check_writable()?;
         if !writer.unsure.is_empty() {
-            let unsure = std::mem::take(&mut writer.unsure);
+            let unsure = writer.unsure.clone();
             self.drive_alone(writer, unsure).await?;
+            if !writer.back {
+                self.take_up().await?;
+            }
             self.note_marks(writer);
         }
-        let Some(flight) = writer.flight.take() else { return Ok(()) };
-        if flight.back {
-            return self.take_back(writer, flight).await;
+        let Some(flight) = writer.flight.clone() else { return Ok(()) };
+        if writer.back {
+            return self.take_back(writer, &flight).await;
         }
         match self.fly(writer, &flight).await {
             Ok(()) => {
-                self.land(writer, flight).await;
+                self.land(writer, &flight).await;
                 Ok(())
             }
-            Err(Failure::Store(error)) => {
-                writer.flight = Some(flight);
-                Err(error)
-            }
-            Err(Failure::Conflict) => self.take_back(writer, flight).await,
+            Err(Failure::Store(error)) => Err(error),
+            Err(Failure::Conflict) => self.take_back(writer, &flight).await,
         }
     }
 
-    /// The unit is not written: what it wrote goes.
-    pub(crate) async fn take_back(&self, writer: &mut Writer, mut flight: Flight) -> Result<(), OnlineError> {
-        flight.back = true;
-        let buckets: BTreeSet<usize> = flight.calls.iter().map(|call| call.bucket).collect();
-        if let Err(error) = self.undo(writer, buckets.into_iter().collect(), &flight.title).await {
-            // The same is tried before anything else is written.
-            writer.flight = Some(flight);
-            return Err(error);
+    /// Takes up from the journal what calls changed whose outcome nobody waited for.
+    async fn take_up(&self) -> Result<(), OnlineError> {
+        let loaded = self.load().await?;
+        for (frontier, units) in loaded.frontiers.into_values() {
+            self.stamps.settle(frontier, units);
         }
+        *self.views.write() = loaded.views;
+        Ok(())
+    }
+
+    /// The unit is not written: what it wrote goes.
+    pub(crate) async fn take_back(&self, writer: &mut Writer, flight: &Flight) -> Result<(), OnlineError> {
+        writer.back = true;
+        let buckets: BTreeSet<usize> = flight.calls.iter().map(|call| call.bucket).collect();
+        self.undo(writer, buckets.into_iter().collect(), &flight.title).await?;
         writer.unit = flight.number;
+        (writer.flight, writer.back) = (None, false);
         self.stamps.abandon();
         Ok(())
     }

@@ -45,11 +45,14 @@ fn damaged(problem: &'static str) -> OnlineError {
     OnlineError::Damaged { what: "journal", problem }
 }
 
+/// A field of a hash and its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// The pairs of a hash.
 ///
 /// # Errors
 /// [`OnlineError::Damaged`].
-pub(crate) fn pairs(answer: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, OnlineError> {
+pub(crate) fn pairs(answer: Value) -> Result<Vec<Pair>, OnlineError> {
     redis::from_redis_value(answer).map_err(|_| damaged("a hash is none"))
 }
 

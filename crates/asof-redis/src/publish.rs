@@ -99,17 +99,15 @@ impl Inner {
                 note: publication.note.to_owned(),
             };
             let journaled = journal::set_unit(publication.view, publication.waits, &stamp);
-            let flight = self.flight(&writer, changes, (visible, after, units), journaled);
+            let flight = Arc::new(self.flight(&writer, changes, (visible, after, units), journaled));
+            writer.flight = Some(flight.clone());
             match self.fly(&mut writer, &flight).await {
                 Ok(()) => {
-                    self.land(&mut writer, flight).await;
+                    self.land(&mut writer, &flight).await;
                     return Ok(published);
                 }
-                Err(Failure::Store(error)) => {
-                    writer.flight = Some(flight);
-                    return Err(error);
-                }
-                Err(Failure::Conflict) => self.take_back(&mut writer, flight).await?,
+                Err(Failure::Store(error)) => return Err(error),
+                Err(Failure::Conflict) => self.take_back(&mut writer, &flight).await?,
             }
         }
         Err(OnlineError::Damaged { what: "value", problem: "it changes beside its one writer" })
@@ -151,7 +149,6 @@ impl Inner {
             calls,
             commit: Arc::new(commit),
             changed,
-            back: false,
         }
     }
 

@@ -61,7 +61,7 @@ impl Inner {
                         // A replica that follows later, or a server that lost calls.
                         match replica {
                             true => replica = false,
-                            false => self.heal_all(&buckets).await?,
+                            false => self.heal_in_time(&buckets).await?,
                         }
                         continue;
                     }
@@ -100,6 +100,18 @@ impl Inner {
         let source = "units became readable faster than they could be read".into();
         let waited = self.link.settings().read_patience;
         Err(OnlineError::Unreachable { store: self.link.address().to_owned(), waited, source })
+    }
+
+    /// Looks after servers that lack calls, unless a writer that waits for one of them is in the way for too long.
+    async fn heal_in_time(&self, buckets: &[usize]) -> Result<(), OnlineError> {
+        let waited = self.link.settings().read_patience;
+        match tokio::time::timeout(waited, self.heal_all(buckets)).await {
+            Ok(healed) => healed,
+            Err(_) => {
+                let source = "its servers lost calls, which are being sent again".into();
+                Err(OnlineError::Unreachable { store: self.link.address().to_owned(), waited, source })
+            }
+        }
     }
 
     /// What a value says at `t`. `before`: it was kept aside.

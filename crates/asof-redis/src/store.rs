@@ -16,7 +16,6 @@ use asof_online::{
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
-use crate::calls::Redo;
 use crate::hold;
 use crate::keys::{BUCKETS, Keys};
 use crate::link::Link;
@@ -90,15 +89,8 @@ impl RedisStore {
         let scripts = Scripts::new();
         let holder = hold::holder_text(holder, clock.now());
         let epoch = hold::acquire(&link, &keys, &scripts, &holder, 1).await?;
-        let mut writer = Writer {
-            epoch,
-            marks: vec![0; BUCKETS + 1],
-            unit: 0,
-            redo: Redo::new(settings.redo_bytes),
-            flight: None,
-            unsure: Vec::new(),
-        };
-        let inner = |stamps| Inner {
+        let mut writer = Writer::new(epoch, settings.redo_bytes);
+        let mut inner = Inner {
             link,
             keys,
             scripts,
@@ -107,22 +99,14 @@ impl RedisStore {
             holder,
             epoch,
             views: RwLock::default(),
-            stamps,
+            stamps: Stamps::new(Instant::MIN, HashMap::new()),
             committed: Mutex::new(Arc::new(vec![0; BUCKETS + 1])),
-            writer: tokio::sync::Mutex::new(Writer {
-                epoch,
-                marks: Vec::new(),
-                unit: 0,
-                redo: Redo::new(0),
-                flight: None,
-                unsure: Vec::new(),
-            }),
+            writer: tokio::sync::Mutex::new(Writer::new(epoch, 0)),
             cache: RwLock::new(Arc::new(EventCache::new(CACHED_BYTES_MAX))),
             taken_over: AtomicBool::new(false),
             lost: Mutex::new(None),
             healed: AtomicU64::new(0),
         };
-        let mut inner = inner(Stamps::new(Instant::MIN, HashMap::new()));
         let loaded = inner.recover(&mut writer).await?;
         inner.stamps = Stamps::new(loaded.high.unwrap_or(Instant::MIN), loaded.frontiers);
         *inner.views.get_mut() = loaded.views;
@@ -170,6 +154,9 @@ impl Inner {
         }
         check_size("the identity of a view", "bytes", identity.len(), NAME_BYTES_MAX)?;
         self.resume(&mut writer).await?;
+        if let Some(view) = self.views.read().get(identity) {
+            return Ok(*view);
+        }
         let number = self.views.read().values().map(|view| view.number()).max().unwrap_or(0) + 1;
         let command = ("HSET", "views".to_owned(), vec![identity.into(), number.to_string().into_bytes()]);
         self.write_journal(&mut writer, vec![command]).await?;

@@ -5,6 +5,9 @@
 //! calls it lacks are then sent again, in order and with their numbers, out of memory; since a replica holds the calls of its
 //! primary up to some number, whole and in order, the bucket is afterwards what it was. Where memory does not reach back so
 //! far, the store says that it is lost, and is rebuilt from history and log.
+//!
+//! What is under way is noted in [`Writer`] before its first call, so that a caller may give up at any time: whoever writes
+//! next goes on with it first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -29,9 +32,11 @@ pub(crate) struct Writer {
     /// The number of the last unit.
     pub(crate) unit: u64,
     pub(crate) redo: Redo,
-    /// A unit of which nobody knows whether it was written.
-    pub(crate) flight: Option<Flight>,
-    /// Calls of which nobody knows that, and which belong to no unit.
+    /// The unit that is being written. It stays here where its publication ends in an error or is given up by its caller.
+    pub(crate) flight: Option<Arc<Flight>>,
+    /// Whether it is being taken back.
+    pub(crate) back: bool,
+    /// Calls that belong to no unit and are being made, or of which nobody knows whether they came through.
     pub(crate) unsure: Vec<Arc<Call>>,
 }
 
@@ -41,6 +46,20 @@ pub(crate) enum Failure {
     /// Something else stands there than was read.
     Conflict,
     Store(OnlineError),
+}
+
+impl Writer {
+    pub(crate) fn new(epoch: u64, redo_bytes: usize) -> Self {
+        Self {
+            epoch,
+            marks: vec![0; BUCKETS + 1],
+            unit: 0,
+            redo: Redo::new(redo_bytes),
+            flight: None,
+            back: false,
+            unsure: Vec::new(),
+        }
+    }
 }
 
 impl From<OnlineError> for Failure {

@@ -7,5 +7,7 @@
     reason = "a test fails by panicking, in its small functions too"
 )]
 
+mod cut;
+mod proxy;
 mod servers;
 mod suite;
