@@ -33,7 +33,7 @@ impl Inner {
         self.resume(&mut writer).await?;
         let names: Vec<Name> = keys.iter().map(|(view, key)| Name::row(*view, key)).collect();
         let mut erased = 0;
-        for stored in self.beginnings(&names, HEAD_BYTES).await?.into_iter().flatten() {
+        for stored in self.beginnings(&mut writer, &names, HEAD_BYTES).await?.into_iter().flatten() {
             erased += u64::from(Head::read(&stored.begin)?.kind != Kind::Nothing);
         }
         let delete = |name: Name| Change {

@@ -1,15 +1,20 @@
 //! Getting values: one round trip to each node, in one `MGET` for each bucket, or a single one where keys of several slots
 //! may stand together. With the values of a bucket comes its mark, read before them.
 
+use std::collections::BTreeSet;
+
 use asof_online::OnlineError;
 use redis::{Cmd, Value};
 
 use crate::keys::{BUCKETS, Name};
 use crate::link::{Lane, Request};
 use crate::store::Inner;
+use crate::writer::Writer;
 
 /// The most keys in one command: the server does nothing else meanwhile.
 const COMMAND_KEYS_MAX: usize = 512;
+/// How many times a server may be found behind while the same is asked.
+const ASKED_MAX: usize = 5;
 
 /// What was asked for, and how it is gone about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,22 +107,57 @@ impl Inner {
         }
     }
 
+    /// Asks buckets, and answers in the order asked, from servers that hold every acknowledged call. The mark is read behind
+    /// the answers: what was asked again elsewhere, after a failover, is not from before it.
+    pub(crate) async fn asked(
+        &self,
+        writer: &mut Writer,
+        commands: Vec<(usize, Cmd)>,
+    ) -> Result<Vec<Value>, OnlineError> {
+        let buckets: BTreeSet<usize> = commands.iter().map(|(bucket, _)| *bucket).collect();
+        let count = commands.len();
+        let mark = |bucket: &usize| {
+            let mut command = redis::cmd("GET");
+            command.arg(self.keys.of(*bucket, "mark"));
+            (*bucket, command)
+        };
+        let all: Vec<(usize, Cmd)> = commands.into_iter().chain(buckets.iter().map(mark)).collect();
+        for _ in 0..ASKED_MAX {
+            let request =
+                |(bucket, command): &(usize, Cmd)| Request::new(self.keys.slot(*bucket), command.clone());
+            let mut answers = self.link.send(Lane::Write, all.iter().map(request).collect()).await?;
+            let marks = answers.split_off(count);
+            let mut whole = true;
+            for (bucket, mark) in buckets.iter().zip(&marks) {
+                if mark_of(mark)? < writer.marks[*bucket] {
+                    whole = false;
+                    self.heal(writer, *bucket).await?;
+                }
+            }
+            if whole {
+                return Ok(answers);
+            }
+        }
+        Err(OnlineError::Damaged { what: "mark", problem: "its server stays behind" })
+    }
+
     /// The beginnings of values, up to so many bytes, and their lengths. `None`: nothing stands there.
     pub(crate) async fn beginnings(
         &self,
+        writer: &mut Writer,
         names: &[Name],
         bytes: usize,
     ) -> Result<Vec<Option<Stored>>, OnlineError> {
-        let mut requests = Vec::with_capacity(2 * names.len());
+        let mut commands = Vec::with_capacity(2 * names.len());
         for name in names {
-            let (slot, key) = (self.keys.slot(name.bucket()), self.keys.value(name));
+            let (bucket, key) = (name.bucket(), self.keys.value(name));
             let mut begin = redis::cmd("GETRANGE");
             begin.arg(&key[..]).arg(0).arg(bytes - 1);
-            let mut length: Cmd = redis::cmd("STRLEN");
+            let mut length = redis::cmd("STRLEN");
             length.arg(&key[..]);
-            requests.extend([Request::new(slot, begin), Request::new(slot, length)]);
+            commands.extend([(bucket, begin), (bucket, length)]);
         }
-        let answers = self.link.send(Lane::Write, requests).await?;
+        let answers = self.asked(writer, commands).await?;
         let stored = |pair: &[Value]| match pair {
             [Value::BulkString(begin), Value::Int(bytes)] if !begin.is_empty() => {
                 Some(Stored { begin: begin.clone(), bytes: usize::try_from(*bytes).unwrap_or_default() })

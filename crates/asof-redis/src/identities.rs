@@ -162,7 +162,8 @@ impl Inner {
     ) -> Result<(), OnlineError> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let members = self.members((Space::Identities, view), after.as_deref(), PAGE_IDENTITIES).await?;
+            let members =
+                self.members(writer, (Space::Identities, view), after.as_deref(), PAGE_IDENTITIES).await?;
             let Some(last) = members.last() else { return Ok(()) };
             after = Some(last.clone());
             let name = |member| Name { space: Space::Identities, view, member };

@@ -11,7 +11,6 @@ use asof_online::{EventRange, OnlineError, ViewHandle};
 use redis::Value;
 
 use crate::keys::{BUCKETS, Name, Space};
-use crate::link::{Lane, Request};
 use crate::store::Inner;
 use crate::value::{self, Head, Kind};
 use crate::writer::Writer;
@@ -32,6 +31,7 @@ impl Inner {
     /// Up to `limit` members of a view, in order, strictly behind `after`.
     pub(crate) async fn members(
         &self,
+        writer: &mut Writer,
         of: (Space, ViewHandle),
         after: Option<&[u8]>,
         limit: usize,
@@ -39,7 +39,7 @@ impl Inner {
         let page = (2 * limit / BUCKETS).max(BUCKET_PAGE_MIN).min(limit.max(1));
         let new = || Listed { members: VecDeque::new(), last: after.map(<[u8]>::to_vec), more: limit > 0 };
         let mut listed: Vec<Listed> = (0..BUCKETS).map(|_| new()).collect();
-        self.list(of, page, &mut listed, (0..BUCKETS).collect()).await?;
+        self.list(writer, of, page, &mut listed, (0..BUCKETS).collect()).await?;
         let mut next: BinaryHeap<Reverse<(Vec<u8>, usize)>> = BinaryHeap::new();
         for (bucket, listed) in listed.iter_mut().enumerate() {
             next.extend(listed.members.pop_front().map(|member| Reverse((member, bucket))));
@@ -49,7 +49,7 @@ impl Inner {
             let Some(Reverse((member, bucket))) = next.pop() else { break };
             members.push(member);
             if listed[bucket].members.is_empty() && listed[bucket].more {
-                self.list(of, page, &mut listed, vec![bucket]).await?;
+                self.list(writer, of, page, &mut listed, vec![bucket]).await?;
             }
             next.extend(listed[bucket].members.pop_front().map(|member| Reverse((member, bucket))));
         }
@@ -58,13 +58,14 @@ impl Inner {
 
     async fn list(
         &self,
+        writer: &mut Writer,
         (space, view): (Space, ViewHandle),
         page: usize,
         listed: &mut [Listed],
         buckets: Vec<usize>,
     ) -> Result<(), OnlineError> {
         let buckets: Vec<usize> = buckets.into_iter().filter(|bucket| listed[*bucket].more).collect();
-        let mut requests = Vec::with_capacity(buckets.len());
+        let mut commands = Vec::with_capacity(buckets.len());
         for bucket in &buckets {
             let mut command = redis::cmd("ZRANGEBYLEX");
             command.arg(self.keys.index(space, view, *bucket));
@@ -73,9 +74,9 @@ impl Inner {
                 None => command.arg("-"),
             };
             command.arg("+").arg("LIMIT").arg(0).arg(page);
-            requests.push(Request::new(self.keys.slot(*bucket), command));
+            commands.push((*bucket, command));
         }
-        for (bucket, answer) in buckets.into_iter().zip(self.link.send(Lane::Write, requests).await?) {
+        for (bucket, answer) in buckets.into_iter().zip(self.asked(writer, commands).await?) {
             let members: Vec<Vec<u8>> = match answer {
                 Value::Array(members) => members.into_iter().filter_map(text).collect(),
                 _ => return Err(OnlineError::Damaged { what: "list of keys", problem: "it is no list" }),
@@ -98,7 +99,7 @@ impl Inner {
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, OnlineError> {
         let mut after = after.map(<[u8]>::to_vec);
         loop {
-            let members = self.members(of, after.as_deref(), limit).await?;
+            let members = self.members(writer, of, after.as_deref(), limit).await?;
             let Some(last) = members.last() else { return Ok(Vec::new()) };
             after = Some(last.clone());
             let name = |member: Vec<u8>| Name { space: of.0, view: of.1, member };

@@ -18,7 +18,7 @@ use crate::fetch::{Fetched, Stored, Which};
 use crate::flight::Flight;
 use crate::journal;
 use crate::keys::{BUCKETS, Name, Space};
-use crate::link::{Lane, Request};
+use crate::link::Lane;
 use crate::store::Inner;
 use crate::value::{self, HEAD_BYTES, Head, Kind};
 use crate::writer::{Failure, Writer};
@@ -55,7 +55,7 @@ impl Inner {
         self.stamps.frontier(publication.view)?;
         check(&publication)?;
         self.resume(&mut writer).await?;
-        if let Some(visible) = self.unit_visible(publication.view, publication.unit).await? {
+        if let Some(visible) = self.unit_visible(&mut writer, publication.view, publication.unit).await? {
             return Ok(Published::nothing(visible, true));
         }
         let (before, units) = self.stamps.frontier(publication.view)?;
@@ -153,13 +153,18 @@ impl Inner {
     }
 
     /// The first stamp of a unit, if it was journaled.
-    async fn unit_visible(&self, view: ViewHandle, unit: &str) -> Result<Option<Instant>, OnlineError> {
+    async fn unit_visible(
+        &self,
+        writer: &mut Writer,
+        view: ViewHandle,
+        unit: &str,
+    ) -> Result<Option<Instant>, OnlineError> {
         let of = |waits| {
             let mut command = redis::cmd("HGET");
             command.arg(self.keys.of(BUCKETS, &journal::units_key(view, waits))).arg(unit);
-            Request::new(self.keys.slot(BUCKETS), command)
+            (BUCKETS, command)
         };
-        for answer in self.link.send(Lane::Write, vec![of(false), of(true)]).await? {
+        for answer in self.asked(writer, vec![of(false), of(true)]).await? {
             if let redis::Value::BulkString(value) = answer {
                 return Ok(Some(journal::read_unit(Vec::new(), &value)?.visible));
             }
@@ -202,7 +207,7 @@ impl Inner {
         let stored: Vec<Before> = match publication.events {
             None => self.checked(writer, &names).await?.into_iter().map(whole).collect(),
             Some(_) => {
-                let begun = self.beginnings(&names, events::PREFIX_BYTES).await?;
+                let begun = self.beginnings(writer, &names, events::PREFIX_BYTES).await?;
                 let mut due = Vec::new();
                 for (place, begun) in begun.iter().enumerate() {
                     let Some(begun) = begun else { continue };

@@ -7,18 +7,31 @@ use redis::Value;
 
 use crate::journal;
 use crate::keys::BUCKETS;
-use crate::link::{Lane, Request};
 use crate::store::Inner;
+use crate::writer::Writer;
 
 impl Inner {
     /// The units of a view, or those that wait.
-    pub(crate) async fn units(&self, view: ViewHandle, waits: bool) -> Result<Vec<UnitStamp>, OnlineError> {
+    pub(crate) async fn units_now(
+        &self,
+        view: ViewHandle,
+        waits: bool,
+    ) -> Result<Vec<UnitStamp>, OnlineError> {
+        let mut writer = self.writer.lock().await;
         self.stamps.frontier(view)?;
         self.check_whole()?;
+        self.units(&mut writer, view, waits).await
+    }
+
+    async fn units(
+        &self,
+        writer: &mut Writer,
+        view: ViewHandle,
+        waits: bool,
+    ) -> Result<Vec<UnitStamp>, OnlineError> {
         let mut command = redis::cmd("HGETALL");
         command.arg(self.keys.of(BUCKETS, &journal::units_key(view, waits)));
-        let answers =
-            self.link.send(Lane::Write, vec![Request::new(self.keys.slot(BUCKETS), command)]).await?;
+        let answers = self.asked(writer, vec![(BUCKETS, command)]).await?;
         journal::read_units(answers.into_iter().next().unwrap_or(Value::Nil))
     }
 
@@ -30,13 +43,14 @@ impl Inner {
         self.resume(&mut writer).await?;
         let (before, units) = self.stamps.frontier(view)?;
         let waiting: Vec<String> = self
-            .units(view, true)
+            .units(&mut writer, view, true)
             .await?
             .into_iter()
             .filter(|waiting| waiting.visible <= unit.visible)
             .map(|waiting| waiting.unit)
             .collect();
-        let known = self.units(view, false).await?.iter().any(|journaled| journaled.unit == unit.unit);
+        let known =
+            self.units(&mut writer, view, false).await?.iter().any(|journaled| journaled.unit == unit.unit);
         let after = Frontier {
             view,
             position: before.position.max(Some(unit.position)),

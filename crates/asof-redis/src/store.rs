@@ -190,11 +190,11 @@ impl OnlineStore for RedisStore {
     }
 
     fn journal(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>> {
-        self.run(self.inner.units(view, false))
+        self.run(self.inner.units_now(view, false))
     }
 
     fn waiting(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>> {
-        self.run(self.inner.units(view, true))
+        self.run(self.inner.units_now(view, true))
     }
 
     fn settle<'a>(&'a self, view: ViewHandle, unit: &'a UnitStamp) -> BoxFuture<'a, Result<(), OnlineError>> {

@@ -8,6 +8,8 @@
 )]
 
 mod cut;
+mod failover;
+mod load;
 mod proxy;
 mod servers;
 mod suite;

@@ -70,10 +70,17 @@ impl Server {
     /// Starts it again where it was stopped. Answers whether it runs.
     pub fn run(&mut self) -> bool {
         let log = std::fs::File::create(self.folder.path().join("log")).expect("a log");
-        let child = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        if self.options.iter().any(|option| option == "--sentinel") {
+            // It notes there what it learns.
+            let file = self.folder.path().join("sentinel.conf");
+            std::fs::write(&file, "").expect("a file");
+            command.arg(file);
+        }
+        let child = command
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"])
             .arg(self.folder.path())
-            .args(["--save", "", "--loglevel", "notice"])
+            .args(["--loglevel", "notice"])
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(log)
@@ -162,7 +169,7 @@ pub struct Single {
 
 impl Single {
     pub fn new() -> Self {
-        Self { server: Server::start(&["--appendonly", "yes"]) }
+        Self { server: Server::start(&["--save", "", "--appendonly", "yes"]) }
     }
 
     pub fn url(&self) -> String {
@@ -191,7 +198,16 @@ impl Cluster {
 
     /// Primaries with so many replicas each; `options` go into the URL.
     pub fn with(primaries: usize, replicas: usize, options: &str) -> Self {
-        let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--appendonly", "no"];
+        let settings = [
+            "--save",
+            "",
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            "2000",
+            "--appendonly",
+            "no",
+        ];
         let more = ["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"];
         let settings: Vec<&str> = settings.into_iter().chain(more).collect();
         let nodes: Vec<Server> = (0..primaries * (1 + replicas)).map(|_| Server::start(&settings)).collect();
@@ -239,5 +255,34 @@ impl Cluster {
 impl Harness for Cluster {
     fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn OnlineStore> {
         Arc::new(try_open(&self.url(), clock).expect("the store opens"))
+    }
+}
+
+/// A primary, a replica, and a sentinel that watches them.
+pub struct Sentinels {
+    pub primary: Server,
+    pub replica: Server,
+    sentinel: Server,
+}
+
+impl Sentinels {
+    pub fn new() -> Self {
+        let primary = Server::start(&["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
+        let port = primary.port.to_string();
+        let replica = Server::start(&["--save", "", "--appendonly", "no", "--replicaof", "127.0.0.1", &port]);
+        wait_until("the replica follows", || replica.info("master_link_status") == "up");
+        let sentinel = Server::start(&["--sentinel"]);
+        let _: () = sentinel.ask(&["SENTINEL", "MONITOR", "main", "127.0.0.1", &port, "1"]);
+        for (name, value) in [("down-after-milliseconds", "1000"), ("failover-timeout", "5000")] {
+            let _: () = sentinel.ask(&["SENTINEL", "SET", "main", name, value]);
+        }
+        let known =
+            |sentinel: &Server| sentinel.ask::<Vec<redis::Value>>(&["SENTINEL", "replicas", "main"]).len();
+        wait_until("the sentinel knows the replica", || known(&sentinel) == 1);
+        Self { primary, replica, sentinel }
+    }
+
+    pub fn url(&self, options: &str) -> String {
+        format!("redis-sentinel://127.0.0.1:{}/main/0{options}", self.sentinel.port)
     }
 }
