@@ -173,6 +173,58 @@ pub enum OnlineError {
         source: std::io::Error,
     },
 
+    /// The server of an online store did not answer, or not in time.
+    #[error("the online store at `{store}` did not answer within {waited:?}")]
+    Unreachable {
+        /// Its address, without secrets.
+        store: String,
+        /// How long it was waited for, retries included.
+        waited: std::time::Duration,
+        /// What was said last.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// The server of an online store failed so often that it is not asked for a while.
+    #[error(
+        "the online store at `{store}` is not asked for {rest:?}, as it failed {failures} times in a row"
+    )]
+    Resting {
+        /// Its address, without secrets.
+        store: String,
+        /// Until it is asked again.
+        rest: std::time::Duration,
+        /// Failures in a row.
+        failures: u32,
+    },
+
+    /// Another process took the online store over: this one writes no more.
+    #[error("the online store at `{store}` was taken over by another process")]
+    TakenOver {
+        /// Its address, without secrets.
+        store: String,
+    },
+
+    /// The servers of an online store lost what they had acknowledged, more than this process can write again.
+    #[error("the online store at `{store}` lost what it had acknowledged: {problem}")]
+    Lost {
+        /// Its address, without secrets.
+        store: String,
+        /// What is missing.
+        problem: String,
+    },
+
+    /// The server of an online store is set up in a way that loses or refuses what is written.
+    #[error("the online store at `{store}` can't be used as it is set up: {problem}")]
+    Unfit {
+        /// Its address, without secrets.
+        store: String,
+        /// What is wrong.
+        problem: String,
+        /// What to change.
+        hint: String,
+    },
+
     /// The technology behind another implementation of the trait failed.
     #[error("online store `{store}` failed")]
     Backend {
@@ -190,7 +242,7 @@ fn by(holder: &Option<String>) -> String {
 
 impl OnlineError {
     /// Says where the damage lies. Errors that are not damage pass unchanged.
-    pub(crate) fn at(self, view: ViewHandle, key: &[u8]) -> Self {
+    pub fn at(self, view: ViewHandle, key: &[u8]) -> Self {
         match self {
             Self::Damaged { .. }
             | Self::UnknownVersion { .. }
@@ -211,7 +263,7 @@ impl Explain for OnlineError {
     fn kind(&self) -> Kind {
         match self {
             Self::UnknownView { .. } => Kind::NotFound,
-            Self::NowAhead { .. } | Self::TooLarge { .. } => Kind::Invalid,
+            Self::NowAhead { .. } | Self::TooLarge { .. } | Self::Unfit { .. } => Kind::Invalid,
             Self::NowBehind { .. }
             | Self::ReplayOrder { .. }
             | Self::RowNewer { .. }
@@ -225,6 +277,10 @@ impl Explain for OnlineError {
             | Self::DiskFull { .. }
             | Self::ReadOnly { .. }
             | Self::Io { .. }
+            | Self::Unreachable { .. }
+            | Self::Resting { .. }
+            | Self::TakenOver { .. }
+            | Self::Lost { .. }
             | Self::Backend { .. } => Kind::Unavailable,
         }
     }
@@ -252,6 +308,17 @@ impl Explain for OnlineError {
             Self::Damaged { .. } | Self::DamagedStore { .. } | Self::RetiredVersion { .. } => REBUILD,
             Self::DamagedEntry { source, .. } => return source.hint(),
             Self::Io { .. } => "check that the path is a folder on a healthy disk",
+            Self::Unreachable { .. } => {
+                "see that the server runs and can be reached from here; answers go on when it does"
+            }
+            Self::Resting { .. } => {
+                "it is asked again by itself; see that the server runs and can be reached from here"
+            }
+            Self::TakenOver { .. } => {
+                "one process writes at a time: stop the other one, then start this one again"
+            }
+            Self::Lost { .. } => "run `asof materialize`: it rebuilds the online store from history",
+            Self::Unfit { hint, .. } => return Some(hint.clone()),
             Self::Backend { .. } => return None,
         };
         Some(hint.to_owned())

@@ -6,21 +6,29 @@ use crate::error::OnlineError;
 
 /// The bytes of one stored thing, with its name for messages.
 #[derive(Clone, Copy)]
-pub(crate) struct Fields<'b> {
-    pub(crate) what: &'static str,
-    pub(crate) bytes: &'b [u8],
+pub struct Fields<'b> {
+    /// Its name for messages.
+    pub what: &'static str,
+    /// Its bytes.
+    pub bytes: &'b [u8],
 }
 
 impl<'b> Fields<'b> {
-    pub(crate) fn new(what: &'static str, bytes: &'b [u8]) -> Self {
+    /// Those bytes, under that name.
+    pub fn new(what: &'static str, bytes: &'b [u8]) -> Self {
         Self { what, bytes }
     }
 
-    pub(crate) fn damaged(&self, problem: &'static str) -> OnlineError {
+    /// The error that says what is wrong.
+    pub fn damaged(&self, problem: &'static str) -> OnlineError {
         OnlineError::Damaged { what: self.what, problem }
     }
 
-    pub(crate) fn array<const N: usize>(&self, at: usize) -> Result<[u8; N], OnlineError> {
+    /// So many bytes from a place on.
+    ///
+    /// # Errors
+    /// [`OnlineError::Damaged`] past the end.
+    pub fn array<const N: usize>(&self, at: usize) -> Result<[u8; N], OnlineError> {
         self.bytes
             .get(at..)
             .and_then(|rest| rest.first_chunk::<N>())
@@ -28,33 +36,39 @@ impl<'b> Fields<'b> {
             .ok_or_else(|| self.damaged("it ends too early"))
     }
 
-    pub(crate) fn slice(&self, from: usize, to: usize) -> Result<&'b [u8], OnlineError> {
+    /// The bytes between two places, as [`Self::array`].
+    pub fn slice(&self, from: usize, to: usize) -> Result<&'b [u8], OnlineError> {
         self.bytes.get(from..to).ok_or_else(|| self.damaged("a length points outside of it"))
     }
 
-    pub(crate) fn u8(&self, at: usize) -> Result<u8, OnlineError> {
+    /// A byte, as [`Self::array`].
+    pub fn u8(&self, at: usize) -> Result<u8, OnlineError> {
         Ok(u8::from_le_bytes(self.array(at)?))
     }
 
-    pub(crate) fn u16(&self, at: usize) -> Result<u16, OnlineError> {
+    /// Two bytes, little-endian, as [`Self::array`].
+    pub fn u16(&self, at: usize) -> Result<u16, OnlineError> {
         Ok(u16::from_le_bytes(self.array(at)?))
     }
 
-    pub(crate) fn u32(&self, at: usize) -> Result<u32, OnlineError> {
+    /// Four bytes, little-endian, as [`Self::array`].
+    pub fn u32(&self, at: usize) -> Result<u32, OnlineError> {
         Ok(u32::from_le_bytes(self.array(at)?))
     }
 
-    pub(crate) fn u64(&self, at: usize) -> Result<u64, OnlineError> {
+    /// Eight bytes, little-endian, as [`Self::array`].
+    pub fn u64(&self, at: usize) -> Result<u64, OnlineError> {
         Ok(u64::from_le_bytes(self.array(at)?))
     }
 
-    pub(crate) fn instant(&self, at: usize) -> Result<Instant, OnlineError> {
+    /// An instant in microseconds, as [`Self::array`]; also refused outside the years 1 to 9999.
+    pub fn instant(&self, at: usize) -> Result<Instant, OnlineError> {
         Instant::from_micros(i64::from_le_bytes(self.array(at)?))
             .ok_or_else(|| self.damaged("an instant lies outside the years 1 to 9999"))
     }
 
     /// The version in the first byte, if it is one that this program reads.
-    pub(crate) fn check_version(&self, newest: u8) -> Result<(), OnlineError> {
+    pub fn check_version(&self, newest: u8) -> Result<(), OnlineError> {
         match self.u8(0)? {
             0 => Err(self.damaged("its version is 0")),
             found if found > newest => Err(OnlineError::UnknownVersion { what: self.what, found, newest }),

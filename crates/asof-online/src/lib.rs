@@ -5,22 +5,23 @@
 //! clock but the injected one.
 //!
 //! Reading order: [`store`] (what an online store promises), [`layout`] and [`cell`] (the bytes of a row),
-//! [`entry`] (the bytes under one key) and [`fold`] (how a new row changes them), [`events`] (those of a view of
-//! events), `stamps` (how `t` and `visible` are drawn), then [`embedded`]. `conformance` (a cargo feature) is the
+//! [`entry`] (the bytes under one key), [`fold`] and [`change`] (how a new row changes them), [`events`] (those of a view
+//! of events), [`stamps`] (how `t` and `visible` are drawn), then [`embedded`]. `conformance` (a cargo feature) is the
 //! suite that each implementation runs.
 
 pub mod cell;
+pub mod change;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod embedded;
 pub mod entry;
 pub mod error;
 pub mod events;
-mod fields;
+pub mod fields;
 pub mod fold;
 pub mod layout;
 mod row_bytes;
-mod stamps;
+pub mod stamps;
 pub mod store;
 mod varint;
 pub mod versions;

@@ -18,21 +18,24 @@ use crate::error::OnlineError;
 use crate::store::{Frontier, ViewHandle};
 
 /// How far each view is, with its number of units.
-pub(crate) type Frontiers = HashMap<ViewHandle, (Frontier, u64)>;
+pub type Frontiers = HashMap<ViewHandle, (Frontier, u64)>;
 
 const ONE_MICROSECOND: Duration = Duration::from_micros(1);
 
 /// A `t` and all that was readable at it.
-pub(crate) struct Drawn<S> {
-    pub(crate) t: Instant,
-    pub(crate) snapshot: S,
-    pub(crate) frontiers: Arc<Frontiers>,
+pub struct Drawn<S> {
+    /// The instant.
+    pub t: Instant,
+    /// What was readable.
+    pub snapshot: S,
+    /// How far each view was.
+    pub frontiers: Arc<Frontiers>,
     /// How many units were finished in the snapshot, since the store was opened.
-    pub(crate) finished: u64,
+    pub finished: u64,
 }
 
 /// The order of answers and stamps in one store.
-pub(crate) struct Stamps<S> {
+pub struct Stamps<S> {
     inner: Mutex<Inner<S>>,
 }
 
@@ -53,14 +56,14 @@ struct Pending<S> {
 
 impl<S: Clone> Stamps<S> {
     /// `high`: the greatest stamp stored.
-    pub(crate) fn new(high: Instant, frontiers: Frontiers) -> Self {
+    pub fn new(high: Instant, frontiers: Frontiers) -> Self {
         let inner = Inner { high, frontiers: Arc::new(frontiers), pending: None, finished: 0, frozen: false };
         Self { inner: Mutex::new(inner) }
     }
 
     /// Draws `t` and takes the snapshot that belongs to it. `clock`: the present by the clock. `now`: the instant
     /// that a client asks for, refused as [`OnlineError::NowAhead`] where a later stamp might not be after it.
-    pub(crate) fn draw(
+    pub fn draw(
         &self,
         clock: Instant,
         now: Option<Instant>,
@@ -84,7 +87,7 @@ impl<S: Clone> Stamps<S> {
 
     /// Draws the stamp of a unit that is about to be written; `given` is its stamp when a journal is replayed.
     /// From here until [`Stamps::finish`] or [`Stamps::abandon`] readers see the snapshot of now.
-    pub(crate) fn begin(
+    pub fn begin(
         &self,
         clock: Instant,
         given: Option<Instant>,
@@ -102,7 +105,7 @@ impl<S: Clone> Stamps<S> {
     }
 
     /// The unit is readable.
-    pub(crate) fn finish(&self, visible: Instant, view: Frontier, units: u64) {
+    pub fn finish(&self, visible: Instant, view: Frontier, units: u64) {
         let mut inner = self.inner.lock();
         inner.high = inner.high.max(visible);
         inner.finished += 1;
@@ -114,17 +117,17 @@ impl<S: Clone> Stamps<S> {
     }
 
     /// The number of the unit that was begun and is not finished.
-    pub(crate) fn coming(&self) -> u64 {
+    pub fn coming(&self) -> u64 {
         self.inner.lock().finished + 1
     }
 
     /// How far a view is that got no new row.
-    pub(crate) fn settle(&self, view: Frontier, units: u64) {
+    pub fn settle(&self, view: Frontier, units: u64) {
         Arc::make_mut(&mut self.inner.lock().frontiers).insert(view.view, (view, units));
     }
 
     /// The unit was certainly not written. Its stamp is spent all the same.
-    pub(crate) fn abandon(&self) {
+    pub fn abandon(&self) {
         let mut inner = self.inner.lock();
         let pending = inner.pending.take();
         if let Some(pending) = &pending {
@@ -136,24 +139,24 @@ impl<S: Clone> Stamps<S> {
 
     /// Nobody knows whether the unit was written: it may stand in the store, under its stamp, when that is opened
     /// again. So for good every `t` stays before that stamp, or STAMP-1 would break.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.inner.lock().frozen = true;
     }
 
     /// Whether [`Stamps::freeze`] was called.
-    pub(crate) fn frozen(&self) -> bool {
+    pub fn frozen(&self) -> bool {
         self.inner.lock().frozen
     }
 
     /// Adds a view without units.
-    pub(crate) fn add_view(&self, view: ViewHandle) {
+    pub fn add_view(&self, view: ViewHandle) {
         let frontier = Frontier { view, position: None, last_visible: None };
         let mut inner = self.inner.lock();
         Arc::make_mut(&mut inner.frontiers).entry(view).or_insert((frontier, 0));
     }
 
     /// How far the view is, and its number of units.
-    pub(crate) fn frontier(&self, view: ViewHandle) -> Result<(Frontier, u64), OnlineError> {
+    pub fn frontier(&self, view: ViewHandle) -> Result<(Frontier, u64), OnlineError> {
         self.inner.lock().frontiers.get(&view).copied().ok_or(OnlineError::UnknownView { view })
     }
 }

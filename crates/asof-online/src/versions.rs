@@ -56,8 +56,17 @@ impl EventRule {
         Ok(Some(bytes))
     }
 
+    /// From when on an event is known: where an identity tells events apart, which of several came first depends on when
+    /// they came.
+    pub fn known(&self, created: Instant, visible: Instant) -> Instant {
+        match self.identity {
+            Some(_) => created.max(visible),
+            None => created,
+        }
+    }
+
     /// What is remembered of a row.
-    pub(crate) fn row_kept(&self, row: &[u8]) -> Vec<u8> {
+    pub fn row_kept(&self, row: &[u8]) -> Vec<u8> {
         match self.remembers {
             Some(Repeats::Replace) => row.to_vec(),
             Some(Repeats::KeepFirst) | None => Vec::new(),
@@ -73,7 +82,7 @@ impl Version {
 }
 
 /// The bytes of versions.
-pub(crate) fn write(versions: &[Version]) -> Vec<u8> {
+pub fn write(versions: &[Version]) -> Vec<u8> {
     let mut out = vec![VERSION];
     for version in versions {
         for instant in [version.event, version.created, version.visible] {
@@ -93,7 +102,7 @@ pub(crate) fn write(versions: &[Version]) -> Vec<u8> {
 ///
 /// # Errors
 /// [`OnlineError::Damaged`], [`OnlineError::UnknownVersion`].
-pub(crate) fn read(entry: &[u8]) -> Result<Vec<Version>, OnlineError> {
+pub fn read(entry: &[u8]) -> Result<Vec<Version>, OnlineError> {
     let fields = Fields::new("entry of an identity", entry);
     let found = fields.u8(0)?;
     if found != VERSION {

@@ -161,11 +161,7 @@ impl EmbeddedStore {
             }
             let mut cells = publication.layout.cells(&row)?;
             cells.resize(publication.layout.types().len(), Cell::Null);
-            let known = match rule.identity {
-                // Which of several came first depends on when they came.
-                Some(_) => created.max(visible),
-                None => created,
-            };
+            let known = rule.known(created, visible);
             writer.add(&StreamEvent {
                 event: event.micros(),
                 created: created.micros(),

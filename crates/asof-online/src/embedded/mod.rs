@@ -37,6 +37,7 @@ use parking_lot::{Mutex, RwLock};
 use entries::Entries;
 use heads::Heads;
 
+use crate::change::check_size;
 use crate::entry::smallest_event;
 use crate::error::OnlineError;
 use crate::events::cache::{CACHED_BYTES_MAX, EventCache};
@@ -145,7 +146,7 @@ impl EmbeddedStore {
         if let Some(view) = self.views.read().get(identity) {
             return Ok(*view);
         }
-        publish::check_size("the identity of a view", "bytes", identity.len(), NAME_BYTES_MAX)?;
+        check_size("the identity of a view", "bytes", identity.len(), NAME_BYTES_MAX)?;
         if self.stamps.frozen() {
             return Err(OnlineError::Poisoned { path: self.path.clone() });
         }

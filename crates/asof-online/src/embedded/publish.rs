@@ -1,6 +1,5 @@
 //! Publishing: read what is there, draw the stamp, fold in memory, write all in one batch.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use asof_model::Instant;
@@ -8,14 +7,13 @@ use fjall::{OwnedWriteBatch, PersistMode, Readable, Slice, Snapshot};
 
 use super::heads::Heads;
 use super::{EmbeddedStore, records};
-use crate::entry::{StoredRow, decode_entry, encode_entry, overflow_from};
+use crate::change::{self, Change, Coming, check, check_size};
+use crate::entry::{decode_entry, overflow_from};
 use crate::error::OnlineError;
 use crate::events::is_events;
 use crate::fields::Fields;
-use crate::fold::{FoldRow, FoldUnit, fold};
 use crate::store::{
-    EventRange, Frontier, KEY_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, PUBLICATION_BYTES_MAX,
-    PUBLICATION_ROWS_MAX, Publication, Published, REPLACEMENT_ROWS_MAX, UnitStamp, ViewHandle,
+    EventRange, Frontier, KEY_BYTES_MAX, Publication, Published, REPLACEMENT_ROWS_MAX, UnitStamp, ViewHandle,
 };
 
 /// One key that the unit touches: what is stored and what comes.
@@ -28,13 +26,6 @@ struct Touched {
 
 /// A stored key that changes, with the head that is written under it where it is one of events.
 pub(super) type WrittenHead = (Vec<u8>, Option<Slice>);
-
-/// What comes for one key.
-#[derive(Default)]
-struct Coming {
-    rows: Vec<FoldRow>,
-    restored: Vec<StoredRow>,
-}
 
 impl EmbeddedStore {
     pub(super) fn publish_now(&self, mut publication: Publication<'_>) -> Result<Published, OnlineError> {
@@ -132,32 +123,14 @@ impl EmbeddedStore {
         let Some(value) = self.journal.get(key).map_err(|error| self.failed(error))? else {
             return Ok(None);
         };
-        Ok(Some(Published {
-            visible: Fields::new("unit", &value).instant(0)?,
-            already: true,
-            rows_added: 0,
-            rows_repeated: 0,
-            rows_beaten: 0,
-            rows_inactive: 0,
-            rows_removed: 0,
-            conflicts: 0,
-            waiting: 0,
-            overflowed: 0,
-        }))
+        Ok(Some(Published::nothing(Fields::new("unit", &value).instant(0)?, true)))
     }
 
     /// The rows by key, in key order (as the tree likes them), with what is stored under each.
     fn touched(&self, publication: &mut Publication<'_>, heads: &Heads) -> Result<Vec<Touched>, OnlineError> {
-        let mut by_key: BTreeMap<Vec<u8>, Coming> = BTreeMap::new();
-        for row in publication.rows.drain(..) {
-            let fold_row = FoldRow { event: row.event, created: row.created, row: row.row };
-            by_key.entry(row.key).or_default().rows.push(fold_row);
-        }
+        let mut by_key = change::by_key(publication);
         let view = publication.view;
-        if let Some(replaces) = &mut publication.replaces {
-            for (key, row) in replaces.restored.drain(..) {
-                by_key.entry(key).or_default().restored.push(row);
-            }
+        if let Some(replaces) = &publication.replaces {
             let events = replaces.events;
             let snapshot = self.database.snapshot();
             self.each_entry(&snapshot, view, None, |key, entry, overflow| {
@@ -241,24 +214,7 @@ impl EmbeddedStore {
         visible: asof_model::Instant,
     ) -> Result<(OwnedWriteBatch, Published, Vec<WrittenHead>), OnlineError> {
         let view = publication.view;
-        let unit = FoldUnit {
-            visible,
-            position: publication.position,
-            layout: publication.layout,
-            created_declared: publication.created_declared,
-        };
-        let mut published = Published {
-            visible,
-            already: false,
-            rows_added: 0,
-            rows_repeated: 0,
-            rows_beaten: 0,
-            rows_inactive: 0,
-            rows_removed: 0,
-            conflicts: 0,
-            waiting: 0,
-            overflowed: 0,
-        };
+        let mut published = Published::nothing(visible, false);
         let mut written = Vec::new();
         let mut batch = OwnedWriteBatch::with_capacity(self.database.clone(), touched.len() + 3)
             .durability(Some(PersistMode::SyncAll));
@@ -270,54 +226,29 @@ impl EmbeddedStore {
                 written.extend(changed.map_err(|error| error.at(view, &key))?);
                 continue;
             }
-            let mut stored: Vec<StoredRow> = match &entry {
-                Some(entry) => {
-                    decode_entry(entry, overflow.as_deref()).map_err(|error| error.at(view, &key))?
-                }
-                None => Vec::new(),
-            };
-            let before = stored.len();
-            if let Some(replaces) = &publication.replaces {
-                stored.retain(|row| !replaces.events.contains(row.event));
-            }
-            let removed = before - stored.len();
-            let restored = !coming.restored.is_empty();
-            stored.extend(coming.restored);
-            let served = stored.iter().any(|row| row.in_force() <= visible);
-            let mut folded = fold(stored, coming.rows, unit).map_err(|error| error.at(view, &key))?;
-            if !served && folded.leave_inactive(publication.active_within, visible) {
-                published.rows_inactive += 1;
-            }
-            published.rows_added += folded.added;
-            published.rows_repeated += folded.repeated;
-            published.rows_beaten += folded.beaten;
-            published.rows_removed += removed as u64;
-            published.conflicts += folded.conflicts;
-            published.waiting += folded.waiting;
-            let encoded = encode_entry(&folded.rows)?;
-            published.overflowed += encoded.overflowed as u64;
-            if !folded.changed && removed == 0 && !restored {
-                continue;
-            }
+            let stored = entry.as_ref().map(|entry| (&entry[..], overflow.as_deref()));
+            let changed = change::change(publication, stored, coming, &mut published)
+                .map_err(|error| error.at(view, &key))?;
             let stored_key = records::row_key(view, &key);
-            if folded.rows.is_empty() {
-                if entry.is_none() {
-                    continue;
+            match changed {
+                Change::Nothing => {}
+                Change::Remove => {
+                    if overflow.is_some() {
+                        batch.remove(&self.waiting, stored_key.clone());
+                    }
+                    batch.remove(&self.rows, stored_key.clone());
+                    written.push((stored_key, None));
                 }
-                if overflow.is_some() {
-                    batch.remove(&self.waiting, stored_key.clone());
+                Change::Put(encoded) => {
+                    match (encoded.overflow, overflow) {
+                        (Some(record), _) => batch.insert(&self.waiting, stored_key.clone(), record),
+                        (None, Some(_)) => batch.remove(&self.waiting, stored_key.clone()),
+                        (None, None) => {}
+                    }
+                    batch.insert(&self.rows, stored_key.clone(), encoded.entry);
+                    written.push((stored_key, None));
                 }
-                batch.remove(&self.rows, stored_key.clone());
-                written.push((stored_key, None));
-                continue;
             }
-            match (encoded.overflow, overflow) {
-                (Some(record), _) => batch.insert(&self.waiting, stored_key.clone(), record),
-                (None, Some(_)) => batch.remove(&self.waiting, stored_key.clone()),
-                (None, None) => {}
-            }
-            batch.insert(&self.rows, stored_key.clone(), encoded.entry);
-            written.push((stored_key, None));
         }
         Ok((batch, published, written))
     }
@@ -334,36 +265,4 @@ pub(super) fn behind(view: ViewHandle, after: Option<&[u8]>) -> Bound<Vec<u8>> {
         Some(after) => Bound::Excluded(records::row_key(view, &after[..after.len().min(KEY_BYTES_MAX)])),
         None => Bound::Included(records::row_key(view, &[])),
     }
-}
-
-/// Refuses what is past a bound, and rows that could not be read again.
-fn check(publication: &Publication<'_>) -> Result<(), OnlineError> {
-    let restored = publication.replaces.as_ref().map_or(&[][..], |replaces| &replaces.restored);
-    let (what, rows_max) = match publication.replaces {
-        Some(_) => ("a replacement", REPLACEMENT_ROWS_MAX),
-        None => ("a publication", PUBLICATION_ROWS_MAX),
-    };
-    check_size(what, "rows", publication.rows.len() + restored.len(), rows_max)?;
-    check_size("the name of a unit", "bytes", publication.unit.len(), NAME_BYTES_MAX)?;
-    check_size("the note of a unit", "bytes", publication.note.len(), NOTE_BYTES_MAX)?;
-    let mut bytes = 0;
-    let rows = publication.rows.iter().map(|row| (&row.key, &row.row));
-    for (key, row) in rows.chain(restored.iter().map(|(key, stored)| (key, &stored.row))) {
-        check_size("an encoded key", "bytes", key.len(), KEY_BYTES_MAX)?;
-        publication.layout.check(row).map_err(|error| error.at(publication.view, key))?;
-        bytes += key.len() + row.len();
-    }
-    check_size(what, "bytes", bytes, PUBLICATION_BYTES_MAX)
-}
-
-pub(super) fn check_size(
-    what: &'static str,
-    unit: &'static str,
-    found: usize,
-    max: usize,
-) -> Result<(), OnlineError> {
-    if found > max {
-        return Err(OnlineError::TooLarge { what, unit, found: found as u64, max: max as u64 });
-    }
-    Ok(())
 }

@@ -3,7 +3,8 @@
 use asof_model::Instant;
 use fjall::{PersistMode, Readable};
 
-use super::{EmbeddedStore, publish, records};
+use super::{EmbeddedStore, records};
+use crate::change::check_size;
 use crate::error::OnlineError;
 use crate::store::{Frontier, NAME_BYTES_MAX, NOTE_BYTES_MAX, UnitStamp, ViewHandle};
 
@@ -22,8 +23,8 @@ impl EmbeddedStore {
     pub(super) fn settle_now(&self, view: ViewHandle, unit: &UnitStamp) -> Result<(), OnlineError> {
         let _writer = self.writer.lock();
         let (before, units) = self.stamps.frontier(view)?;
-        publish::check_size("the name of a unit", "bytes", unit.unit.len(), NAME_BYTES_MAX)?;
-        publish::check_size("the note of a unit", "bytes", unit.note.len(), NOTE_BYTES_MAX)?;
+        check_size("the name of a unit", "bytes", unit.unit.len(), NAME_BYTES_MAX)?;
+        check_size("the note of a unit", "bytes", unit.note.len(), NOTE_BYTES_MAX)?;
         if self.stamps.frozen() {
             return Err(OnlineError::Poisoned { path: self.path.clone() });
         }

@@ -16,9 +16,9 @@ use super::segments::Segments;
 use crate::error::OnlineError;
 
 /// The most bytes of events that are kept. A key that takes more alone is read every time.
-pub(crate) const CACHED_BYTES_MAX: usize = 256 << 20;
+pub const CACHED_BYTES_MAX: usize = 256 << 20;
 /// The fewest events of a key that are kept: fewer are read as fast as they are found here.
-pub(crate) const CACHED_EVENTS_MIN: u64 = 64;
+pub const CACHED_EVENTS_MIN: u64 = 64;
 /// What a key takes beside its events and its name, in bytes.
 const KEY_OVERHEAD_BYTES: usize = 256;
 
@@ -26,7 +26,7 @@ const KEY_OVERHEAD_BYTES: usize = 256;
 type Slot = Arc<Mutex<Option<Arc<HeldEvents>>>>;
 
 /// The events that are kept, by stored key.
-pub(crate) struct EventCache {
+pub struct EventCache {
     bytes_max: usize,
     kept: Mutex<Kept>,
     /// How many times a key was forgotten. Changed under the lock.
@@ -49,17 +49,18 @@ struct KeptKey {
 }
 
 impl EventCache {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    /// Without any; it keeps at most so many bytes.
+    pub fn new(bytes_max: usize) -> Self {
         Self { bytes_max, kept: Mutex::default(), forgotten: AtomicU64::new(0) }
     }
 
     /// Where forgetting stands: to be asked together with a snapshot, before it is read.
-    pub(crate) fn forgotten(&self) -> u64 {
+    pub fn forgotten(&self) -> u64 {
         self.forgotten.load(Ordering::SeqCst)
     }
 
     /// Forgets a key. What is read from a snapshot of before is not kept any more.
-    pub(crate) fn forget(&self, key: &[u8]) {
+    pub fn forget(&self, key: &[u8]) {
         let mut kept = self.kept.lock();
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         kept.remove(key);
@@ -69,7 +70,7 @@ impl EventCache {
     ///
     /// # Errors
     /// Damaged records; failures of the store.
-    pub(crate) fn held(
+    pub fn held(
         &self,
         key: &[u8],
         forgotten: u64,

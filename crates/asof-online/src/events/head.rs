@@ -31,48 +31,55 @@ const FLAGS: u8 = FLAG_SEGMENTS | FLAG_BOUND | FLAG_TAIL;
 const WHAT: &str = "entry of events";
 
 /// Whether these are the bytes of a head of events, of this or another version.
-pub(crate) fn is_events(entry: &[u8]) -> bool {
+pub fn is_events(entry: &[u8]) -> bool {
     entry.first().is_some_and(|version| *version >= WHOLE_VERSION)
 }
 
 /// A head, read.
 #[derive(Debug, Clone)]
-pub(crate) struct Head<'b> {
+pub struct Head<'b> {
     /// Another one after every write: never one that the key had before.
-    pub(crate) generation: i64,
+    pub generation: i64,
     /// Events before it are no longer held, though some may still stand in the bytes; microseconds.
-    pub(crate) bound: Option<i64>,
-    pub(crate) sealed: Option<Sealed>,
-    pub(crate) tail: Tail<'b>,
+    pub bound: Option<i64>,
+    /// What the segments hold. `None`: there are none.
+    pub sealed: Option<Sealed>,
+    /// The newest bytes of the stream.
+    pub tail: Tail<'b>,
 }
 
 /// What the head says of the segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sealed {
+pub struct Sealed {
     /// The generation since which bytes were only added behind.
-    pub(crate) epoch: i64,
+    pub epoch: i64,
     /// Events in segments.
-    pub(crate) count: u64,
+    pub count: u64,
     /// Bytes in segments.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Where the tail begins in the stream of the epoch, in bytes.
-    pub(crate) end: u64,
+    pub end: u64,
     /// The newest event in a segment.
-    pub(crate) newest: i64,
+    pub newest: i64,
     /// The least among the newest events of the segments: once the bound has passed it, a segment can go.
-    pub(crate) first_to_go: i64,
+    pub first_to_go: i64,
 }
 
 /// The events that stand in the head itself.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tail<'b> {
-    pub(crate) count: u64,
-    pub(crate) oldest: i64,
-    pub(crate) newest: i64,
+pub struct Tail<'b> {
+    /// How many events.
+    pub count: u64,
+    /// The least event instant, microseconds.
+    pub oldest: i64,
+    /// The greatest, microseconds.
+    pub newest: i64,
     /// The instant of the last event in the bytes.
-    pub(crate) last: i64,
-    pub(crate) inputs: usize,
-    pub(crate) bytes: &'b [u8],
+    pub last: i64,
+    /// How many inputs the last event has.
+    pub inputs: usize,
+    /// The events ([`super::stream`]).
+    pub bytes: &'b [u8],
 }
 
 impl Tail<'_> {
@@ -80,7 +87,7 @@ impl Tail<'_> {
         Tail { count: 0, oldest: i64::MAX, newest: i64::MIN, last: 0, inputs: 0, bytes: &[] };
 
     /// The same, to be added to.
-    pub(crate) fn to_chunk(self) -> Chunk {
+    pub fn to_chunk(self) -> Chunk {
         let Self { count, oldest, newest, last, inputs, bytes } = self;
         Chunk { bytes: bytes.to_vec(), count, oldest, newest, last, inputs }
     }
@@ -89,7 +96,7 @@ impl Tail<'_> {
 impl<'b> Head<'b> {
     /// # Errors
     /// [`OnlineError::Damaged`], [`OnlineError::UnknownVersion`], [`OnlineError::RetiredVersion`].
-    pub(crate) fn read(bytes: &'b [u8]) -> Result<Self, OnlineError> {
+    pub fn read(bytes: &'b [u8]) -> Result<Self, OnlineError> {
         let mut input = Input::new(WHAT, bytes);
         match input.byte()? {
             HEAD_VERSION => {}
@@ -132,23 +139,23 @@ impl<'b> Head<'b> {
     }
 
     /// The newest event. There is one.
-    pub(crate) fn newest(&self) -> i64 {
+    pub fn newest(&self) -> i64 {
         self.sealed.map_or(self.tail.newest, |sealed| sealed.newest.max(self.tail.newest))
     }
 
     /// How many events it holds, with those before the bound that still stand in the bytes.
-    pub(crate) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.sealed.map_or(0, |sealed| sealed.count).saturating_add(self.tail.count)
     }
 
     /// Where the stream of the epoch ends, in bytes.
-    pub(crate) fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.sealed.map_or(0, |sealed| sealed.end).saturating_add(self.tail.bytes.len() as u64)
     }
 }
 
 /// The bytes of a head.
-pub(crate) fn write(generation: i64, bound: Option<i64>, sealed: Option<Sealed>, tail: &Chunk) -> Vec<u8> {
+pub fn write(generation: i64, bound: Option<i64>, sealed: Option<Sealed>, tail: &Chunk) -> Vec<u8> {
     let mut flags = 0;
     let mut out = Vec::with_capacity(64 + tail.bytes.len());
     out.extend([HEAD_VERSION, 0]);

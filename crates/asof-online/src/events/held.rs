@@ -201,7 +201,7 @@ impl HeldEvents {
     ///
     /// # Errors
     /// Damaged records; failures of the store.
-    pub(crate) fn read(
+    pub fn read(
         head: &Head<'_>,
         types: &[ValueType],
         identity: Option<usize>,
@@ -223,17 +223,18 @@ impl HeldEvents {
         })
     }
 
-    pub(crate) fn generation(&self) -> i64 {
+    /// Of which write of the key they are.
+    pub fn generation(&self) -> i64 {
         self.generation
     }
 
     /// Whether they were read with these inputs.
-    pub(crate) fn is_of(&self, types: &[ValueType], identity: Option<usize>) -> bool {
+    pub fn is_of(&self, types: &[ValueType], identity: Option<usize>) -> bool {
         self.types == types && self.key.events.identity == identity
     }
 
     /// Whether a head only has bytes behind those that were read here.
-    pub(crate) fn begins(&self, head: &Head<'_>) -> bool {
+    pub fn begins(&self, head: &Head<'_>) -> bool {
         self.epoch.is_some()
             && self.epoch == head.sealed.map(|sealed| sealed.epoch)
             && self.generation <= head.generation
@@ -245,11 +246,7 @@ impl HeldEvents {
     ///
     /// # Errors
     /// As [`HeldEvents::read`].
-    pub(crate) fn follow(
-        self: Arc<Self>,
-        head: &Head<'_>,
-        segments: &impl Segments,
-    ) -> Result<Self, OnlineError> {
+    pub fn follow(self: Arc<Self>, head: &Head<'_>, segments: &impl Segments) -> Result<Self, OnlineError> {
         let identity = self.key.events.identity;
         let mut more = Decoded::new(&self.types, identity);
         let mut resume = self.resume;
@@ -298,13 +295,13 @@ impl HeldEvents {
     }
 
     /// How many bytes of memory they take, where that is another number than when this was asked before.
-    pub(crate) fn weigh(&self) -> Option<usize> {
+    pub fn weigh(&self) -> Option<usize> {
         let bytes = self.memory_bytes()?;
         (self.weighed.swap(bytes, Ordering::Relaxed) != bytes).then_some(bytes)
     }
 
     /// About how many bytes of memory they take, with what is attached. `None`: that is being made.
-    pub(crate) fn memory_bytes(&self) -> Option<usize> {
+    pub fn memory_bytes(&self) -> Option<usize> {
         let attached = self.attached.try_lock()?.as_ref().map_or(0, |attached| (attached.bytes)());
         let events = self.key.events.len() * (EVENT_BYTES + INPUT_BYTES * self.types.len());
         let coded = |of: &ValueType| {

@@ -9,11 +9,11 @@
 //! Events come in any order and stay in that order in the bytes; whoever reads them puts them in the order of their
 //! places. What has left retention goes in whole segments, and is not read from when it has left it on.
 
-pub(crate) mod cache;
-pub(crate) mod head;
-pub(crate) mod held;
-pub(crate) mod segments;
-pub(crate) mod stream;
+pub mod cache;
+pub mod head;
+pub mod held;
+pub mod segments;
+pub mod stream;
 pub(crate) mod write;
 
 use std::ops::Range;
@@ -21,7 +21,7 @@ use std::ops::Range;
 use asof_model::ValueType;
 use asof_window::{Column, Events};
 
-pub(crate) use head::is_events;
+pub use head::is_events;
 pub use held::{EventSource, HeldEvents, StoredEvents};
 
 /// The events of one key.
@@ -41,7 +41,7 @@ impl KeyEvents {
     }
 
     /// Drops the events before an instant, in microseconds, and puts the others in order.
-    pub(crate) fn settle_from(&mut self, bound: i64) {
+    pub fn settle_from(&mut self, bound: i64) {
         let events = &self.events;
         let stays = |place: &usize| events.instants[*place] >= bound;
         let mut places: Vec<usize> = (0..events.len()).filter(stays).collect();
@@ -58,12 +58,12 @@ impl KeyEvents {
     }
 
     /// Whether each event from `place` on, which is at least 1, stands where it belongs behind the one before.
-    pub(crate) fn is_ordered_from(&self, place: usize) -> bool {
+    pub fn is_ordered_from(&self, place: usize) -> bool {
         (place..self.events.len()).all(|place| self.events.order(place - 1, place).is_le())
     }
 
     /// Adds events behind, without when they are known.
-    pub(crate) fn extend(&mut self, more: &Self) {
+    pub fn extend(&mut self, more: &Self) {
         self.events.instants.extend(&more.events.instants);
         self.events.createds.extend(&more.events.createds);
         self.pushed.extend(&more.pushed);
@@ -73,7 +73,7 @@ impl KeyEvents {
     }
 
     /// Whether an event has its instant in a range, in microseconds, and did not come of a push.
-    pub(crate) fn is_loaded_in(&self, place: usize, range: &Range<i64>) -> bool {
+    pub fn is_loaded_in(&self, place: usize, range: &Range<i64>) -> bool {
         !self.pushed[place] && range.contains(&self.events.instants[place])
     }
 }

@@ -14,13 +14,13 @@ use crate::error::OnlineError;
 use crate::varint::{Input, number, signed};
 
 /// The number under which the directory stands.
-pub(crate) const DIRECTORY: u32 = 0;
+pub const DIRECTORY: u32 = 0;
 
 const DIRECTORY_VERSION: u8 = 1;
 const WHAT: &str = "directory of segments";
 
 /// Where the segments of one key are read from.
-pub(crate) trait Segments {
+pub trait Segments {
     /// The bytes of a record.
     type Record: AsRef<[u8]>;
 
@@ -57,35 +57,45 @@ pub(crate) trait Segments {
 
 /// One segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) number: u32,
+pub struct Segment {
+    /// Its number, from 1 on.
+    pub number: u32,
     /// Where it begins in the stream, in bytes.
-    pub(crate) start: u64,
-    pub(crate) count: u64,
-    pub(crate) bytes: u64,
+    pub start: u64,
+    /// Events in it.
+    pub count: u64,
+    /// Its length.
+    pub bytes: u64,
     /// The least event instant in it, microseconds.
-    pub(crate) oldest: i64,
+    pub oldest: i64,
     /// The greatest.
-    pub(crate) newest: i64,
+    pub newest: i64,
 }
 
 /// All segments of a key, in the order of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Directory {
+pub struct Directory {
     /// The number of the next segment.
-    pub(crate) next: u32,
-    pub(crate) segments: Vec<Segment>,
+    pub next: u32,
+    /// In the order of the stream.
+    pub segments: Vec<Segment>,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Directory {
     /// Without segments.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { next: DIRECTORY + 1, segments: Vec::new() }
     }
 
     /// # Errors
     /// [`OnlineError::Damaged`], [`OnlineError::UnknownVersion`].
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, OnlineError> {
+    pub fn read(bytes: &[u8]) -> Result<Self, OnlineError> {
         let mut input = Input::new(WHAT, bytes);
         input.fields.check_version(DIRECTORY_VERSION)?;
         input.byte()?;
@@ -112,7 +122,7 @@ impl Directory {
     }
 
     /// The bytes of the directory.
-    pub(crate) fn write(&self) -> Vec<u8> {
+    pub fn write(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(16 + self.segments.len() * 24);
         out.push(DIRECTORY_VERSION);
         number(&mut out, self.next.into());

@@ -32,37 +32,50 @@ const MARK_VALUE: u8 = 2;
 
 /// An event to store. Instants are microseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StreamEvent<'a> {
-    pub(crate) event: i64,
-    pub(crate) created: i64,
+pub struct StreamEvent<'a> {
+    /// When it happened.
+    pub event: i64,
+    /// When its source says it was known.
+    pub created: i64,
     /// From when on it is known.
-    pub(crate) known: i64,
-    pub(crate) pushed: bool,
+    pub known: i64,
+    /// Whether it was pushed; else it came of a load.
+    pub pushed: bool,
     /// What it holds of each input.
-    pub(crate) cells: &'a [Cell],
+    pub cells: &'a [Cell],
 }
 
 /// The end of a stream, to which events are added.
 #[derive(Debug, Clone)]
-pub(crate) struct Chunk {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) count: u64,
+pub struct Chunk {
+    /// The events.
+    pub bytes: Vec<u8>,
+    /// How many.
+    pub count: u64,
     /// The least event instant.
-    pub(crate) oldest: i64,
+    pub oldest: i64,
     /// The greatest event instant.
-    pub(crate) newest: i64,
+    pub newest: i64,
     /// The instant of the last event in the bytes, and its inputs.
-    pub(crate) last: i64,
-    pub(crate) inputs: usize,
+    pub last: i64,
+    /// How many inputs the last event has.
+    pub inputs: usize,
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Chunk {
     /// Without events.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { bytes: Vec::new(), count: 0, oldest: i64::MAX, newest: i64::MIN, last: 0, inputs: 0 }
     }
 
-    pub(crate) fn push(&mut self, new: &StreamEvent<'_>) {
+    /// Adds an event.
+    pub fn push(&mut self, new: &StreamEvent<'_>) {
         let restart = self.bytes.is_empty() || self.inputs != new.cells.len();
         let mut flags = if new.pushed { FLAG_PUSHED } else { 0 };
         if new.known != new.created {
@@ -119,24 +132,25 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
 
 /// Where reading a stream stopped.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Resume {
+pub struct Resume {
     last: i64,
     inputs: Option<usize>,
 }
 
 /// Events as they are read, in the order in which they came.
 #[derive(Debug)]
-pub(crate) struct Decoded {
+pub struct Decoded {
     /// Without `knowns`.
-    pub(crate) events: KeyEvents,
+    pub events: KeyEvents,
     /// From when on each is known.
-    pub(crate) knowns: Vec<i64>,
+    pub knowns: Vec<i64>,
     /// Whether one is known later than it happened.
-    pub(crate) late: bool,
+    pub late: bool,
 }
 
 impl Decoded {
-    pub(crate) fn new(types: &[ValueType], identity: Option<usize>) -> Self {
+    /// Without events, of inputs of these types. `identity`: which of them tells events apart.
+    pub fn new(types: &[ValueType], identity: Option<usize>) -> Self {
         Self { events: KeyEvents::new(types, identity), knowns: Vec::new(), late: false }
     }
 
@@ -144,7 +158,7 @@ impl Decoded {
     ///
     /// # Errors
     /// [`OnlineError::Damaged`], also for an event of more inputs than there are types.
-    pub(crate) fn read(&mut self, bytes: &[u8], resume: &mut Resume) -> Result<(), OnlineError> {
+    pub fn read(&mut self, bytes: &[u8], resume: &mut Resume) -> Result<(), OnlineError> {
         let mut input = Input::new("entry of events", bytes);
         while !input.is_empty() {
             self.read_event(&mut input, resume)?;
@@ -195,7 +209,7 @@ impl Decoded {
     }
 
     /// The events that do not lie before `bound`, in the order of their places.
-    pub(crate) fn finish(self, bound: i64) -> KeyEvents {
+    pub fn finish(self, bound: i64) -> KeyEvents {
         let Self { mut events, knowns, late } = self;
         if late {
             events.events.knowns = knowns;

@@ -187,7 +187,7 @@ impl<'s, S: Segments> Writer<'s, S> {
 
     /// Makes the tail a segment, or a part of the last one.
     fn seal(&mut self) -> Result<(), OnlineError> {
-        let tail = std::mem::replace(&mut self.tail, Chunk::new());
+        let tail = std::mem::take(&mut self.tail);
         let mut sealed = self.sealed.unwrap_or(Sealed {
             epoch: self.generation,
             count: 0,

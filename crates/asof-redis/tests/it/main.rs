@@ -1,0 +1,15 @@
+//! The tests of the store on Redis. Each starts servers of its own, and ends them.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its small functions too"
+)]
+
+mod cut;
+mod failover;
+mod load;
+mod proxy;
+mod servers;
+mod suite;
