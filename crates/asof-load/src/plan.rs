@@ -116,7 +116,9 @@ impl fmt::Display for What {
         match self {
             Self::Service(name) => out.write_str(name),
             Self::Features(names) => match names.as_slice() {
-                [first, others @ ..] if !others.is_empty() => write!(out, "{first} and {} more", others.len()),
+                [first, others @ ..] if !others.is_empty() => {
+                    write!(out, "{first} and {} more", others.len())
+                }
                 names => out.write_str(&names.join("")),
             },
         }
@@ -221,14 +223,23 @@ impl LoadPlan {
         refuse(self.duration.is_zero(), "there must be time to measure")?;
         refuse(self.timeout.is_zero(), "a request must have time for its answer")?;
         let times = [self.warm_up, self.duration, self.timeout];
-        refuse(times.iter().any(|time| *time > TIME_MAX), "a run, its warm-up and its timeout take a week at most")?;
+        refuse(
+            times.iter().any(|time| *time > TIME_MAX),
+            "a run, its warm-up and its timeout take a week at most",
+        )?;
         for (name, value) in &self.headers {
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-            refuse(name.is_empty() || !name.bytes().all(token), "a header's name is made of letters, digits and dashes")?;
+            refuse(
+                name.is_empty() || !name.bytes().all(token),
+                "a header's name is made of letters, digits and dashes",
+            )?;
             refuse(value.bytes().any(|b| b < b' ' && b != b'\t'), "a header's value stands on one line")?;
             let ours = ["host", "content-length", "content-type", "connection", "transfer-encoding"];
             let taken = ours.iter().any(|ours| name.eq_ignore_ascii_case(ours));
-            refuse(taken, "`host`, `content-*`, `connection` and `transfer-encoding` are written by the run itself")?;
+            refuse(
+                taken,
+                "`host`, `content-*`, `connection` and `transfer-encoding` are written by the run itself",
+            )?;
         }
         Ok(())
     }

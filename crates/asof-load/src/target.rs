@@ -29,7 +29,9 @@ impl Target {
         let url = Url::parse(text.trim()).map_err(|error| refused(&format!("it is no address: {error}")))?;
         match url.scheme() {
             "http" => {}
-            "https" => return Err(refused("TLS is not spoken here; ask the server behind the proxy that speaks it")),
+            "https" => {
+                return Err(refused("TLS is not spoken here; ask the server behind the proxy that speaks it"));
+            }
             _ => return Err(refused("its scheme is not `http`")),
         }
         if !url.username().is_empty() || url.password().is_some() {

@@ -83,6 +83,7 @@ fn expm1_ratio(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fastrand::Rng;
     use proptest::prelude::*;
 
     /// Draws for each world.
@@ -141,6 +142,9 @@ mod tests {
         let sum = |to: u64| (1..=to).map(|k| (k as f64).powf(-s)).sum::<f64>();
         let p = sum(1_000) / sum(n);
         let expected = p * f64::from(DRAWS);
-        assert!((head - expected).abs() < DEVIATIONS * (expected * (1.0 - p)).sqrt(), "{head}, not {expected}");
+        assert!(
+            (head - expected).abs() < DEVIATIONS * (expected * (1.0 - p)).sqrt(),
+            "{head}, not {expected}"
+        );
     }
 }
