@@ -146,7 +146,7 @@ mod tests {
             ("a,b\n", "keys of `keys.csv`: no entity in it"),
             ("a,\n1,2\n", "keys of `keys.csv`, line 1: a join key without a name"),
             ("a,b\n1,2\n3\n", "keys of `keys.csv`, line 3: 1 values where 2 are named"),
-            ("a:int\n1\n\nx\n", "keys of `keys.csv`, line 4: `x` is no whole number for `a`"),
+            ("a:int\n1\nx\n", "keys of `keys.csv`, line 3: `x` is no whole number for `a`"),
         ] {
             assert_eq!(read(text).unwrap_err().to_string(), told);
         }
