@@ -68,18 +68,17 @@ mod kernel {
         }
 
         pub(super) async fn until(&self, instant: Instant) -> io::Result<()> {
-            let left = instant.saturating_duration_since(Instant::now());
-            if left == Duration::ZERO {
-                return Ok(());
+            loop {
+                let left = instant.saturating_duration_since(Instant::now());
+                if left == Duration::ZERO {
+                    return Ok(());
+                }
+                let value = Timespec::try_from(left).map_err(io::Error::other)?;
+                let once = Itimerspec { it_interval: NEVER, it_value: value };
+                timerfd_settime(self.file.get_ref(), TimerfdTimerFlags::empty(), &once)?;
+                // Setting it anew forgets that it went off, so it need not be read.
+                self.file.readable().await?.clear_ready();
             }
-            let value = Timespec::try_from(left).map_err(io::Error::other)?;
-            let once = Itimerspec { it_interval: NEVER, it_value: value };
-            timerfd_settime(self.file.get_ref(), TimerfdTimerFlags::empty(), &once)?;
-            let mut times = [0; 8];
-            self.file
-                .async_io(Interest::READABLE, |file| Ok(rustix::io::read(file, &mut times)?))
-                .await
-                .map(drop)
         }
     }
 }

@@ -59,17 +59,16 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn FnMut(&SoFar) -> bool) -> Result<
         sent: AtomicU64::new(0),
         failed: AtomicU64::new(0),
     });
-    let runtimes: Vec<Runtime> = (0..plan.threads).map(|_| runtime()).collect::<Result<_, _>>()?;
     let addresses = first_requests(&shared)?;
     std::thread::scope(|scope| {
         let (phase, watched) = watch::channel(Phase::Connecting);
         let (ready, connected) = mpsc::channel();
         let (done, ended) = mpsc::channel();
-        for (number, runtime) in runtimes.into_iter().enumerate() {
+        for number in 0..plan.threads {
             let (shared, addresses) = (&shared, &addresses);
             let (ready, done, watched) = (ready.clone(), done.clone(), watched.clone());
             let thread = move || {
-                let tally = work(shared, number, addresses, runtime, &ready, watched);
+                let tally = work(shared, number, addresses, &ready, watched);
                 // Whoever no longer listens has ended the run.
                 let _ = done.send(tally);
             };
@@ -89,7 +88,7 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn FnMut(&SoFar) -> bool) -> Result<
 fn watch_over(
     shared: &Shared,
     phase: &watch::Sender<Phase>,
-    connected: &mpsc::Receiver<()>,
+    connected: &mpsc::Receiver<Result<(), LoadError>>,
     ended: &mpsc::Receiver<Tally>,
     progress: &mut dyn FnMut(&SoFar) -> bool,
 ) -> Result<LoadReport, LoadError> {
@@ -103,11 +102,11 @@ fn watch_over(
     let mut left = plan.connections;
     while left > 0 {
         match connected.recv_timeout(TELL_EVERY) {
-            Ok(()) => left -= 1,
+            Ok(Ok(())) => left -= 1,
             Err(RecvTimeoutError::Timeout) if so_far(Duration::ZERO) => {}
-            Err(_) => {
+            ended => {
                 let _ = phase.send(Phase::Stopped);
-                return Err(LoadError::Stopped);
+                return Err(ended.ok().and_then(Result::err).unwrap_or(LoadError::Stopped));
             }
         }
     }
@@ -145,12 +144,19 @@ fn work(
     shared: &Arc<Shared>,
     number: usize,
     addresses: &[Vec<SocketAddr>],
-    runtime: Runtime,
-    ready: &mpsc::Sender<()>,
+    ready: &mpsc::Sender<Result<(), LoadError>>,
     mut watched: watch::Receiver<Phase>,
 ) -> Tally {
     let plan = &shared.plan;
     let tally = Rc::new(RefCell::new(Tally::new(plan.asked.len() * plan.entities.len())));
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // Whoever no longer listens has ended the run.
+            let _ = ready.send(Err(error));
+            return tally.take();
+        }
+    };
     let senders = (number..plan.connections).step_by(plan.threads).filter_map(|connection| {
         let server = connection % plan.targets.len();
         Some(Sender {
@@ -187,10 +193,10 @@ fn runtime() -> Result<Runtime, LoadError> {
 }
 
 /// Sends each server one request of each kind, and says where the servers are. On a thread of its own, since the caller may be
-/// within a runtime.
+/// within a runtime, where none other may run or end.
 fn first_requests(shared: &Shared) -> Result<Vec<Vec<SocketAddr>>, LoadError> {
-    let runtime = runtime()?;
     let ask = || {
+        let runtime = runtime()?;
         let each = shared.plan.targets.iter().map(|target| {
             let addresses = resolve(target)?;
             runtime.block_on(first_requests_to(shared, target, &addresses))?;

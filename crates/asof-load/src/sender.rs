@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use crate::alarm::Alarm;
+use crate::error::LoadError;
 use crate::line::{Broken, Line};
 use crate::plan::{LoadPlan, Mode};
 use crate::request::{Head, Maker, Page};
@@ -48,7 +49,7 @@ pub(crate) struct Sender {
     pub(crate) line: Line,
     pub(crate) tally: Rc<RefCell<Tally>>,
     /// Told once the connection was tried.
-    pub(crate) ready: std::sync::mpsc::Sender<()>,
+    pub(crate) ready: std::sync::mpsc::Sender<Result<(), LoadError>>,
     pub(crate) phase: watch::Receiver<Phase>,
 }
 
@@ -61,7 +62,7 @@ impl Sender {
         let mut alarm = Alarm::new();
         self.count_line();
         // Whoever no longer listens has ended the run.
-        let _ = self.ready.send(());
+        let _ = self.ready.send(Ok(()));
         let phase = self.phase.wait_for(|phase| *phase != Phase::Connecting).await.map(|phase| *phase);
         let Ok(Phase::Running(start)) = phase else { return };
         let mut page = Page::default();

@@ -30,7 +30,9 @@ impl Target {
         match url.scheme() {
             "http" => {}
             "https" => {
-                return Err(refused("TLS is not spoken here; ask the server behind the proxy that speaks it"));
+                return Err(refused(
+                    "TLS is not spoken here; ask the server behind the proxy that speaks it",
+                ));
             }
             _ => return Err(refused("its scheme is not `http`")),
         }

@@ -177,3 +177,15 @@ fn told_to_end() {
     let never = LoadPlan { warm_up: Duration::from_secs(60), mode: Mode::Closed, ..plan };
     assert_eq!(run(&never, &mut |_| false).unwrap_err().to_string(), "stopped before anything was measured");
 }
+
+/// Goal: a run can be called within a runtime, as commands do, whether it goes well or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn within_a_runtime() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert!(run(&plan(gone), &mut |_| true).is_err());
+    let router = axum::Router::new().fallback(async || body("PRESENT"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    assert!(report(&plan(address)).all.answers > 10);
+}
