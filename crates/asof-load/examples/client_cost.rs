@@ -44,6 +44,7 @@ fn main() {
                 connections: 16,
                 threads: 1,
                 mode,
+                wait: Duration::ZERO,
                 warm_up: Duration::from_millis(500),
                 duration: Duration::from_secs(3),
                 timeout: TIMEOUT_DEFAULT,

@@ -25,6 +25,7 @@
 //!     connections: 16,
 //!     threads: 1,
 //!     mode: Mode::Closed,
+//!     wait: Duration::ZERO,
 //!     warm_up: Duration::from_secs(2),
 //!     duration: Duration::from_secs(10),
 //!     timeout: TIMEOUT_DEFAULT,

@@ -57,6 +57,9 @@ pub struct LoadPlan {
     pub threads: usize,
     /// When requests are sent.
     pub mode: Mode,
+    /// How long to wait, before anything else, for a server that is not there yet.
+    #[serde(rename = "wait_seconds", serialize_with = "seconds")]
+    pub wait: Duration,
     /// How long requests are sent before anything is measured.
     #[serde(rename = "warm_up_seconds", serialize_with = "seconds")]
     pub warm_up: Duration,
@@ -222,10 +225,10 @@ impl LoadPlan {
         }
         refuse(self.duration.is_zero(), "there must be time to measure")?;
         refuse(self.timeout.is_zero(), "a request must have time for its answer")?;
-        let times = [self.warm_up, self.duration, self.timeout];
+        let times = [self.wait, self.warm_up, self.duration, self.timeout];
         refuse(
             times.iter().any(|time| *time > TIME_MAX),
-            "a run, its warm-up and its timeout take a week at most",
+            "a run, and each wait in it, takes a week at most",
         )?;
         for (name, value) in &self.headers {
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

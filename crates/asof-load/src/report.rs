@@ -41,6 +41,8 @@ pub struct LoadReport {
     pub client: Client,
     /// How far above the truth a percentile may be, as a share of it.
     pub latency_relative_error: f64,
+    /// The closed run before an open one whose rate is a share of what that one reached. [`crate::run()`] itself runs none.
+    pub capacity: Option<Box<LoadReport>>,
 }
 
 /// Requests of one kind.
@@ -212,6 +214,7 @@ impl LoadReport {
                 busy: ran.cpu_known.then(|| (tally.cpu.as_secs_f64() / time).clamp(0.0, 1.0)),
             },
             latency_relative_error: RELATIVE_ERROR,
+            capacity: None,
         }
     }
 }

@@ -241,6 +241,7 @@ mod tests {
             connections: 1,
             threads: 1,
             mode: Mode::Closed,
+            wait: Duration::ZERO,
             warm_up: Duration::ZERO,
             duration: Duration::from_secs(1),
             timeout: TIMEOUT_DEFAULT,

@@ -29,6 +29,9 @@ use crate::target::Target;
 /// How often a run tells how far it is.
 pub const TELL_EVERY: Duration = Duration::from_millis(200);
 
+/// The pause between two tries to reach a server that is waited for.
+const WAIT_PAUSE: Duration = Duration::from_millis(50);
+
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SoFar {
@@ -223,6 +226,10 @@ async fn first_requests_to(
     let plan = &shared.plan;
     let (head, mut line) = (Head::new(plan, target), Line::new(addresses.to_vec()));
     let (mut page, mut rng) = (Page::default(), Rng::with_seed(plan.seed));
+    let begun = Instant::now();
+    while begun.elapsed() < plan.wait && line.connect().await.is_err() {
+        tokio::time::sleep(WAIT_PAUSE).await;
+    }
     let kinds = plan.asked.iter().flat_map(|asked| plan.entities.iter().map(move |each| (asked, each.rows)));
     for (kind, (asked, rows)) in kinds.enumerate() {
         shared.maker.write_kind(kind, &mut rng, &head, &mut page);

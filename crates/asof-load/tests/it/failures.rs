@@ -63,6 +63,29 @@ fn nobody_there() {
     assert!(matches!(refused, LoadError::Connect { .. }), "{refused}");
 }
 
+/// Goal: a server that is waited for is asked once it is there, and one that does not come is missed in good time.
+#[test]
+fn waited_for() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let patient = LoadPlan { wait: ms(10_000), ..plan(address) };
+    let run_it = std::thread::spawn(move || report(&patient));
+    std::thread::sleep(ms(150));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
+    runtime.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, (u64::MAX, OK)));
+        }
+    });
+    let told = run_it.join().unwrap();
+    assert!(told.all.answers > 10 && !told.failed());
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let begun = std::time::Instant::now();
+    let refused = run(&LoadPlan { wait: ms(200), ..plan(gone) }, &mut |_| true).unwrap_err();
+    assert!(matches!(refused, LoadError::Connect { .. }) && begun.elapsed() >= ms(200), "{refused}");
+}
+
 /// Goal: shedding is counted apart and is no failure; other statuses are errors, each with a text; both are without latency.
 #[test]
 fn shedding_and_errors() {

@@ -86,6 +86,7 @@ pub(crate) fn plan(address: SocketAddr) -> LoadPlan {
         connections: 1,
         threads: 1,
         mode: Mode::Closed,
+        wait: Duration::ZERO,
         warm_up: Duration::ZERO,
         duration: ms(300),
         timeout: TIMEOUT_DEFAULT,

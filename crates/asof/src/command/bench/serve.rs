@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 use crate::arguments::{Format, FormatOption, pair};
 use crate::failure::Failure;
 use crate::output::{Table, count, counted, size};
+use crate::progress::Bars;
 use crate::{Everywhere, Outcome, output};
 
 /// What the work is called.
@@ -48,16 +49,20 @@ pub(super) struct Serve {
     /// Threads that send. By default one for two cores
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Requests a second, whether or not the last ones were answered; latency counts from when each was to be sent. By default
-    /// each connection asks again as soon as it has its answer
-    #[arg(long, value_name = "N")]
-    rate: Option<f64>,
+    /// Requests a second, whether or not the last ones were answered; latency counts from when each was to be sent. `70%` is a
+    /// share of what a run without a rate reaches, which then goes before. By default each connection asks again as soon as it
+    /// has its answer
+    #[arg(long, value_name = "N", value_parser = rate)]
+    rate: Option<Rate>,
     /// Requests come at random, as from many users, and not at equal distances
     #[arg(long, requires = "rate")]
     poisson: bool,
     /// Requests that wait for a connection at most; those beyond are dropped and counted
     #[arg(long, value_name = "N", requires = "rate", default_value_t = WAITING_DEFAULT)]
     waiting: usize,
+    /// Wait so long for a server that is not there yet
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    wait: Duration,
     /// How long is measured
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     seconds: Duration,
@@ -105,27 +110,47 @@ enum ShapeName {
     Feast,
 }
 
+/// How many requests a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rate {
+    /// So many.
+    PerSecond(f64),
+    /// This share of what a closed run reaches.
+    OfCapacity(f64),
+}
+
 /// How many entity rows, and how often.
 #[derive(Debug, Clone)]
 struct Mix(Vec<Entities>);
 
 impl Serve {
     pub(super) fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
-        let plan = self.plan(everywhere)?;
         let progress = everywhere.progress().until_told();
-        progress.begin(SEND, "requests", None);
-        let mut told = 0;
-        let report = run(&plan, &mut |so_far: &SoFar| {
-            progress.advance(SEND, so_far.requests.saturating_sub(told));
-            told = so_far.requests;
-            progress.wanted()
-        });
-        progress.finish(SEND, &counted(told, "request"));
+        let closed = self.plan(Mode::Closed, everywhere)?;
+        let report = match self.rate {
+            None => drive(&closed, &progress)?,
+            Some(Rate::PerSecond(rate)) => drive(&LoadPlan { mode: self.open(rate), ..closed }, &progress)?,
+            Some(Rate::OfCapacity(share)) => {
+                let capacity = drive(&closed, &progress)?;
+                let rate = share * capacity.all.answers_per_second;
+                if rate <= 0.0 {
+                    return Err(Failure::new("nothing was answered, so there is no rate to take a share of"));
+                }
+                if capacity.complete {
+                    let open = drive(&LoadPlan { mode: self.open(rate), ..closed }, &progress)?;
+                    LoadReport { capacity: Some(Box::new(capacity)), ..open }
+                } else {
+                    capacity
+                }
+            }
+        };
         drop(progress);
-        let report = report?;
-        match self.format.format {
-            Format::Json => output::print_json(&report)?,
-            Format::Text => output::print(&text(&report))?,
+        match (self.format.format, &report.capacity) {
+            (Format::Json, _) => output::print_json(&report)?,
+            (Format::Text, None) => output::print(&text(&report))?,
+            (Format::Text, Some(capacity)) => {
+                output::print(&format!("{}\n{}", text(capacity), text(&report)))?;
+            }
         }
         self.save(&report)?;
         if report.failed() {
@@ -137,9 +162,15 @@ impl Serve {
         Ok(Outcome::Done)
     }
 
-    fn plan(&self, everywhere: &Everywhere) -> Result<LoadPlan, Failure> {
+    fn open(&self, rate: f64) -> Mode {
+        let arrivals = if self.poisson { Arrivals::Poisson } else { Arrivals::Even };
+        Mode::Open { rate, arrivals, waiting_max: self.waiting }
+    }
+
+    fn plan(&self, mode: Mode, everywhere: &Everywhere) -> Result<LoadPlan, Failure> {
         let services = self.asked.services.iter().cloned().map(What::Service);
-        let list = |text: &String| What::Features(text.split(',').map(|name| name.trim().to_owned()).collect());
+        let list =
+            |text: &String| What::Features(text.split(',').map(|name| name.trim().to_owned()).collect());
         let what = services.chain(self.asked.features.iter().map(list));
         let file = self.keys_file.as_deref().map(KeysFile::read).transpose()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -156,11 +187,8 @@ impl Serve {
             popularity: self.zipf.map_or(Popularity::Uniform, |exponent| Popularity::Zipf { exponent }),
             connections: self.connections,
             threads: self.threads.unwrap_or((cores / 2).min(self.connections).max(1)),
-            mode: self.rate.map_or(Mode::Closed, |rate| Mode::Open {
-                rate,
-                arrivals: if self.poisson { Arrivals::Poisson } else { Arrivals::Even },
-                waiting_max: self.waiting,
-            }),
+            mode,
+            wait: self.wait,
             warm_up: self.warm_up,
             duration: self.seconds,
             timeout: self.timeout,
@@ -170,11 +198,25 @@ impl Serve {
 
     fn save(&self, report: &LoadReport) -> Result<(), Failure> {
         let Some(path) = &self.report else { return Ok(()) };
-        let failed =
-            |error: &dyn std::fmt::Display| Failure::new(format!("cannot write `{}`: {error}", path.display()));
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new(format!("cannot write `{}`: {error}", path.display()))
+        };
         let text = serde_json::to_string_pretty(report).map_err(|error| failed(&error))?;
         std::fs::write(path, format!("{text}\n")).map_err(|error| failed(&error))
     }
+}
+
+/// Runs a plan, and shows how it is going.
+fn drive(plan: &LoadPlan, progress: &Bars) -> Result<LoadReport, Failure> {
+    progress.begin(SEND, "requests", None);
+    let mut told = 0;
+    let report = run(plan, &mut |so_far: &SoFar| {
+        progress.advance(SEND, so_far.requests.saturating_sub(told));
+        told = so_far.requests;
+        progress.wanted()
+    });
+    progress.finish(SEND, &counted(told, "request"));
+    Ok(report?)
 }
 
 /// The server of the project that is meant; where there is none, the one of a project without settings.
@@ -200,6 +242,16 @@ fn mix(text: &str) -> Result<Mix, String> {
     Entities::parse_mix(text).map(Mix).map_err(|error| error.to_string())
 }
 
+fn rate(text: &str) -> Result<Rate, String> {
+    let number =
+        |text: &str| text.trim().parse().ok().filter(|number| *number > 0.0 && f64::is_finite(*number));
+    let read = match text.trim().strip_suffix('%') {
+        Some(share) => number(share).map(|share| Rate::OfCapacity(share / 100.0)),
+        None => number(text).map(Rate::PerSecond),
+    };
+    read.ok_or_else(|| "not a number above 0, such as `500`, or a share, such as `70%`".to_owned())
+}
+
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or_else(|| "not of the form `name: value`".to_owned())?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
@@ -213,13 +265,23 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// The table, and a line for each thing beyond it.
 fn text(report: &LoadReport) -> String {
     let mut table = Table::new(&[
-        "asked", "#entities", "#requests", "#answers/s", "#p50 ms", "#p90 ms", "#p99 ms", "#p99.9 ms", "#max ms",
-        "#sheds", "#errors",
+        "asked",
+        "#entities",
+        "#requests",
+        "#answers/s",
+        "#p50 ms",
+        "#p90 ms",
+        "#p99 ms",
+        "#p99.9 ms",
+        "#max ms",
+        "#sheds",
+        "#errors",
     ]);
     let mut row = |asked: String, entities: String, measured: &Measured| {
         let latency = &measured.latency;
         let times = [latency.p50_us, latency.p90_us, latency.p99_us, latency.p99_9_us, latency.max_us];
-        let front = [asked, entities, count(measured.requests), format!("{:.1}", measured.answers_per_second)];
+        let front =
+            [asked, entities, count(measured.requests), format!("{:.1}", measured.answers_per_second)];
         let back = [count(measured.sheds), count(measured.errors.total)];
         table.row(front.into_iter().chain(times.map(|us| ms(measured, us))).chain(back));
     };
@@ -250,8 +312,8 @@ fn lines(report: &LoadReport) -> Vec<String> {
     ));
     if let (Some(open), Mode::Open { rate, .. }) = (&report.open, report.plan.mode) {
         lines.push(format!(
-            "{rate} requests/s wanted: of {} {} waited for a connection and {} were dropped; sent {:.3} ms late at p50, {:.3} ms at \
-             p99\n",
+            "{rate:.1} requests/s wanted: {} came, {} of them waited for a connection and {} were dropped; sent {:.3} ms late at \
+             p50, {:.3} ms at p99\n",
             count(open.arrivals),
             count(open.waited),
             count(open.dropped),
@@ -277,7 +339,10 @@ fn lines(report: &LoadReport) -> Vec<String> {
     }
     if all.errors.timeout > 0 {
         let within = report.plan.timeout.as_secs_f64();
-        lines.push(format!("timeout: {} had no answer within {within} s\n", counted(all.errors.timeout, "request")));
+        lines.push(format!(
+            "timeout: {} had no answer within {within} s\n",
+            counted(all.errors.timeout, "request")
+        ));
     }
     lines.extend(report.error_texts.iter().map(|(class, text)| format!("{class}, such as: {text}\n")));
     if let Some(busy) = report.client.busy.filter(|busy| *busy >= BUSY_MAX) {
@@ -294,14 +359,16 @@ fn lines(report: &LoadReport) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Goal: headers and seconds are read as people write them.
+    /// Goal: headers, seconds and rates are read as people write them.
     #[test]
     fn small_arguments() {
         assert_eq!(header("a:b: c "), Ok(("a".into(), "b: c".into())));
         assert!(header("a").is_err());
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!([rate("500"), rate(" 70 %")], [Ok(Rate::PerSecond(500.0)), Ok(Rate::OfCapacity(0.7))]);
         for wrong in ["", "-1", "nan", "1s"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
+            assert!(seconds(wrong).is_err() && rate(wrong).is_err(), "{wrong}");
         }
+        assert!(rate("0").is_err() && rate("inf").is_err());
     }
 }
