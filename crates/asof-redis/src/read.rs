@@ -7,8 +7,7 @@
 
 use asof_model::Instant;
 use asof_online::entry::{StoredRowRef, better, overflow_from, row_at};
-use asof_online::{AnswerRow, Frontier, KEY_BYTES_MAX, OnlineAnswer, OnlineError, ViewHandle};
-use bytes::Bytes;
+use asof_online::{AnswerRow, Frontier, KEY_BYTES_MAX, OnlineAnswer, OnlineError, RowBytes, ViewHandle};
 
 use crate::events::{self, Found, Reader};
 use crate::fetch::{Fetched, Which};
@@ -137,7 +136,6 @@ impl Inner {
         match head.kind {
             Kind::Nothing => Ok(At::Row(None)),
             Kind::Rows => {
-                let value = Bytes::from(value);
                 let (entry, overflow) = value::read_rows(&value)?;
                 let row = row_at(entry, t)?;
                 let row = match overflow {
@@ -146,7 +144,7 @@ impl Inner {
                     }
                     _ => row,
                 };
-                Ok(At::Row(row.map(|row| answer_row(&value, row))))
+                Ok(At::Row(row.map(|row| answer_row(&row))))
             }
             Kind::Events => Ok(match events::at(&value, t, reader)? {
                 Found::Later => At::Again,
@@ -155,7 +153,7 @@ impl Inner {
                     created: t,
                     visible: t,
                     position: 0,
-                    row: Bytes::new(),
+                    row: RowBytes::default(),
                     events: Some(events),
                 })),
             }),
@@ -182,14 +180,13 @@ fn asked_frontiers(
     Ok(asked)
 }
 
-/// The row shares the bytes of its value, which holds little else.
-fn answer_row(value: &Bytes, row: StoredRowRef<'_>) -> AnswerRow {
+fn answer_row(row: &StoredRowRef<'_>) -> AnswerRow {
     AnswerRow {
         event: row.event,
         created: row.created,
         visible: row.visible,
         position: row.position,
-        row: value.slice_ref(row.row),
+        row: RowBytes::from(row.row),
         events: None,
     }
 }

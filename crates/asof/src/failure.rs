@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use asof_bench::BenchError;
+use asof_load::LoadError;
 use asof_model::Kind;
 use asof_server::ServerError;
 use asof_server::beside::client::ClientError;
@@ -78,6 +79,12 @@ impl From<StoreError> for Failure {
 
 impl From<BenchError> for Failure {
     fn from(error: BenchError) -> Self {
+        Self { parts: vec![Told::of(&error)] }
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
         Self { parts: vec![Told::of(&error)] }
     }
 }

@@ -1,5 +1,7 @@
 //! `asof bench`.
 
+mod serve;
+
 use std::path::PathBuf;
 
 use asof_bench::{Generated, Workload, generate};
@@ -21,6 +23,8 @@ pub(crate) struct Bench {
 enum What {
     /// Write history and labels of any size, as a project that trains on them at once
     Generate(Generate),
+    /// Drive a server with a mix of requests, and tell throughput and latencies
+    Serve(Box<serve::Serve>),
 }
 
 /// What to write.
@@ -54,6 +58,7 @@ impl Bench {
     pub(crate) fn run(&self, everywhere: &Everywhere) -> Result<Outcome, Failure> {
         match &self.what {
             What::Generate(command) => command.run(everywhere),
+            What::Serve(command) => command.run(everywhere),
         }
     }
 }

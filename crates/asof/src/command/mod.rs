@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Vacuum(vacuum::Vacuum),
     /// Forget an entity key: history, online store and records, for good
     Forget(forget::Forget),
-    /// Make data to measure with
+    /// Measure: make data, drive a server
     Bench(bench::Bench),
     /// Print the JSON Schema of definition files, for editors
     Schema(schema::Schema),

@@ -160,7 +160,7 @@ fn help() {
       compact      Bring the small files of history together
       vacuum       Remove files of history that no reader needs any more
       forget       Forget an entity key: history, online store and records, for good
-      bench        Make data to measure with
+      bench        Measure: make data, drive a server
       schema       Print the JSON Schema of definition files, for editors
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)
