@@ -8,6 +8,7 @@ use asof_model::definition::Problem;
 use asof_model::{Explain, Instant, Kind, ViewId};
 use asof_offline::OfflineError;
 use asof_online::OnlineError;
+use asof_redis::SettingsError;
 use asof_registry::RegistryError;
 use asof_training::TrainingError;
 
@@ -216,6 +217,9 @@ pub enum StoreError {
     /// An error of the online store.
     #[error(transparent)]
     Online(#[from] OnlineError),
+    /// The URL of the online store.
+    #[error(transparent)]
+    OnlineUrl(#[from] SettingsError),
     /// An error of the admission log.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -321,6 +325,7 @@ impl Explain for StoreError {
             Self::Training(error) => error.kind(),
             Self::Offline(error) => error.kind(),
             Self::Online(error) => error.kind(),
+            Self::OnlineUrl(error) => error.kind(),
             Self::Log(error) => error.kind(),
             Self::Registry(error) => error.kind(),
         }
@@ -369,6 +374,7 @@ impl Explain for StoreError {
             Self::Training(error) => error.hint(),
             Self::Offline(error) => error.hint(),
             Self::Online(error) => error.hint(),
+            Self::OnlineUrl(error) => error.hint(),
             Self::Log(error) => error.hint(),
             Self::Registry(error) => error.hint(),
             Self::Io { .. } | Self::Definitions(_) | Self::Refused(_) | Self::Corrupt(_) => None,

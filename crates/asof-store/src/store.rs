@@ -8,6 +8,7 @@ use asof_model::Instant;
 use asof_objects::Objects;
 use asof_offline::OfflineStore;
 use asof_online::{Clock, EmbeddedStore, OnlineStore};
+use asof_redis::{RedisSettings, RedisStore};
 use asof_registry::sqlite::SqliteOptions;
 use asof_registry::{Registry, RegistryError, SqliteRegistry};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -156,10 +157,19 @@ impl Store {
     /// The online store. It is held by one process at a time, from here to its end.
     pub(crate) async fn online(&self) -> Result<&dyn OnlineStore, StoreError> {
         let open = async || {
-            let cache = self.project.settings.online_cache_bytes;
-            let path = self.project.online_path();
-            let store = EmbeddedStore::open(&path, cache, self.clock.clone(), &self.holder)?;
-            Ok::<Arc<dyn OnlineStore>, StoreError>(Arc::new(store))
+            let settings = &self.project.settings;
+            let store: Arc<dyn OnlineStore> = match settings.online_is_remote() {
+                true => {
+                    let server = RedisSettings::parse(&settings.online_url, &settings.project)?;
+                    let connected = RedisStore::connect(server, self.clock.clone(), &self.holder);
+                    Arc::new(Box::pin(connected).await?)
+                }
+                false => {
+                    let (path, cache) = (self.project.online_path(), settings.online_cache_bytes);
+                    Arc::new(EmbeddedStore::open(&path, cache, self.clock.clone(), &self.holder)?)
+                }
+            };
+            Ok::<_, StoreError>(store)
         };
         Ok(self.online.get_or_try_init(open).await?.as_ref())
     }
