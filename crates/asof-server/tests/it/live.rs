@@ -13,14 +13,14 @@ use crate::support::{World, at, open};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that runs until it is told to stop.
-struct Running {
+pub struct Running {
     base: String,
     stop: tokio::sync::oneshot::Sender<()>,
     done: tokio::task::JoinHandle<Result<(), ServerError>>,
 }
 
 impl Running {
-    async fn start(store: Arc<asof_store::Store>) -> Self {
+    pub async fn start(store: Arc<asof_store::Store>) -> Self {
         let server = Server::bind(store, "127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", server.local_addr());
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -28,6 +28,17 @@ impl Running {
             let _ = stopped.await;
         }));
         Self { base, stop, done }
+    }
+
+    /// Its address, as the beginning of a url.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        tokio::time::timeout(PATIENCE, self.done).await.unwrap().unwrap().unwrap();
     }
 
     /// Posts in Feast's shape; answers status and body.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic, as tests may")]
 
 mod feast;
+mod feast_client;
+mod feast_write;
 mod fuzz;
 mod live;
 mod native;
