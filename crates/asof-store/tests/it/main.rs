@@ -23,6 +23,7 @@ mod project;
 mod queries;
 mod sources;
 mod tables;
+mod to_view;
 mod transforms;
 mod versions;
 mod views;
