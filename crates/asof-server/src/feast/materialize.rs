@@ -57,8 +57,6 @@ struct Asked {
     /// The views by name, as the request writes them or all.
     views: Vec<String>,
     request: MaterializeRequest,
-    /// Whether the answer comes when the load has begun.
-    detached: bool,
 }
 
 /// Why there is no load.
@@ -172,7 +170,7 @@ async fn load(
     let serving = &loads.serving;
     let (detached, force) = (query_flag(request.uri(), "async")?, query_flag(request.uri(), "force")?);
     let bytes = http::body(request).await?;
-    let Asked { views, request, detached } = asked(serving, &bytes, read, detached)?;
+    let Asked { views, request } = asked(serving, &bytes, read)?;
     let place = loads.place(&views, force)?;
     let progress = UntilStopped(serving.stopping().clone());
     let working = serving.clone();
@@ -218,7 +216,6 @@ fn asked(
     serving: &Serving,
     bytes: &[u8],
     read: fn(&mut Body, Instant) -> MaterializeRequest,
-    detached: bool,
 ) -> Result<Asked, Refusal> {
     let mut body = Body::read(bytes)?;
     let mut names = body.texts("feature_views");
@@ -231,7 +228,8 @@ fn asked(
     }
     let mut request = read(&mut body, serving.store().now());
     body.check()?;
-    let catalog = &serving.catalog().catalog;
+    let compiled = serving.catalog();
+    let catalog = &compiled.catalog;
     if catalog.revision == 0 {
         return Err(StoreError::NothingApplied { project: serving.project().to_owned() }.into());
     }
@@ -240,7 +238,7 @@ fn asked(
         None => all(catalog),
     };
     request.views = views.clone();
-    Ok(Asked { views, request, detached })
+    Ok(Asked { views, request })
 }
 
 /// Views by name, each of which exists.
@@ -373,7 +371,7 @@ mod tests {
     async fn loads(folder: &std::path::Path) -> Arc<Loads> {
         let definitions = "
 entities: { a: { keys: { id: int64 } } }
-sources: { rows: { push: { n: int64 }, event: at } }
+sources: { rows: { push: { id: int64, n: int64 }, event: at } }
 feature_views: { one: { entities: a, source: rows, features: { n: int64 } }, two: { entities: a, source: rows, features: { n: int64 } } }
 ";
         std::fs::write(folder.join("asof.toml"), "").unwrap();

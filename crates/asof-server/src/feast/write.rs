@@ -127,7 +127,8 @@ async fn take_write(serving: &Arc<Serving>, request: Request) -> Result<PushRepo
     let table = body.table("df");
     flags(&mut body);
     body.check()?;
-    let catalog = &serving.catalog().catalog;
+    let compiled = serving.catalog();
+    let catalog = &compiled.catalog;
     if catalog.revision == 0 {
         return Err(StoreError::NothingApplied { project: serving.project().to_owned() }.into());
     }
