@@ -30,6 +30,9 @@ const CREATED: &str = "created";
 /// Where a push may go. Here every row goes everywhere: history and online are made of the same rows.
 const DESTINATIONS: [&str; 3] = ["online", "offline", "online_and_offline"];
 
+/// The seconds that a client sends for an instant that is null: what pandas makes of it.
+const NO_TIME: i64 = i64::MIN;
+
 /// Microseconds in a second.
 const SECOND_MICROS: i64 = 1_000_000;
 
@@ -208,9 +211,12 @@ fn typed(declared: ValueType, value: Json) -> Json {
 
 fn seconds(value: Json) -> Json {
     let of_seconds = |seconds: i64| Instant::from_micros(seconds.checked_mul(SECOND_MICROS)?);
-    match value.as_i64().and_then(of_seconds) {
-        Some(instant) => instant.to_string().into(),
-        None => instant(value),
+    match value.as_i64() {
+        Some(NO_TIME) => Json::Null,
+        given => match given.and_then(of_seconds) {
+            Some(instant) => instant.to_string().into(),
+            None => instant(value),
+        },
     }
 }
 

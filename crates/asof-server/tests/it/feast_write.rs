@@ -52,15 +52,18 @@ async fn writes_one_view() {
     assert_eq!(world.write(none).await, "200 null");
 }
 
-/// Goal: instants of features are seconds, or times; one that is neither is in error in its row, which is taken.
+/// Goal: instants of features are seconds, or times; one that is neither is in error in its row, which is taken; what
+/// pandas makes of none is null.
 #[tokio::test]
 async fn instants() {
     let world = World::new().await;
-    let row = r#"{"feature_view_name":"every_type","df":{"sensor_id":[21,22,23],"seen":[1767225600,"2026-01-01T01:00:00",true],
-        "words":["a","b","c"],"event_timestamp":["2026-01-01T12:00:00","2026-01-01T12:00:00","2026-01-01T12:00:00"],
-        "created":[null,null,null]}}"#;
+    let row = r#"{"feature_view_name":"every_type","df":{"sensor_id":[21,22,23,24],"seen":[1767225600,"2026-01-01T01:00:00",true,-9223372036854775808],
+        "words":["a","b","c","d"],
+        "event_timestamp":["2026-01-01T12:00:00","2026-01-01T12:00:00","2026-01-01T12:00:00","2026-01-01T12:00:00"],
+        "created":[null,null,null,null]}}"#;
     assert_eq!(world.write(row).await, "200 null");
-    let answer = world.feast(r#"{"features":["every_type:seen"],"entities":{"sensor_id":[21,22,23]}}"#).await;
+    let answer =
+        world.feast(r#"{"features":["every_type:seen"],"entities":{"sensor_id":[21,22,23,24]}}"#).await;
     assert_snapshot!(columns(&answer).lines().nth(1).unwrap(), @"");
 }
 
