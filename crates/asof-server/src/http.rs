@@ -43,11 +43,14 @@ pub const TIMEOUT_MS_MAX: u64 = 3_600_000;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route, for counting: what is asked elsewhere counts as `other`.
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 11] = [
     "/get-online-features",
     "/v1/online-features",
     "/v1/push",
     "/push",
+    "/write-to-online-store",
+    "/materialize",
+    "/materialize-incremental",
     "/health",
     "/ready",
     "/metrics",
@@ -115,7 +118,9 @@ pub(crate) fn routes(serving: Arc<Serving>, load: Load) -> Router {
         .route("/get-online-features", post(feast::get_online_features))
         .route("/v1/online-features", post(native::online_features))
         .route("/v1/push", post(push::push))
-        .route("/push", post(push::push_feast))
+        .route("/push", post(feast::write::push))
+        .route("/write-to-online-store", post(feast::write::write_to_online_store))
+        .merge(feast::materialize::routes(serving.clone()))
         .merge(grpc)
         .route_layer(middleware::from_fn_with_state(load, bounded))
         .route("/health", get(ready::health))

@@ -30,7 +30,10 @@ use crate::{feast, http, native, push, ready};
         native::online_features,
         feast::get_online_features,
         push::push,
-        push::push_feast,
+        feast::write::push,
+        feast::write::write_to_online_store,
+        feast::materialize::materialize,
+        feast::materialize::materialize_incremental,
         ready::ready,
         ready::health,
         http::exported,
@@ -157,8 +160,83 @@ pub(crate) struct FeastPush {
     push_source_name: String,
     /// Column: a value for each row.
     df: BTreeMap<String, Vec<serde_json::Value>>,
-    /// Where to; rows go everywhere.
+    /// `online`, `offline` or `online_and_offline`; rows go everywhere.
     to: Option<String>,
+    /// Without effect.
+    #[serde(default)]
+    allow_registry_cache: bool,
+    /// Without effect.
+    #[serde(default)]
+    transform_on_write: bool,
+}
+
+/// Rows for a view, column by column.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct FeastWrite {
+    /// The view, with or without version.
+    feature_view_name: String,
+    /// Join keys, features, `event_timestamp` and `created`: a value for each row. Times without offset are UTC, and instants
+    /// may be seconds since 1970.
+    df: BTreeMap<String, Vec<serde_json::Value>>,
+    /// Without effect.
+    #[serde(default)]
+    allow_registry_cache: bool,
+    /// Without effect.
+    #[serde(default)]
+    transform_on_write: bool,
+}
+
+/// A load of a range.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct FeastMaterialize {
+    /// Events from here on. Times without offset are UTC. Needed unless `disable_event_timestamp`.
+    start_ts: Option<String>,
+    /// Events up to here, this one included. Needed unless `disable_event_timestamp`.
+    end_ts: Option<String>,
+    /// The views; by default all.
+    feature_views: Option<Vec<String>>,
+    /// Whether to load all that there is.
+    #[serde(default)]
+    disable_event_timestamp: bool,
+    /// Without effect.
+    #[serde(default)]
+    full_feature_names: bool,
+    /// A version of the one view, like `v2`.
+    version: Option<String>,
+}
+
+/// A load of what came since the last one.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct FeastIncremental {
+    /// Events up to here, this one included. Times without offset are UTC.
+    end_ts: String,
+    /// The views; by default all.
+    feature_views: Option<Vec<String>>,
+    /// Without effect.
+    #[serde(default)]
+    full_feature_names: bool,
+    /// A version of the one view, like `v2`.
+    version: Option<String>,
+}
+
+/// A load that has begun.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeastAccepted {
+    /// `accepted`.
+    status: String,
+    /// The views that are loaded.
+    feature_views: Vec<String>,
+}
+
+/// A load that must wait.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeastConflict {
+    /// What is wrong.
+    error: String,
+    /// The views that are being loaded.
+    feature_views: Vec<String>,
 }
 
 /// What came of a push.

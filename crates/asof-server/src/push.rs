@@ -1,4 +1,4 @@
-//! `POST /v1/push` and `POST /push`: rows that are acknowledged once they are durable, and follow into views at once.
+//! `POST /v1/push`: rows that are acknowledged once they are durable, and follow into views at once.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use asof_model::{Explain, Kind, name};
 use asof_store::StoreError;
-use asof_store::push::{PushReport, PushRequest, object_of_columns};
+use asof_store::push::{PushReport, PushRequest};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value as Json, json};
 
 use crate::http::{self, BodyError, Rows};
-use crate::openapi::{FeastError, FeastPush, OnlineError, PushAnswer, PushRows};
+use crate::openapi::{OnlineError, PushAnswer, PushRows};
 use crate::serving::Serving;
 use crate::{metrics, native};
 
@@ -46,20 +46,13 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// The body of our own shape. Rows stay as they are written, so that no digit of a number is lost.
+/// The body. Rows stay as they are written, so that no digit of a number is lost.
 #[derive(Deserialize)]
 struct Native<'b> {
     source: String,
     #[serde(borrow)]
     rows: Vec<&'b RawValue>,
     key: Option<String>,
-}
-
-/// The body of Feast's shape.
-#[derive(Deserialize)]
-struct Feast {
-    push_source_name: String,
-    df: Map<String, Json>,
 }
 
 /// `POST /v1/push`: rows for a source. The answer says that they are durable; views follow within milliseconds.
@@ -79,7 +72,7 @@ struct Feast {
     )
 )]
 pub(crate) async fn push(State(serving): State<Arc<Serving>>, request: Request) -> Response {
-    match take(&serving, request, read_native).await {
+    match take(&serving, request).await {
         Ok(report) => {
             let status = match report.accepted {
                 0 if report.rejected > 0 => StatusCode::UNPROCESSABLE_ENTITY,
@@ -93,52 +86,7 @@ pub(crate) async fn push(State(serving): State<Arc<Serving>>, request: Request) 
     }
 }
 
-/// `POST /push`: the same in Feast's shape, column by column.
-#[utoipa::path(
-    post,
-    path = "/push",
-    tag = "features",
-    request_body = FeastPush,
-    responses(
-        (status = 200, description = "The rows are durable"),
-        (status = 413, description = "The body is too large", body = OnlineError),
-        (status = 422, description = "A source that does not exist, a wrong request, or rows that can't be taken", body = FeastError),
-        (status = 429, description = "Too much waits to be taken in: try again after a while", body = OnlineError),
-        (status = 503, description = "Something needed is away", body = OnlineError)
-    )
-)]
-pub(crate) async fn push_feast(State(serving): State<Arc<Serving>>, request: Request) -> Response {
-    match take(&serving, request, read_feast).await {
-        Ok(report) if report.rejected > 0 => {
-            let first = report
-                .reasons
-                .first()
-                .map_or_else(String::new, |each| format!("row {}: {}", each.row, each.reason));
-            let message = format!(
-                "{} of {} rows can't be taken; {first}",
-                report.rejected,
-                report.rejected + report.accepted
-            );
-            http::respond(StatusCode::UNPROCESSABLE_ENTITY, crate::json::quoted(&message))
-        }
-        Ok(_) => http::respond(StatusCode::OK, ""),
-        Err(Problem::Store(StoreError::Unknown { kind: "source", name, hint })) => {
-            let message = format!(
-                "Unable to find push source '{name}'{}",
-                hint.map_or_else(String::new, |hint| format!(" ({hint})"))
-            );
-            let inner = json!({ "module": "feast.errors", "class": "PushSourceNotFoundException", "message": message });
-            http::respond(StatusCode::UNPROCESSABLE_ENTITY, crate::json::quoted(&inner.to_string()))
-        }
-        Err(problem) => refused(problem),
-    }
-}
-
-async fn take(
-    serving: &Arc<Serving>,
-    request: Request,
-    read: impl Fn(&[u8]) -> Result<PushRequest, StoreError>,
-) -> Result<PushReport, Problem> {
+async fn take(serving: &Arc<Serving>, request: Request) -> Result<PushReport, Problem> {
     let key = request.headers().get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned);
     let body = http::body(request).await?;
     let mut asked = read(&body)?;
@@ -162,7 +110,7 @@ fn wrong(message: String) -> StoreError {
     StoreError::Request { message, hint: Some(FORM.to_owned()) }
 }
 
-fn read_native(body: &[u8]) -> Result<PushRequest, StoreError> {
+fn read(body: &[u8]) -> Result<PushRequest, StoreError> {
     // Rows are not taken apart here.
     let all: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body)
         .map_err(|error| wrong(format!("the body is not a JSON object: {error}")))?;
@@ -174,18 +122,6 @@ fn read_native(body: &[u8]) -> Result<PushRequest, StoreError> {
         serde_json::from_slice(body).map_err(|error| wrong(format!("the request can't be read: {error}")))?;
     let rows = rows.iter().map(|row| row.get().to_owned()).collect();
     Ok(PushRequest { source, rows, key })
-}
-
-fn read_feast(body: &[u8]) -> Result<PushRequest, StoreError> {
-    let Feast { push_source_name, df } =
-        serde_json::from_slice(body).map_err(|error| wrong(format!("the request can't be read: {error}")))?;
-    let count = |values: &Json| values.as_array().map_or(0, Vec::len);
-    let rows = df.values().map(count).max().unwrap_or(0);
-    if df.values().any(|values| count(values) != rows) {
-        return Err(wrong("the columns of `df` have different lengths".to_owned()));
-    }
-    let rows = (0..rows).map(|row| object_of_columns(&df, row)).collect();
-    Ok(PushRequest { source: push_source_name, rows, key: None })
 }
 
 fn answer(report: &PushReport) -> String {

@@ -1,7 +1,8 @@
 //! `POST /get-online-features`: the shape that a Feast client sends and reads.
 //!
 //! [`request`] reads the body and complains as FastAPI does, [`problem`] says all other errors as Feast does; here the
-//! answer is written.
+//! answer is written. Beside it: [`write`] (rows that clients write and push) and [`materialize`] (loads that they ask for),
+//! whose bodies [`fields`] reads.
 //!
 //! | our status | Feast's | value | event timestamp |
 //! | --- | --- | --- | --- |
@@ -11,8 +12,11 @@
 //! | OUTSIDE_TTL | OUTSIDE_MAX_AGE | the default or null; what the row holds with `include_expired` | of the row |
 //! | ERROR | INVALID | the default or null | of the row |
 
+mod fields;
+pub(crate) mod materialize;
 mod problem;
 mod request;
+pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

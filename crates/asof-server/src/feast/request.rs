@@ -146,8 +146,9 @@ fn reference(feature: &str) -> String {
 }
 
 /// Reads fields and collects what is wrong with them.
-struct Fields {
-    details: Vec<Json>,
+#[derive(Default)]
+pub(super) struct Fields {
+    pub details: Vec<Json>,
 }
 
 impl Fields {
@@ -181,7 +182,7 @@ impl Fields {
         Named(entities)
     }
 
-    fn names(&mut self, field: &str, given: Option<Json>) -> Vec<String> {
+    pub fn names(&mut self, field: &str, given: Option<Json>) -> Vec<String> {
         let items = match given {
             None | Some(Json::Null) => return Vec::new(),
             Some(Json::Array(items)) => items,
@@ -200,7 +201,7 @@ impl Fields {
         names
     }
 
-    fn name(&mut self, field: &str, given: Option<Json>) -> Option<String> {
+    pub fn name(&mut self, field: &str, given: Option<Json>) -> Option<String> {
         match given {
             None | Some(Json::Null) => None,
             Some(Json::String(name)) => Some(name),
@@ -211,7 +212,7 @@ impl Fields {
         }
     }
 
-    fn flag(&mut self, field: &str, all: &Map<String, Json>) -> bool {
+    pub fn flag(&mut self, field: &str, all: &Map<String, Json>) -> bool {
         match all.get(field) {
             None => false,
             Some(Json::Bool(flag)) => *flag,
@@ -233,7 +234,7 @@ impl Fields {
         read
     }
 
-    fn wrong(&mut self, kind: &str, place: &[&str], message: &str, input: &Json) {
+    pub fn wrong(&mut self, kind: &str, place: &[&str], message: &str, input: &Json) {
         /// Details beyond this many would only repeat themselves.
         const DETAILS_MAX: usize = 20;
         if self.details.len() < DETAILS_MAX {
@@ -243,13 +244,13 @@ impl Fields {
 }
 
 /// One item of FastAPI's `detail` list. A long input is not repeated.
-fn detail(kind: &str, place: &[&str], message: &str, input: &Json) -> Json {
+pub(super) fn detail(kind: &str, place: &[&str], message: &str, input: &Json) -> Json {
     let place: Vec<&str> = std::iter::once("body").chain(place.iter().copied()).collect();
     let short = input.to_string().len() <= ECHOED_BYTES_MAX;
     json!({ "type": kind, "loc": place, "msg": message, "input": if short { input.clone() } else { Json::Null } })
 }
 
-fn not_json(body: &[u8], error: &serde_json::Error) -> Json {
+pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> Json {
     let before =
         body.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1);
     let position = before.sum::<usize>() + error.column().saturating_sub(1);

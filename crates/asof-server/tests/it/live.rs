@@ -30,6 +30,17 @@ impl Running {
         Self { base, stop, done }
     }
 
+    /// Its address, as the beginning of a url.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        tokio::time::timeout(PATIENCE, self.done).await.unwrap().unwrap().unwrap();
+    }
+
     /// Posts in Feast's shape; answers status and body.
     async fn post(&self, body: &'static str) -> (u16, String) {
         let url = format!("{}/get-online-features", self.base);

@@ -4,6 +4,8 @@
 
 mod faces;
 mod feast;
+mod feast_client;
+mod feast_write;
 mod fuzz;
 mod live;
 mod load;

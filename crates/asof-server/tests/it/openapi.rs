@@ -232,6 +232,55 @@ async fn routes_do_as_described() {
     assert!(!checker.problems(schema, &unloved, "ready").is_empty());
 }
 
+/// Goal: the same of the routes that write and load in Feast's shape, whose good answers are empty or null.
+#[tokio::test]
+async fn writes_do_as_described() {
+    let world = World::new().await;
+    let document = document(&world).await;
+    let checker = Checker { document: &document };
+    let row = r#""df":{"sensor_id":[1],"level":[2],"event_timestamp":["2026-01-01T12:00:00"]}"#;
+    for (path, body, described, expected) in [
+        ("/push", format!(r#"{{"push_source_name":"recent_readings","to":"online",{row}}}"#), true, 200),
+        ("/push", format!(r#"{{"push_source_name":"nobody",{row}}}"#), true, 422),
+        ("/push", r#"{"push_source_name":"recent_readings","df":[1]}"#.to_owned(), false, 422),
+        ("/write-to-online-store", format!(r#"{{"feature_view_name":"recent",{row}}}"#), true, 200),
+        ("/write-to-online-store", format!(r#"{{"feature_view_name":"nobody",{row}}}"#), true, 404),
+        ("/write-to-online-store", format!(r#"{{{row}}}"#), false, 422),
+        (
+            "/materialize",
+            r#"{"start_ts":"2026-01-01","end_ts":"2026-01-02","version":null}"#.to_owned(),
+            true,
+            200,
+        ),
+        ("/materialize?async=true", r#"{"disable_event_timestamp":true}"#.to_owned(), true, 202),
+        (
+            "/materialize?force=true",
+            r#"{"feature_views":["nobody"],"disable_event_timestamp":true}"#.to_owned(),
+            true,
+            404,
+        ),
+        ("/materialize-incremental", r#"{"feature_views":["recent"]}"#.to_owned(), false, 422),
+        ("/materialize-incremental", r#"{"end_ts":"soon"}"#.to_owned(), true, 422),
+    ] {
+        let route = path.split('?').next().unwrap();
+        let operation = format!("/paths/{}/post", route.replace('/', "~1"));
+        let schema = checker.schema(&format!("{operation}/requestBody"));
+        let problems = checker.problems(schema, &serde_json::from_str(&body).unwrap(), "request");
+        assert_eq!(problems.is_empty(), described, "{path} {body}: {problems:?}");
+        let answer = world.post(path, &body).await;
+        let (status, answer) = answer.split_once(' ').unwrap();
+        assert_eq!(status, expected.to_string(), "{path} {body}: {answer}");
+        if expected == 200 {
+            assert!(matches!(answer, "" | "null"), "{answer}");
+            continue;
+        }
+        let schema = checker.schema(&format!("{operation}/responses/{status}"));
+        let answer: Json = serde_json::from_str(answer).unwrap();
+        let problems = checker.problems(schema, &answer, "answer");
+        assert!(problems.is_empty(), "{path} {body}: {status} {answer}: {problems:?}");
+    }
+}
+
 /// Goal: the document describes every route and nothing else; every reference in it leads somewhere, and every schema
 /// is used.
 #[tokio::test]
@@ -252,12 +301,15 @@ async fn whole() {
     let routes = [
         "/get-online-features",
         "/health",
+        "/materialize",
+        "/materialize-incremental",
         "/metrics",
         "/openapi.json",
         "/push",
         "/ready",
         "/v1/online-features",
         "/v1/push",
+        "/write-to-online-store",
     ];
     assert_eq!(described, BTreeSet::from(routes));
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Forgotten;
 use super::noted::encoded;
-use crate::push::Flush;
+use crate::push::{Flush, topic_of};
 use crate::train::blocking;
 use crate::{Store, StoreError};
 
@@ -35,12 +35,17 @@ impl Store {
             let mut views = definitions.views.values().filter(|view| view.source == source.name);
             views.any(|view| definitions.carries_key(view, &forgotten.entity))
         };
-        let sources: HashMap<&str, (&Source, bool)> = definitions
+        let mut topics: HashMap<String, (&Source, bool)> = definitions
             .sources
             .values()
-            .map(|source| (source.name.as_str(), (source, carries(&source))))
+            .map(|source| (source.name.clone(), (source, carries(&source))))
             .collect();
-        let erased = |topic: &str, admitted: Instant, entry: &[u8]| match sources.get(topic) {
+        // Rows for one view alone.
+        topics.extend(definitions.views.values().filter_map(|view| {
+            let source = definitions.sources.get(&view.source)?;
+            Some((topic_of(&view.id), (source, definitions.carries_key(view, &forgotten.entity))))
+        }));
+        let erased = |topic: &str, admitted: Instant, entry: &[u8]| match topics.get(topic) {
             _ if admitted > at => false,
             Some((source, true)) => forgotten.is_in(source, entry),
             Some((_, false)) => false,

@@ -369,7 +369,10 @@ fn to_load<'a>(catalog: &'a Catalog, names: &[String]) -> Result<(Vec<String>, V
 }
 
 /// The views that names mean: each version of a bare name, or all.
-pub(crate) fn selected<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a View>, StoreError> {
+///
+/// # Errors
+/// [`StoreError::Unknown`]; [`StoreError::Request`] for what is no name.
+pub fn selected<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a View>, StoreError> {
     let views = &catalog.definitions.views;
     if names.is_empty() {
         return Ok(views.values().collect());

@@ -212,7 +212,7 @@ impl Store {
         while next <= unit.to {
             let records = log.read(next, READ_BYTES)?;
             for record in records.iter().take_while(|record| record.first <= unit.to) {
-                if record.topic == view.source.name {
+                if view.takes(&record.topic) {
                     batches.push(admit.rows(record)?.0);
                 }
             }

@@ -180,7 +180,7 @@ impl Store {
                     break;
                 }
                 // A batch is folded whole, or not at all.
-                if record.topic == view.source.name && next <= record.first {
+                if view.takes(&record.topic) && next <= record.first {
                     let (rows, of_record) = admit.rows(&record)?;
                     bad.extend(of_record);
                     first.get_or_insert(record.first);
@@ -263,7 +263,7 @@ pub(super) struct Admit<'a> {
 }
 
 impl Admit<'_> {
-    /// The rows of a batch of its source, and those that the view can't take; both but for those that were erased.
+    /// The rows of a batch for it, and those that the view can't take; both but for those that were erased.
     pub fn rows(&self, record: &Record) -> Result<(RecordBatch, Vec<BadRow>), StoreError> {
         let PushedView { source, admission, .. } = self.view;
         // An entry that was erased in the log is empty.

@@ -3,12 +3,14 @@
 //!
 //! `fold` takes what is durable, in order, and makes it readable in units of log positions; `flush` brings many units at a
 //! time into history. A unit is named by its positions, and a view goes on behind the last unit that its journal names, so a
-//! crash anywhere loses nothing and doubles nothing. `views` is what both need to know, `file` reads what is to be pushed.
+//! crash anywhere loses nothing and doubles nothing. `views` is what both need to know, `file` reads what is to be pushed,
+//! `to_view` writes to one view alone.
 
 mod file;
 mod flush;
 mod fold;
 mod fresh;
+mod to_view;
 mod views;
 
 use std::collections::HashMap;
@@ -19,7 +21,7 @@ use asof_engine::source::{Admission, Admitted, WantedColumn};
 use asof_log::{BATCH_ENTRIES_MAX, Batch};
 use asof_model::plan::Catalog;
 use asof_model::spec::{Source, View};
-use asof_model::{Instant, name};
+use asof_model::{Instant, ViewId, name};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,7 @@ pub use file::{PushBatch, PushFile};
 pub use flush::Flush;
 pub use fold::Folded;
 use fresh::{FreshBatch, OfView};
+pub use to_view::{ViewColumn, ViewColumns};
 use views::PushedView;
 pub(crate) use views::Pushes;
 
@@ -96,29 +99,39 @@ impl Store {
     /// [`StoreError::Unknown`]; [`StoreError::Request`] for a source that takes no pushes; those of the log, of which
     /// [`asof_log::LogError::Full`] says to come again later.
     pub async fn admit(&self, catalog: &Catalog, request: &PushRequest) -> Result<PushReport, StoreError> {
-        let source = pushed_source(catalog, &request.source)?;
+        let PushRequest { source, rows, key } = request;
+        self.admit_rows(catalog, ToAdmit { source, view: None, rows, key: key.as_deref() }).await
+    }
+
+    async fn admit_rows(&self, catalog: &Catalog, admit: ToAdmit<'_>) -> Result<PushReport, StoreError> {
+        let ToAdmit { view: of_view, rows, key, .. } = admit;
+        let source = pushed_source(catalog, admit.source)?;
         let of = self.pushed_views_at(catalog).await?;
-        let views: Vec<&PushedView> =
-            of.views.iter().filter(|view| view.source.name == source.name).collect();
+        let topic = of_view.map_or_else(|| source.name.clone(), topic_of);
+        let views: Vec<&PushedView> = of.views.iter().filter(|view| view.takes(&topic)).collect();
         if views.is_empty() {
             return Err(StoreError::Request {
                 message: format!("no view keeps rows of source `{}`", source.name),
                 hint: Some("define a view over it, and run `asof apply`".to_owned()),
             });
         }
-        if request.rows.len() > BATCH_ENTRIES_MAX {
+        if rows.len() > BATCH_ENTRIES_MAX {
             return Err(StoreError::Request {
                 message: format!(
                     "a push has at most {BATCH_ENTRIES_MAX} rows, and this one has {}",
-                    request.rows.len()
+                    rows.len()
                 ),
                 hint: Some("cut it into several".to_owned()),
             });
         }
         let admitted = self.now();
         let ReadRows { rejected: mut reasons, views: of_views, identified } =
-            read_rows(source, &views, &request.rows, admitted)?;
-        let entries = taken(&request.rows, &reasons);
+            read_rows(source, &views, rows, admitted)?;
+        let entries = match of_view {
+            // All or none.
+            Some(_) if !reasons.is_empty() => Vec::new(),
+            _ => taken(rows, &reasons),
+        };
         let count = reasons.len() as u64;
         reasons.truncate(REJECTED_SHOWN_MAX);
         let mut report = PushReport {
@@ -128,19 +141,14 @@ impl Store {
             reasons,
             positions: None,
             repeat: false,
-            exactly_once: request.key.is_some() || identified,
+            exactly_once: key.is_some() || identified,
             views: views.iter().map(|view| view.rows.name.clone()).collect(),
         };
         if entries.is_empty() {
             return Ok(report);
         }
         let log = self.log().await?;
-        let batch = Batch {
-            topic: &source.name,
-            key: request.key.as_ref().map(|key| key.as_bytes()),
-            admitted,
-            entries: &entries,
-        };
+        let batch = Batch { topic: &topic, key: key.map(str::as_bytes), admitted, entries: &entries };
         let appended = blocking(|| log.append(batch))?;
         if count == 0 && !appended.repeat {
             let (revision, last) = (of.catalog.revision, appended.last);
@@ -168,6 +176,20 @@ impl Store {
         }
         Ok(columns)
     }
+}
+
+/// Rows that ask to be taken.
+struct ToAdmit<'a> {
+    source: &'a str,
+    /// The view that they are for; `None`: all over the source.
+    view: Option<&'a ViewId>,
+    rows: &'a [String],
+    key: Option<&'a str>,
+}
+
+/// What the log calls rows for one view. Rows for all views over a source have the source's name, in which there is no `@`.
+pub(crate) fn topic_of(view: &ViewId) -> String {
+    view.to_string()
 }
 
 /// A source that takes pushes.

@@ -13,7 +13,7 @@ use asof_online::ViewHandle;
 use parking_lot::Mutex;
 
 use super::fresh::Fresh;
-use super::{admission, takes_pushes};
+use super::{admission, takes_pushes, topic_of};
 use crate::journal::Note;
 use crate::materialize::{ViewRows, finish_units};
 use crate::{Store, StoreError};
@@ -29,6 +29,15 @@ pub(crate) struct PushedView {
     pub rows: ViewRows,
     pub admission: Admission,
     pub handle: ViewHandle,
+    /// What the log calls rows for it alone.
+    topic: String,
+}
+
+impl PushedView {
+    /// Whether rows of a topic of the log are for it.
+    pub fn takes(&self, topic: &str) -> bool {
+        topic == self.source.name || topic == self.topic
+    }
 }
 
 /// All of them at one revision of the registry.
@@ -185,6 +194,7 @@ impl Store {
                     rows,
                     admission,
                     handle,
+                    topic: topic_of(&view.id),
                 });
             }
         }

@@ -24,6 +24,7 @@ mod project;
 mod queries;
 mod sources;
 mod tables;
+mod to_view;
 mod transforms;
 mod versions;
 mod views;
