@@ -1,6 +1,6 @@
 //! Latencies in bounded memory, with a bounded relative error.
 //!
-//! The buckets are those of an HDR histogram: exact up to [`EXACT_BELOW`] nanoseconds, and from there each power of two is
+//! The buckets are those of an HDR histogram: exact up to 256 nanoseconds, and from there each power of two is
 //! cut into as many equal buckets. A quantile is told as the greatest value of its bucket, so it is never below the truth,
 //! and above it by at most [`RELATIVE_ERROR`].
 
