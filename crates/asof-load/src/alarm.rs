@@ -1,84 +1,75 @@
-//! Waits until an instant, to a few microseconds.
+//! Waits until an instant, to some tens of microseconds.
 //!
-//! The timers of the runtime go by milliseconds, which is longer than many an answer takes. On Linux a timer of the kernel is
-//! used; elsewhere the runtime's, and requests go out up to a millisecond late, which their lateness shows.
+//! The timers of the runtime go by milliseconds, which is longer than many an answer takes. The system lets a thread sleep
+//! more exactly; so each alarm has one of its own, that sleeps for it.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::Instant;
 
-#[cfg(target_os = "linux")]
-use kernel::Timer;
+use tokio::sync::Notify;
 
 /// Wakes one sender.
 pub(crate) struct Alarm {
-    #[cfg(target_os = "linux")]
-    timer: Option<Timer>,
+    /// Where there can be no thread, the runtime's timers are used.
+    bell: Option<Bell>,
+}
+
+/// The thread that sleeps; it ends with this.
+struct Bell {
+    set: Sender<Instant>,
+    rings: Arc<Notify>,
 }
 
 impl Alarm {
-    /// Within a runtime. Where the kernel has no timer left, the runtime's is used.
+    /// To be used within a runtime.
     pub(crate) fn new() -> Self {
-        Self {
-            #[cfg(target_os = "linux")]
-            timer: Timer::new().ok(),
-        }
+        Self { bell: Bell::new().ok() }
     }
 
     /// Returns at `instant`, or at once where it has passed.
     pub(crate) async fn until(&mut self, instant: Instant) {
-        #[cfg(target_os = "linux")]
-        if let Some(timer) = &self.timer {
-            if timer.until(instant).await.is_ok() {
-                return;
+        if let Some(bell) = &self.bell
+            && Instant::now() < instant
+            && bell.set.send(instant).is_ok()
+        {
+            // It may ring for an instant that nobody waits for any more.
+            while Instant::now() < instant {
+                bell.rings.notified().await;
             }
-            self.timer = None;
+            return;
         }
         tokio::time::sleep_until(instant.into()).await;
     }
 }
 
-#[cfg(target_os = "linux")]
-mod kernel {
-    use std::io;
-    use std::os::fd::OwnedFd;
-    use std::time::{Duration, Instant};
-
-    use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-        timerfd_settime,
-    };
-    use tokio::io::Interest;
-    use tokio::io::unix::AsyncFd;
-
-    const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-
-    /// A timer of the kernel.
-    pub(super) struct Timer {
-        file: AsyncFd<OwnedFd>,
+impl Bell {
+    fn new() -> io::Result<Self> {
+        let (set, asked) = channel();
+        let rings = Arc::new(Notify::new());
+        let bell = rings.clone();
+        thread::Builder::new().name("asof-load-alarm".to_owned()).spawn(move || sleep(&asked, &bell))?;
+        Ok(Self { set, rings })
     }
+}
 
-    impl Timer {
-        #[allow(
-            deprecated,
-            reason = "unsound for types whose descriptor may change; that of an `OwnedFd` can't, and the successor is unsafe"
-        )]
-        pub(super) fn new() -> io::Result<Self> {
-            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-            let file = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            Ok(Self { file: AsyncFd::with_interest(file, Interest::READABLE)? })
-        }
-
-        pub(super) async fn until(&self, instant: Instant) -> io::Result<()> {
-            loop {
-                let left = instant.saturating_duration_since(Instant::now());
-                if left == Duration::ZERO {
-                    return Ok(());
-                }
-                let value = Timespec::try_from(left).map_err(io::Error::other)?;
-                let once = Itimerspec { it_interval: NEVER, it_value: value };
-                timerfd_settime(self.file.get_ref(), TimerfdTimerFlags::empty(), &once)?;
-                // Setting it anew forgets that it went off, so it need not be read.
-                self.file.readable().await?.clear_ready();
+/// Rings at each instant that is asked for; a later question takes the place of one before.
+fn sleep(asked: &Receiver<Instant>, bell: &Notify) {
+    let Ok(mut instant) = asked.recv() else { return };
+    loop {
+        let next = match asked.recv_timeout(instant.saturating_duration_since(Instant::now())) {
+            Err(RecvTimeoutError::Timeout) => {
+                bell.notify_one();
+                asked.recv().ok()
             }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Ok(next) => Some(next),
+        };
+        match next {
+            Some(next) => instant = next,
+            None => return,
         }
     }
 }
