@@ -51,9 +51,10 @@ impl Encoding {
 
     /// How an answer may be packed: by what the client takes, zstd before gzip.
     pub fn taken(headers: &HeaderMap) -> Self {
-        let names = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        let names =
+            || headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         let takes = |wanted: &str| {
-            names.clone().flat_map(|names| names.split(',')).any(|each| {
+            names().flat_map(|names| names.split(',')).any(|each| {
                 let (name, quality) = each.split_once(';').unwrap_or((each, ""));
                 let refused = quality.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
                 name.trim().eq_ignore_ascii_case(wanted) && !refused

@@ -139,8 +139,12 @@ fn with_cell<T>(value: Option<ValueRef<'_>>, show: impl FnOnce(asof_proto::Cell<
         Some(ValueRef::Held(value)) => return show(Cell::from(value)),
         Some(ValueRef::Stored(stored)) => stored,
     };
+    if let CellRef::Nested(..) = stored {
+        let held = stored.to_cell();
+        return show(Cell::from(held.value()));
+    }
     show(match stored {
-        CellRef::Null | CellRef::Error => Cell::Null,
+        CellRef::Null | CellRef::Error | CellRef::Nested(..) => Cell::Null,
         CellRef::Int32(v) => Cell::Int32(v),
         CellRef::Int64(v) => Cell::Int64(v),
         CellRef::Float32(v) => Cell::Float32(v),
@@ -153,10 +157,6 @@ fn with_cell<T>(value: Option<ValueRef<'_>>, show: impl FnOnce(asof_proto::Cell<
         CellRef::Decimal(v) => Cell::Decimal(v),
         CellRef::Uuid(v) => Cell::Uuid(v),
         CellRef::Json(v) => Cell::Json(v),
-        CellRef::Nested(..) => {
-            let held = stored.to_cell();
-            return show(Cell::from(held.value()));
-        }
     })
 }
 

@@ -10,6 +10,7 @@ use asof_proto::messages::asof::v1::feature_store_client::FeatureStoreClient;
 use asof_server::BODY_BYTES_MAX;
 use axum::body::Body;
 use axum::http::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -111,8 +112,15 @@ async fn a_deadline_passes() {
 async fn one_port() {
     let (_dir, _clock, store) = World::stored().await;
     let running = Running::start(store).await;
-    let channel = tonic::transport::Endpoint::new(running.base.clone()).unwrap().connect().await.unwrap();
-    let mut client = FeatureStoreClient::new(channel);
+    let stream = TcpStream::connect(running.base.trim_start_matches("http://")).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let service = tower::service_fn(move |request: Request<tonic::body::Body>| {
+        let mut sender = sender.clone();
+        async move { sender.send_request(request).await }
+    });
+    let mut client = FeatureStoreClient::with_origin(service, running.base.parse().unwrap());
     let request = v1::GetOnlineFeaturesRequest {
         wanted: Some(v1::get_online_features_request::Wanted::Features(v1::FeatureList {
             names: vec!["rates:rate".to_owned()],

@@ -65,6 +65,7 @@ impl AnsweredRef<'_> {
 }
 
 /// An answer.
+#[derive(Debug)]
 pub struct Answer {
     /// The instant it holds for.
     pub t: Instant,
@@ -75,6 +76,7 @@ pub struct Answer {
     held: Held,
 }
 
+#[derive(Debug)]
 enum Held {
     Online(Fetched),
     /// For each entity row a value for each column.
@@ -82,6 +84,7 @@ enum Held {
 }
 
 /// What the online store gave.
+#[derive(Debug)]
 pub(super) struct Fetched {
     /// For each list of key columns, for each entity row the place of its key.
     places: Vec<Vec<u32>>,

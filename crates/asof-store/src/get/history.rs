@@ -1,6 +1,5 @@
 //! Answers from history: what serving said, or would have said, at an instant.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use arrow::array::{ArrayRef, RecordBatch};

@@ -335,6 +335,7 @@ impl TrainingSet {
 }
 
 /// An answer with its values.
+#[derive(Debug)]
 pub struct Got {
     pub t: Instant,
     /// For each entity row a value for each column.
