@@ -121,7 +121,7 @@ fn row(world: &World<'_, impl Harness>, (key, second, number): (u8, i64, i64)) -
 fn publish(world: &World<'_, impl Harness>, unit: &Unit) -> Published {
     let rows = unit.rows.iter().map(|of| row(world, *of)).collect();
     let replaces = unit.replaces.map(|events| Replaces { events, restored: Vec::new() });
-    let pushed = unit.replaces.is_none() && unit.position % 3 != 0;
+    let pushed = unit.replaces.is_none() && !unit.position.is_multiple_of(3);
     let publication = Publication {
         note: &unit.name,
         waits: unit.waits,
@@ -133,7 +133,7 @@ fn publish(world: &World<'_, impl Harness>, unit: &Unit) -> Published {
 }
 
 /// Instant, number, and since when it is known: of each event.
-type Events = Vec<(i64, String, Option<i64>)>;
+type Events = Vec<(i64, String, i64)>;
 
 /// All that can be seen of a store.
 #[derive(Debug, PartialEq)]
@@ -163,7 +163,9 @@ fn see(world: &World<'_, impl Harness>) -> Seen {
         let of = |place: usize| {
             let cells: Vec<Cell> = held.events.inputs.iter().map(|input| input.cell(place)).collect();
             let cells = format!("{cells:?}").replace("text", "");
-            (held.events.instants[place] - at(0).micros(), cells, held.events.knowns.get(place).copied())
+            // Where none is late, nothing is said of any; stored bytes that have left retention may make the difference.
+            let instant = held.events.instants[place];
+            (instant - at(0).micros(), cells, held.events.knowns.get(place).copied().unwrap_or(instant))
         };
         let mut events: Events = held.within().map(of).collect();
         events.sort();
