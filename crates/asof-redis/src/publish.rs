@@ -28,7 +28,7 @@ const ATTEMPTS_MAX: usize = 3;
 /// The server may drop events when twice their retention has passed, and a day: well past where they count.
 const LIVE_MARGIN_MILLIS: u64 = 86_400_000;
 /// Keys whose values are looked through at a time for a replacement.
-const PAGE_KEYS: usize = 2_000;
+const PAGE_KEYS: usize = 500;
 
 /// One key that the unit touches: what is stored and what comes.
 struct Touched {
