@@ -267,3 +267,35 @@ fn a_bucket_that_was_lost_while_nobody_looked() {
     let left: Vec<String> = single.server.ask(&["KEYS", "asof:{test.*}:v*"]);
     assert_eq!(left.len(), 0);
 }
+
+/// Goal: slots that move from node to node under load lose nothing and double nothing, and readers beside them see whole units.
+#[test]
+fn slots_move() {
+    let cluster = Cluster::with(3, 0, "?hold=60s&write_patience=60s&read_patience=20s");
+    let world = World::open(&cluster);
+    let mut load = Load::new(&world);
+    load.step(&world).unwrap();
+    let ids: Vec<String> = cluster.nodes.iter().map(|node| node.ask(&["CLUSTER", "MYID"])).collect();
+    let port = cluster.nodes[0].port;
+    for (from, to) in [(0, 1), (1, 2)] {
+        let mut moving = Command::new("redis-cli")
+            .args(["--cluster", "reshard", &format!("127.0.0.1:{port}"), "--cluster-from", &ids[from]])
+            .args(["--cluster-to", &ids[to], "--cluster-slots", "1200", "--cluster-yes"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("`redis-cli` runs");
+        let before = load.done;
+        loop {
+            load.step(&world).unwrap();
+            load.check_rows(&world);
+            if let Some(ended) = moving.try_wait().unwrap() {
+                assert!(ended.success());
+                break;
+            }
+        }
+        assert!(load.done > before + 2, "it moved too fast to be met");
+        load.check(&world);
+    }
+    drop(world);
+    load.check(&World::open(&cluster));
+}
