@@ -141,7 +141,8 @@ impl Inner {
         }
     }
 
-    async fn info(&self, node: &(String, u16), section: &str) -> Result<String, OnlineError> {
+    /// A section of what a node says of itself.
+    pub(crate) async fn info(&self, node: &(String, u16), section: &str) -> Result<String, OnlineError> {
         let mut command = redis::cmd("INFO");
         command.arg(section);
         let answer = self.link.at(node, Lane::Write, command).await?;
@@ -150,6 +151,7 @@ impl Inner {
     }
 }
 
-fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+/// One line of it.
+pub(crate) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }

@@ -252,6 +252,14 @@ impl RedisSettings {
         Ok(settings)
     }
 
+    /// Whether a text is a URL of one of these forms, rather than a folder.
+    pub fn names(text: &str) -> bool {
+        let Some((scheme, _)) = text.split_once("://") else { return false };
+        let (base, suffix) = scheme.split_once('-').unwrap_or((scheme, ""));
+        matches!(base, "redis" | "rediss" | "valkey" | "valkeys")
+            && matches!(suffix, "" | "sentinel" | "cluster")
+    }
+
     fn take_options(&mut self, options: &str) -> Result<(), SettingsError> {
         let (mut cert, mut key) = (None, None);
         for option in options.split('&').filter(|option| !option.is_empty()) {
@@ -333,6 +341,15 @@ mod tests {
         let cluster = parse("valkeys-cluster://a:1,b:2/?wait_replicas=1&redo_mib=8").unwrap();
         assert_eq!((cluster.deployment, cluster.tls, cluster.wait_replicas), (Deployment::Cluster, true, 1));
         assert_eq!(cluster.redo_bytes, 8 << 20);
+    }
+
+    /// Goal: a URL is told from a folder.
+    #[test]
+    fn urls_and_folders() {
+        let named = ["redis://a", "valkeys-cluster://a,b", "rediss-sentinel://a/m"].map(RedisSettings::names);
+        let not =
+            [".asof/online", "/redis", "redis", "s3://bucket/x", "redis-ring://a"].map(RedisSettings::names);
+        assert_eq!((named, not), ([true; 3], [false; 5]));
     }
 
     /// Goal: what is wrong is said, with the way out, and never the password.

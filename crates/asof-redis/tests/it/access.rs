@@ -48,6 +48,21 @@ fn a_store_in_use() {
     assert!(begun.elapsed() < Duration::from_millis(550), "it waited for a hold to end");
 }
 
+/// Goal: asking whether there is a store makes none, and does not need it to be free.
+#[test]
+fn asking_for_a_store() {
+    let single = Single::new();
+    let exists = |project: &str| {
+        let settings = asof_redis::RedisSettings::parse(&single.url(), project).unwrap();
+        crate::servers::runtime().block_on(asof_redis::RedisStore::exists(settings)).unwrap()
+    };
+    assert!(!exists("test"));
+    assert_eq!(single.server.ask::<i64>(&["DBSIZE"]), 0);
+    let store = try_open(&single.url(), ManualClock::new(at(0))).unwrap();
+    assert_eq!((exists("test"), exists("other")), (true, false));
+    assert!(crate::servers::runtime().block_on(store.memory_bytes()).unwrap() > 100_000);
+}
+
 /// Goal: a process that was away for longer than its hold, and was replaced meanwhile, writes nothing any more, also what it had
 /// begun.
 #[test]
