@@ -46,7 +46,8 @@ impl Inner {
         };
         let mut by_bucket: BTreeMap<usize, Vec<Change>> = BTreeMap::new();
         let forgotten = self.forgotten_versions(&mut writer, keys).await?;
-        for change in names.into_iter().map(delete).chain(forgotten) {
+        // A server that is full refuses what adds, and must have done nothing by then: rewrites come first.
+        for change in forgotten.into_iter().chain(names.into_iter().map(delete)) {
             by_bucket.entry(change.name.bucket()).or_default().push(change);
         }
         let mut calls = Vec::new();

@@ -251,6 +251,8 @@ impl Inner {
                 let change = value.map(|value| undone(letter, name.clone(), &value, stamp)).transpose();
                 changes.extend(change.map_err(|error| error.at(name.view, &name.member))?.flatten());
             }
+            // A server that is full refuses what adds, and must have done nothing by then.
+            changes.sort_by_key(|change| change.letter != Letter::Rewrite);
             // Calls of which nobody knew have come through, or not.
             let mark = claimed.get(bucket).map_or(0, |each| each.mark).max(writer.marks[*bucket]);
             writer.marks[*bucket] = mark;
