@@ -10,9 +10,11 @@ demo: build
 build:
 	$(CARGO) build --workspace --locked
 
-# What the tests need beside Cargo: a server that speaks the protocol of S3, and a client of Feast, from PyPI, in target/.
+# What the tests need beside Cargo: a server that speaks the protocol of S3, and a client of Feast, from PyPI, in target/; and
+# redis-server, from the packages of the system where it is missing.
 test-servers:
 	python3 scripts/s3_server --install
+	scripts/redis_server --install
 	scripts/feast_env >/dev/null
 
 # Always the whole workspace: building one package changes the features of shared libraries and rebuilds them.

@@ -46,7 +46,8 @@ impl Inner {
         };
         let mut by_bucket: BTreeMap<usize, Vec<Change>> = BTreeMap::new();
         let forgotten = self.forgotten_versions(&mut writer, keys).await?;
-        for change in names.into_iter().map(delete).chain(forgotten) {
+        // A server that is full refuses what adds, and must have done nothing by then: rewrites come first.
+        for change in forgotten.into_iter().chain(names.into_iter().map(delete)) {
             by_bucket.entry(change.name.bucket()).or_default().push(change);
         }
         let mut calls = Vec::new();
@@ -141,7 +142,8 @@ impl Inner {
         }
     }
 
-    async fn info(&self, node: &(String, u16), section: &str) -> Result<String, OnlineError> {
+    /// A section of what a node says of itself.
+    pub(crate) async fn info(&self, node: &(String, u16), section: &str) -> Result<String, OnlineError> {
         let mut command = redis::cmd("INFO");
         command.arg(section);
         let answer = self.link.at(node, Lane::Write, command).await?;
@@ -150,6 +152,7 @@ impl Inner {
     }
 }
 
-fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+/// One line of it.
+pub(crate) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }

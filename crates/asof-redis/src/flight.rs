@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use asof_model::Instant;
 use asof_online::events::cache::EventCache;
 use asof_online::{Frontier, OnlineError};
 use redis::Value;
+use tokio::time::Instant;
 
 use crate::calls::{Call, Change, Letter};
 use crate::events;
@@ -29,7 +29,7 @@ pub(crate) struct Flight {
     /// Its number and stamp.
     pub(crate) title: String,
     pub(crate) number: u64,
-    pub(crate) visible: Instant,
+    pub(crate) visible: asof_model::Instant,
     pub(crate) after: Frontier,
     pub(crate) units: u64,
     pub(crate) begin: Arc<Call>,
@@ -125,17 +125,22 @@ impl Inner {
         if count == 0 {
             return Ok(());
         }
-        let waited = self.link.settings().response_timeout / 2;
+        let each = self.link.settings().response_timeout / 2;
         let mut command = redis::cmd("WAIT");
-        command.arg(count).arg(waited.as_millis().max(1) as u64);
-        for answer in self.link.each_primary(Lane::Write, &command).await? {
-            if !matches!(answer, Value::Int(held) if held >= i64::from(count)) {
+        command.arg(count).arg(each.as_millis().max(1) as u64);
+        let begun = Instant::now();
+        loop {
+            let answers = self.link.each_primary(Lane::Write, &command).await?;
+            if answers.iter().all(|answer| matches!(answer, Value::Int(held) if *held >= i64::from(count))) {
+                return Ok(());
+            }
+            let waited = begun.elapsed();
+            if waited >= self.link.settings().write_patience {
                 let source = format!("fewer than {count} replicas have acknowledged what was written");
                 let store = self.link.address().to_owned();
                 return Err(OnlineError::Unreachable { store, waited, source: source.into() });
             }
         }
-        Ok(())
     }
 
     /// Lets go of what was kept aside.
@@ -221,7 +226,9 @@ impl Inner {
         buckets: Vec<usize>,
         title: &str,
     ) -> Result<(), OnlineError> {
-        let stamp = title.split_once(' ').and_then(|(_, stamp)| Instant::from_micros(stamp.parse().ok()?));
+        let stamp = title
+            .split_once(' ')
+            .and_then(|(_, stamp)| asof_model::Instant::from_micros(stamp.parse().ok()?));
         let stamp =
             stamp.ok_or(OnlineError::Damaged { what: "title of a unit", problem: "it has another form" })?;
         let claimed = self.claim(writer.epoch, &buckets).await?;
@@ -244,6 +251,8 @@ impl Inner {
                 let change = value.map(|value| undone(letter, name.clone(), &value, stamp)).transpose();
                 changes.extend(change.map_err(|error| error.at(name.view, &name.member))?.flatten());
             }
+            // A server that is full refuses what adds, and must have done nothing by then.
+            changes.sort_by_key(|change| change.letter != Letter::Rewrite);
             // Calls of which nobody knew have come through, or not.
             let mark = claimed.get(bucket).map_or(0, |each| each.mark).max(writer.marks[*bucket]);
             writer.marks[*bucket] = mark;
@@ -265,7 +274,12 @@ impl Inner {
 }
 
 /// How a change is taken back that a unit of that stamp made. `None`: it was not made, or was taken back before.
-fn undone(letter: Letter, name: Name, value: &[u8], stamp: Instant) -> Result<Option<Change>, OnlineError> {
+fn undone(
+    letter: Letter,
+    name: Name,
+    value: &[u8],
+    stamp: asof_model::Instant,
+) -> Result<Option<Change>, OnlineError> {
     let head = Head::read(value)?;
     let begins = |bytes: usize| value.get(..bytes).unwrap_or(value).to_vec();
     let change = |letter, expected, payload| {

@@ -6,8 +6,8 @@ use asof_model::Instant;
 use asof_online::{EventRange, OnlineError, Publication, Version, ViewHandle, versions};
 
 use crate::calls::{Change, Letter};
+use crate::fold::version;
 use crate::keys::{Name, Space};
-use crate::publish::version;
 use crate::store::Inner;
 use crate::value::{HEAD_BYTES, Head, Kind, write_nothing};
 use crate::writer::Writer;

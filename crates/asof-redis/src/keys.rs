@@ -25,6 +25,9 @@ pub(crate) const SLOTS: usize = 16384;
 /// The longest identity of an event that stands in a key as it is.
 const IDENTITY_BYTES_MAX: usize = 1_024;
 
+/// The most digits of a view's number.
+const NUMBER_BYTES_MAX: usize = 10;
+
 /// What a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Space {
@@ -80,6 +83,8 @@ pub(crate) fn bucket_of(key: &[u8]) -> usize {
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     project: String,
+    /// What the keys of each bucket begin with, and behind them those of the journal.
+    prefixes: Vec<Vec<u8>>,
     /// The slot of each bucket, and behind them that of the journal.
     slots: Vec<u16>,
 }
@@ -96,7 +101,10 @@ impl Keys {
         }
         let mut slots: Vec<u16> = (0..BUCKETS).map(|bucket| slot_of(&format!("{name}.{bucket}"))).collect();
         slots.push(slot_of(&name));
-        Self { project: name, slots }
+        let prefix = |bucket| format!("asof:{{{name}.{bucket}}}:").into_bytes();
+        let mut prefixes: Vec<Vec<u8>> = (0..BUCKETS).map(prefix).collect();
+        prefixes.push(format!("asof:{{{name}}}:").into_bytes());
+        Self { project: name, prefixes, slots }
     }
 
     /// The hash slot of a bucket; that of the journal at [`BUCKETS`].
@@ -111,14 +119,18 @@ impl Keys {
 
     /// A key of a bucket, or at [`BUCKETS`] of the journal.
     pub(crate) fn of(&self, bucket: usize, what: &str) -> Vec<u8> {
-        match bucket < BUCKETS {
-            true => format!("asof:{{{}.{bucket}}}:{what}", self.project).into_bytes(),
-            false => format!("asof:{{{}}}:{what}", self.project).into_bytes(),
-        }
+        [self.prefix(bucket), what.as_bytes()].concat()
+    }
+
+    fn prefix(&self, bucket: usize) -> &[u8] {
+        self.prefixes.get(bucket.min(BUCKETS)).map_or(&[], Vec::as_slice)
     }
 
     fn named(&self, name: &Name, letter: char) -> Vec<u8> {
-        let mut key = self.of(name.bucket(), &format!("{letter}{}:", name.view.number()));
+        let prefix = self.prefix(name.bucket());
+        let mut key = Vec::with_capacity(prefix.len() + name.member.len() + NUMBER_BYTES_MAX + 2);
+        key.extend_from_slice(prefix);
+        key.extend_from_slice(format!("{letter}{}:", name.view.number()).as_bytes());
         key.extend_from_slice(&name.member);
         key
     }

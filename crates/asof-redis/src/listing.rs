@@ -12,13 +12,13 @@ use redis::Value;
 
 use crate::keys::{BUCKETS, Name, Space};
 use crate::store::Inner;
-use crate::value::{self, Head, Kind};
+use crate::value::{self, HEAD_BYTES, Head, Kind};
 use crate::writer::Writer;
 
 /// The fewest members that are asked of a bucket at a time.
 const BUCKET_PAGE_MIN: usize = 8;
-/// Keys that are looked through at a time.
-const PAGE_KEYS: usize = 2_000;
+/// Keys whose values are looked through at a time.
+const PAGE_KEYS: usize = 500;
 
 /// What one bucket has listed so far.
 struct Listed {
@@ -119,13 +119,34 @@ impl Inner {
         }
     }
 
+    /// Keys that hold something. Their values are not read, which may be large.
     pub(crate) async fn keys_now(
         &self,
         view: ViewHandle,
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, OnlineError> {
-        self.keys_where(view, after, limit, |_| Ok(true)).await
+        // Nothing is being written meanwhile.
+        let mut writer = self.writer.lock().await;
+        self.stamps.frontier(view)?;
+        self.resume(&mut writer).await?;
+        let (mut keys, mut after) = (Vec::new(), after.map(<[u8]>::to_vec));
+        while keys.len() < limit {
+            let wanted = limit - keys.len();
+            let members = self.members(&mut writer, (Space::Rows, view), after.as_deref(), wanted).await?;
+            let Some(last) = members.last() else { break };
+            after = Some(last.clone());
+            let names: Vec<Name> = members.iter().map(|key| Name::row(view, key)).collect();
+            let stored = self.beginnings(&mut writer, &names, HEAD_BYTES).await?;
+            for (key, stored) in members.into_iter().zip(stored) {
+                let Some(stored) = stored else { continue };
+                let head = Head::read(&stored.begin).map_err(|error| error.at(view, &key))?;
+                if head.kind != Kind::Nothing {
+                    keys.push(key);
+                }
+            }
+        }
+        Ok(keys)
     }
 
     pub(crate) async fn keys_resting_now(
@@ -135,23 +156,13 @@ impl Inner {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, OnlineError> {
-        let rests = |stored: &[u8]| {
+        let rests = |stored: &[u8]| -> Result<bool, OnlineError> {
             if Head::read(stored)?.kind != Kind::Rows {
                 return Ok(false);
             }
             let (entry, overflow) = value::read_rows(stored)?;
             Ok(smallest_event(entry, overflow)?.is_some_and(|event| events.contains(event)))
         };
-        self.keys_where(view, after, limit, rests).await
-    }
-
-    async fn keys_where(
-        &self,
-        view: ViewHandle,
-        after: Option<&[u8]>,
-        limit: usize,
-        wanted: impl Fn(&[u8]) -> Result<bool, OnlineError>,
-    ) -> Result<Vec<Vec<u8>>, OnlineError> {
         // Nothing is being written meanwhile.
         let mut writer = self.writer.lock().await;
         self.stamps.frontier(view)?;
@@ -163,7 +174,7 @@ impl Inner {
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for (key, stored) in page {
-                if keys.len() < limit && wanted(&stored).map_err(|error| error.at(view, &key))? {
+                if keys.len() < limit && rests(&stored).map_err(|error| error.at(view, &key))? {
                     keys.push(key);
                 }
             }

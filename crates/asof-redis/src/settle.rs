@@ -57,11 +57,12 @@ impl Inner {
             last_visible: before.last_visible.max(Some(unit.visible)),
         };
         let units = units + u64::from(!known);
-        let mut commands = journal::remove_waiting(view, &waiting);
+        // A server that is full refuses what adds, and must have done nothing by then: what takes away comes last.
+        let mut commands = vec![journal::set_frontier(&after, units)];
         if !known {
             commands.push(journal::set_unit(view, false, unit));
         }
-        commands.push(journal::set_frontier(&after, units));
+        commands.extend(journal::remove_waiting(view, &waiting));
         self.write_journal(&mut writer, commands).await?;
         self.note_marks(&writer);
         self.stamps.settle(after, units);

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 
 use crate::hold;
 use crate::keys::{BUCKETS, Keys};
-use crate::link::Link;
+use crate::link::{Lane, Link, Request};
 use crate::open::check_fit;
 use crate::runtime::within;
 use crate::scripts::Scripts;
@@ -115,6 +115,36 @@ impl RedisStore {
         let inner = Arc::new(inner);
         inner.handle.spawn(hold::keep(Arc::downgrade(&inner), settings.hold));
         Ok(Self { inner })
+    }
+
+    /// Whether the project has a store there. Never makes one, and does not ask whether it is held.
+    ///
+    /// # Errors
+    /// [`OnlineError::Unreachable`], [`OnlineError::Unfit`].
+    pub async fn exists(settings: RedisSettings) -> Result<bool, OnlineError> {
+        let keys = Keys::new(&settings.project);
+        let link = Link::connect(Arc::new(settings)).await?;
+        let mut command = redis::cmd("HEXISTS");
+        command.arg(keys.of(BUCKETS, "state")).arg("format");
+        let answers = link.send(Lane::Read, vec![Request::new(keys.slot(BUCKETS), command)]).await?;
+        Ok(matches!(answers.first(), Some(redis::Value::Int(1))))
+    }
+
+    /// Bytes of memory that the primaries use, for this store and whatever else they hold.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub async fn memory_bytes(&self) -> Result<u64, OnlineError> {
+        self.run(async {
+            let mut bytes = 0_u64;
+            for primary in self.inner.link.primaries() {
+                let info = self.inner.info(&primary, "memory").await?;
+                bytes +=
+                    crate::erase::field(&info, "used_memory").and_then(|used| used.parse().ok()).unwrap_or(0);
+            }
+            Ok(bytes)
+        })
+        .await
     }
 
     /// The address, without user, password and options.

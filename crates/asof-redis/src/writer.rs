@@ -224,13 +224,17 @@ impl Inner {
         writer: &mut Writer,
         calls: Vec<Arc<Call>>,
     ) -> Result<(), OnlineError> {
+        // Noted first: whoever waits for this may give up.
+        writer.unsure.clone_from(&calls);
         match self.drive(writer, &calls).await {
-            Ok(()) => Ok(()),
-            Err(Failure::Store(error)) => {
-                writer.unsure = calls;
-                Err(error)
+            Ok(()) => {
+                writer.unsure.clear();
+                Ok(())
             }
+            Err(Failure::Store(error)) => Err(error),
             Err(Failure::Conflict) => {
+                // The call was not made, and its number is free.
+                writer.unsure.clear();
                 Err(OnlineError::Damaged { what: "value", problem: "it changes beside its writer" })
             }
         }

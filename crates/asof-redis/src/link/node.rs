@@ -129,6 +129,8 @@ pub(crate) fn client(
     if !settings.tls {
         return Client::open(info);
     }
+    // Another library of the process may have chosen one before; either will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let read = |path: &std::path::PathBuf| {
         std::fs::read(path).map_err(|error| {
             RedisError::from(std::io::Error::new(

@@ -14,6 +14,8 @@ const FAILURES_MAX: u32 = 5;
 /// How long it is left alone the first time; doubled each time up to the longest.
 const REST_MIN: Duration = Duration::from_millis(250);
 const REST_MAX: Duration = Duration::from_secs(10);
+/// How long the one that tries a node is waited for.
+const TRY_TIME: Duration = Duration::from_secs(2);
 /// The pause before the first retry; doubled each time up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(400);
@@ -57,7 +59,6 @@ pub(crate) struct Breaker(Mutex<Broken>);
 struct Broken {
     failures: u32,
     until: Option<Instant>,
-    trying: bool,
 }
 
 /// A node that is left alone.
@@ -72,8 +73,9 @@ impl Breaker {
     pub(crate) fn admit(&self, now: Instant) -> Result<(), Resting> {
         let mut broken = self.0.lock();
         let Some(until) = broken.until else { return Ok(()) };
-        if now >= until && !broken.trying {
-            broken.trying = true;
+        if now >= until {
+            // The others go on waiting, but not for ever: the one that tries may give up.
+            broken.until = Some(now + TRY_TIME);
             return Ok(());
         }
         Err(Resting { rest: until.saturating_duration_since(now), failures: broken.failures })
@@ -91,7 +93,6 @@ impl Breaker {
     pub(crate) fn failed(&self, now: Instant) {
         let mut broken = self.0.lock();
         broken.failures = broken.failures.saturating_add(1);
-        broken.trying = false;
         if broken.failures >= FAILURES_MAX {
             let doublings = (broken.failures - FAILURES_MAX).min(10);
             broken.until = Some(now + REST_MIN.saturating_mul(1 << doublings).min(REST_MAX));
@@ -114,10 +115,13 @@ mod tests {
         breaker.failed(start);
         assert_eq!(breaker.admit(start), Err(Resting { rest: REST_MIN, failures: FAILURES_MAX }));
         assert_eq!(breaker.admit(start + REST_MIN), Ok(()));
-        assert!(breaker.admit(start + REST_MIN).is_err(), "one at a time tries");
-        breaker.failed(start + REST_MIN);
-        assert!(breaker.admit(start + 2 * REST_MIN).is_err(), "the rest is longer now");
-        assert_eq!(breaker.admit(start + 4 * REST_MIN), Ok(()));
+        let waits = breaker.admit(start + REST_MIN);
+        assert_eq!(waits, Err(Resting { rest: TRY_TIME, failures: FAILURES_MAX }), "one at a time tries");
+        assert_eq!(breaker.admit(start + REST_MIN + TRY_TIME), Ok(()), "the one before gave up");
+        let later = start + 10 * TRY_TIME;
+        breaker.failed(later);
+        assert!(breaker.admit(later + REST_MIN).is_err(), "the rest is longer now");
+        assert_eq!(breaker.admit(later + 2 * REST_MIN), Ok(()));
         breaker.succeeded();
         assert_eq!((breaker.admit(start), breaker.admit(start)), (Ok(()), Ok(())));
     }

@@ -7,7 +7,9 @@
     reason = "a test fails by panicking, in its small functions too"
 )]
 
+mod access;
 mod cut;
+mod differential;
 mod failover;
 mod load;
 mod proxy;

@@ -117,7 +117,9 @@ fn copy(state: &State, mut from: TcpStream, mut to: TcpStream, up: bool) {
             state.passed.fetch_add(count as i64, Ordering::SeqCst);
         }
         let cut = state.left.load(Ordering::SeqCst) <= 0;
-        if (cut && !up) || to.write_all(&buffer[..count]).is_err() || cut {
+        // What was cut off in the middle still goes up, so that the server sees the half of it.
+        let carried = (!cut || up) && to.write_all(&buffer[..count]).is_ok();
+        if cut || !carried {
             break;
         }
     }

@@ -9,11 +9,15 @@
 //! `valkey` stands for `redis` everywhere, `rediss` and `valkeys` speak TLS. Options follow behind `?`, joined by `&`; see
 //! [`RedisSettings`] for each, which names it. User, password and options are percent-decoded. An unknown option is refused.
 
+mod parts;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use asof_model::{Explain, Kind};
+
+use parts::{decode, duration, host_and_port, number, part};
 
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -168,10 +172,6 @@ impl Explain for SettingsError {
     }
 }
 
-fn part(problem: impl Into<String>) -> SettingsError {
-    SettingsError::Part { problem: problem.into() }
-}
-
 impl RedisSettings {
     /// Reads a URL, see the module. `project` names the keys.
     ///
@@ -252,6 +252,14 @@ impl RedisSettings {
         Ok(settings)
     }
 
+    /// Whether a text is a URL of one of these forms, rather than a folder.
+    pub fn names(text: &str) -> bool {
+        let Some((scheme, _)) = text.split_once("://") else { return false };
+        let (base, suffix) = scheme.split_once('-').unwrap_or((scheme, ""));
+        matches!(base, "redis" | "rediss" | "valkey" | "valkeys")
+            && matches!(suffix, "" | "sentinel" | "cluster")
+    }
+
     fn take_options(&mut self, options: &str) -> Result<(), SettingsError> {
         let (mut cert, mut key) = (None, None);
         for option in options.split('&').filter(|option| !option.is_empty()) {
@@ -304,64 +312,6 @@ impl RedisSettings {
     }
 }
 
-fn host_and_port(text: &str, port: u16) -> Result<(String, u16), SettingsError> {
-    let (host, given) = match text.strip_prefix('[') {
-        // An IPv6 address.
-        Some(rest) => {
-            let (host, behind) = rest.split_once(']').ok_or_else(|| part("a `[` without its `]`"))?;
-            (host, behind.strip_prefix(':'))
-        }
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    };
-    if host.is_empty() {
-        return Err(part("no host"));
-    }
-    let port = match given {
-        None => port,
-        Some(given) => given.parse().map_err(|_| part("no number as its port"))?,
-    };
-    Ok((decode(host)?, port))
-}
-
-/// Undoes percent-encoding.
-fn decode(text: &str) -> Result<String, SettingsError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        rest = behind;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(byte.ok_or_else(|| part("a `%` without two hexadecimal digits"))?);
-        rest = &behind[2..];
-    }
-    String::from_utf8(bytes).map_err(|_| part("a part that is not UTF-8"))
-}
-
-fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<N, SettingsError> {
-    value.parse().map_err(|_| part(format!("no number as `{name}`")))
-}
-
-/// A duration such as `250ms`, `2s` or `1m`, longer than nothing and at most a day.
-fn duration(name: &str, value: &str) -> Result<Duration, SettingsError> {
-    let bad = || part(format!("no duration such as `250ms` or `2s` as `{name}`"));
-    let digits = value.find(|each: char| !each.is_ascii_digit()).unwrap_or(value.len());
-    let (count, unit) = value.split_at(digits);
-    let count: u64 = count.parse().map_err(|_| bad())?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        _ => return Err(bad()),
-    };
-    let millis =
-        count.checked_mul(millis).filter(|millis| (1..=86_400_000).contains(millis)).ok_or_else(bad)?;
-    Ok(Duration::from_millis(millis))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,6 +341,15 @@ mod tests {
         let cluster = parse("valkeys-cluster://a:1,b:2/?wait_replicas=1&redo_mib=8").unwrap();
         assert_eq!((cluster.deployment, cluster.tls, cluster.wait_replicas), (Deployment::Cluster, true, 1));
         assert_eq!(cluster.redo_bytes, 8 << 20);
+    }
+
+    /// Goal: a URL is told from a folder.
+    #[test]
+    fn urls_and_folders() {
+        let named = ["redis://a", "valkeys-cluster://a,b", "rediss-sentinel://a/m"].map(RedisSettings::names);
+        let not =
+            [".asof/online", "/redis", "redis", "s3://bucket/x", "redis-ring://a"].map(RedisSettings::names);
+        assert_eq!((named, not), ([true; 3], [false; 5]));
     }
 
     /// Goal: what is wrong is said, with the way out, and never the password.
