@@ -37,6 +37,7 @@ fn view(version: u32, features: &[&str]) -> View {
         value_type: ValueType::Int64,
         default: None,
         aggregation: None,
+        computation: None,
         about: About::default(),
     };
     View {
@@ -52,6 +53,7 @@ fn view(version: u32, features: &[&str]) -> View {
         edge: crate::window::Edge::Open,
         features: features.iter().map(feature).collect(),
         inputs: Vec::new(),
+        on_demand: None,
         freshness: None,
         schedule: None,
         sunset: None,
