@@ -2,7 +2,7 @@
 //!
 //! A request is compiled once into a [`RequestPlan`]; training and serving use the same one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use asof_model::name::{self, ViewRef};
 use asof_model::plan::Catalog;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::ViewJournal;
 use crate::materialize::view_ref;
+use crate::on_demand::{Compiling, Need, OnDemandPlan, RequestColumn};
 use crate::{InPlaceWant, Store, StoreError, catalog};
 
 /// What is asked for.
@@ -27,12 +28,14 @@ pub enum Wanted {
 /// A compiled request.
 #[derive(Debug, Clone)]
 pub struct RequestPlan {
-    /// The views to look up.
+    /// The views to look up: those asked for, and behind them those that only features on demand read.
     pub joins: Vec<PlannedJoin>,
     /// The answer's feature columns, in request order.
     pub columns: Vec<PlannedColumn>,
     /// The columns that carry join keys, each once, with their types.
     pub key_columns: Vec<(String, ValueType)>,
+    /// What is computed, and the request columns that it reads.
+    pub on_demand: OnDemandPlan,
 }
 
 /// One view, looked up by one choice of key columns.
@@ -44,7 +47,8 @@ pub struct PlannedJoin {
     pub table: String,
     /// Its join keys, and for each the column of the request that carries it.
     pub keys: Vec<(JoinKey, String)>,
-    /// The features asked for: places in the view's order of addition.
+    /// The features asked for, and behind them those that only features on demand read: places in the view's order of
+    /// addition.
     pub asked: Vec<usize>,
     /// For each of `asked` the default, if the feature has one.
     pub defaults: Vec<Option<Value>>,
@@ -59,10 +63,27 @@ pub struct PlannedJoin {
 pub struct PlannedColumn {
     /// Its name in the answer.
     pub name: String,
-    /// The place of its join in [`RequestPlan::joins`].
-    pub join: usize,
-    /// The place of its feature in [`PlannedJoin::asked`].
-    pub feature: usize,
+    /// The prefix in full names.
+    pub prefix: String,
+    /// Where its values come from.
+    pub origin: Origin,
+}
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A feature of a view with rows of its own.
+    Stored {
+        /// The place of its join in [`RequestPlan::joins`].
+        join: usize,
+        /// The place of its feature in [`PlannedJoin::asked`].
+        feature: usize,
+    },
+    /// A feature that is computed on demand.
+    Computed {
+        /// The place of its step in [`OnDemandPlan::steps`].
+        step: usize,
+    },
 }
 
 /// How a request's columns are named and where its keys come from.
@@ -74,19 +95,61 @@ pub struct Naming {
     pub keys: BTreeMap<String, String>,
 }
 
+impl PlannedColumn {
+    /// The places of its join and of its feature among those asked of it. `None`: it is computed on demand.
+    pub fn stored(&self) -> Option<(usize, usize)> {
+        match self.origin {
+            Origin::Stored { join, feature } => Some((join, feature)),
+            Origin::Computed { .. } => None,
+        }
+    }
+}
+
 impl RequestPlan {
     /// The feature behind a column.
     pub fn feature(&self, column: &PlannedColumn) -> &Feature {
-        let join = &self.joins[column.join];
-        &join.view.features[join.asked[column.feature]]
+        match column.origin {
+            Origin::Stored { join, feature } => {
+                let join = &self.joins[join];
+                &join.view.features[join.asked[feature]]
+            }
+            Origin::Computed { step } => &self.on_demand.steps[step].feature,
+        }
+    }
+
+    /// The view of a column's feature.
+    pub fn view(&self, column: &PlannedColumn) -> &ViewId {
+        match column.origin {
+            Origin::Stored { join, .. } => &self.joins[join].view.id,
+            Origin::Computed { step } => &self.on_demand.steps[step].view,
+        }
     }
 
     /// Where a column comes from, in words.
     pub fn origin(&self, column: &PlannedColumn) -> String {
-        let join = &self.joins[column.join];
-        let alias =
-            if join.prefix == join.view.id.name { String::new() } else { format!(" as `{}`", join.prefix) };
-        format!("feature `{}` of view `{}`{alias}", self.feature(column).name, join.view.id)
+        let (view, prefix) = (self.view(column), &column.prefix);
+        let alias = if *prefix == view.name { String::new() } else { format!(" as `{prefix}`") };
+        format!("feature `{}` of view `{view}`{alias}", self.feature(column).name)
+    }
+
+    /// Refuses a request that lacks a column which features on demand read. `known`: the columns that it has; null is a
+    /// value of a column.
+    ///
+    /// # Errors
+    /// [`StoreError::MissingField`] names the column and a view that reads it.
+    pub fn check_request_columns<'k>(
+        &self,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) -> Result<(), StoreError> {
+        let lacks = |column: &&RequestColumn| !known.clone().any(|known| known == column.name);
+        let Some(RequestColumn { name: field, view, .. }) = self.on_demand.request.iter().find(lacks) else {
+            return Ok(());
+        };
+        let hint = match name::nearest(field, known.clone()) {
+            Some(near) => format!("there is `{near}`; call it `{field}`"),
+            None => format!("give `{field}` in every row; null is allowed"),
+        };
+        Err(StoreError::MissingField { field: field.clone(), view: view.clone(), hint: Some(hint) })
     }
 
     /// Refuses names that appear twice.
@@ -131,38 +194,105 @@ impl Store {
         wanted: &Wanted,
         naming: &Naming,
     ) -> Result<RequestPlan, StoreError> {
-        let (joins, turns) = match wanted {
+        let (items, turns) = match wanted {
             Wanted::Service(name) => (service_joins(catalog, name)?, Vec::new()),
             Wanted::Features(features) => self.feature_joins(catalog, features).await?,
         };
-        let mut plan = RequestPlan { joins: Vec::new(), columns: Vec::new(), key_columns: Vec::new() };
-        for (id, join) in joins {
-            let planned = self.plan_join(catalog, &id, &join, naming).await?;
-            for (column, value_type) in planned.keys.iter().map(|(key, column)| (column, key.value_type)) {
-                match plan.key_columns.iter().find(|(known, _)| known == column) {
-                    None => plan.key_columns.push((column.clone(), value_type)),
-                    Some((_, known)) if *known == value_type => {}
-                    Some((_, known)) => {
-                        let message = format!(
-                            "column `{column}` is a join key of type {known} and of type {value_type}"
-                        );
-                        let hint = Some("map one of the views' keys to another column".to_owned());
-                        return Err(StoreError::Request { message, hint });
-                    }
-                }
-            }
-            let place = plan.joins.len();
-            for feature in 0..planned.asked.len() {
-                let short = &planned.view.features[planned.asked[feature]].name;
+        let mut plan = RequestPlan {
+            joins: Vec::new(),
+            columns: Vec::new(),
+            key_columns: Vec::new(),
+            on_demand: OnDemandPlan::default(),
+        };
+        // Each column with the item that it comes from, and its place there.
+        let mut columns: Vec<(usize, usize, PlannedColumn)> = Vec::new();
+        let mut compiling = Compiling::new(catalog, self.now());
+        for (item, (id, join)) in items.iter().enumerate() {
+            let prefix = join.alias.clone().unwrap_or_else(|| id.name.clone());
+            let mut add = |place: usize, feature: &str, origin: Origin| {
                 let name =
-                    if naming.full_names { format!("{}__{short}", planned.prefix) } else { short.clone() };
-                plan.columns.push(PlannedColumn { name, join: place, feature });
+                    if naming.full_names { format!("{prefix}__{feature}") } else { feature.to_owned() };
+                columns.push((item, place, PlannedColumn { name, prefix: prefix.clone(), origin }));
+            };
+            let gone = || StoreError::Unknown { kind: "view", name: id.to_string(), hint: None };
+            let view = catalog.definitions.views.get(id).ok_or_else(gone)?;
+            if view.is_on_demand() {
+                let answering = self.answering(catalog, &compiling.stored_inputs(view)?).await?;
+                let selected = compiling.selected(view, &join.features, &answering)?;
+                for (place, feature) in selected.into_iter().enumerate() {
+                    let step = compiling.step(id, feature, &join.keys)?;
+                    add(place, &view.features[feature].name, Origin::Computed { step });
+                }
+                continue;
+            }
+            let planned = self.plan_join(catalog, id, join, naming).await?;
+            for (feature, asked) in planned.asked.iter().enumerate() {
+                let origin = Origin::Stored { join: plan.joins.len(), feature };
+                add(feature, &planned.view.features[*asked].name, origin);
             }
             plan.joins.push(planned);
         }
-        plan.columns.sort_by_key(|column| turn(&turns, column));
+        let needs;
+        (plan.on_demand, needs) = compiling.finish();
+        for (place, need) in needs.iter().enumerate() {
+            let (join, feature) = self.join_of(catalog, &mut plan.joins, need, naming).await?;
+            (plan.on_demand.inputs[place].join, plan.on_demand.inputs[place].feature) = (join, feature);
+        }
+        columns.sort_by_key(|(item, place, _)| turn(&turns, *item, *place));
+        plan.columns = columns.into_iter().map(|(.., column)| column).collect();
+        plan.key_columns = key_columns(&plan)?;
         check_mapped_keys(&plan, naming)?;
         Ok(plan)
+    }
+
+    /// How many features of views answer, in order of addition.
+    async fn answering(
+        &self,
+        catalog: &Catalog,
+        views: &BTreeSet<ViewId>,
+    ) -> Result<BTreeMap<ViewId, usize>, StoreError> {
+        let mut answering = BTreeMap::new();
+        for id in views {
+            let Some(view) = catalog.definitions.views.get(id) else { continue };
+            let journal = self.view_journal(catalog, id).await?;
+            answering.insert(id.clone(), view.answering(journal.answering(view.stored().len())));
+        }
+        Ok(answering)
+    }
+
+    /// The places of the join and of the feature that an input of what is computed is looked up by: of a join that is there
+    /// for the same view and keys, else of a new one.
+    async fn join_of(
+        &self,
+        catalog: &Catalog,
+        joins: &mut Vec<PlannedJoin>,
+        need: &Need,
+        naming: &Naming,
+    ) -> Result<(usize, usize), StoreError> {
+        let gone = || StoreError::Unknown { kind: "view", name: need.view.to_string(), hint: None };
+        let view = catalog.definitions.views.get(&need.view).ok_or_else(gone)?;
+        let keys = mapped_keys(catalog, view, &need.keys, naming);
+        let feature = &view.features[need.feature];
+        let same = |join: &PlannedJoin| join.view.id == need.view && join.keys == keys;
+        let Some(place) = joins.iter().position(same) else {
+            let join = Join {
+                view: need.view.name.clone(),
+                version: Some(need.view.version),
+                pinned: true,
+                features: Selection::Named(vec![feature.name.clone()]),
+                alias: None,
+                keys: need.keys.clone(),
+            };
+            joins.push(self.plan_join(catalog, &need.view, &join, naming).await?);
+            return Ok((joins.len() - 1, 0));
+        };
+        let join = &mut joins[place];
+        let asked = join.asked.iter().position(|asked| *asked == need.feature).unwrap_or(join.asked.len());
+        if asked == join.asked.len() {
+            join.asked.push(need.feature);
+            join.defaults.push(default_of(feature));
+        }
+        Ok((place, asked))
     }
 
     async fn plan_join(
@@ -184,21 +314,9 @@ impl Store {
             Selection::All => (0..answering).collect(),
             Selection::Named(names) => places(&view, names, answering)?,
         };
-        let keys = catalog.definitions.join_keys(&view).into_iter().map(|key| {
-            let column =
-                join.keys.get(&key.name).or_else(|| naming.keys.get(&key.name)).unwrap_or(&key.name).clone();
-            (key, column)
-        });
-        let default = |place: &usize| {
-            let feature = &view.features[*place];
-            feature
-                .default
-                .as_ref()
-                .and_then(|text| entry::from_text(text, feature.value_type, &Zone::utc()).ok())
-        };
         Ok(PlannedJoin {
-            keys: keys.collect(),
-            defaults: asked.iter().map(default).collect(),
+            keys: mapped_keys(catalog, &view, &join.keys, naming),
+            defaults: asked.iter().map(|place| default_of(&view.features[*place])).collect(),
             asked,
             prefix: join.alias.clone().unwrap_or_else(|| id.name.clone()),
             table,
@@ -273,7 +391,7 @@ impl Store {
         let versions = catalog.definitions.views.keys().filter(|id| id.name == wanted.name);
         let several = wanted.version.is_none() && versions.clone().count() > 1;
         for id in versions.filter(|_| several) {
-            if self.view_journal(catalog, id).await?.is_active() {
+            if self.is_active(catalog, id).await? {
                 active.push(id.clone());
             }
         }
@@ -281,13 +399,75 @@ impl Store {
     }
 }
 
-/// When a column is asked for: the place, among the joins in the order of the features asked, that is its own. Columns
-/// of one `*` share a place, and a service's columns all do: they stand in the order of its joins already.
-fn turn(turns: &[usize], column: &PlannedColumn) -> Option<usize> {
-    let mut of_join =
-        turns.iter().enumerate().filter(|(_, join)| **join == column.join).map(|(place, _)| place);
-    let first = of_join.next();
-    if column.feature == 0 { first } else { of_join.nth(column.feature - 1).or(first) }
+/// When a column is asked for: the place, among the items in the order of the features asked, that is its own. Columns
+/// of one `*` share a place, and a service's columns all do: they stand in the order of its items already. `place`: that of
+/// the column among those of its item.
+fn turn(turns: &[usize], item: usize, place: usize) -> Option<usize> {
+    let mut of_item = turns.iter().enumerate().filter(|(_, of)| **of == item).map(|(turn, _)| turn);
+    let first = of_item.next();
+    if place == 0 { first } else { of_item.nth(place - 1).or(first) }
+}
+
+/// The join keys of a view, and for each the column of the request that carries it.
+fn mapped_keys(
+    catalog: &Catalog,
+    view: &View,
+    mapped: &BTreeMap<String, String>,
+    naming: &Naming,
+) -> Vec<(JoinKey, String)> {
+    let column = |key: JoinKey| {
+        let column = mapped.get(&key.name).or_else(|| naming.keys.get(&key.name)).unwrap_or(&key.name).clone();
+        (key, column)
+    };
+    catalog.definitions.join_keys(view).into_iter().map(column).collect()
+}
+
+/// The columns that carry join keys, each once.
+fn key_columns(plan: &RequestPlan) -> Result<Vec<(String, ValueType)>, StoreError> {
+    let mut columns: Vec<(String, ValueType)> = Vec::new();
+    for (key, column) in plan.joins.iter().flat_map(|join| &join.keys) {
+        match columns.iter().find(|(known, _)| known == column) {
+            None => columns.push((column.clone(), key.value_type)),
+            Some((_, known)) if *known == key.value_type => {}
+            Some((_, known)) => {
+                let message =
+                    format!("column `{column}` is a join key of type {known} and of type {}", key.value_type);
+                let hint = Some("map one of the views' keys to another column".to_owned());
+                return Err(StoreError::Request { message, hint });
+            }
+        }
+    }
+    for RequestColumn { name, value_type, view } in &plan.on_demand.request {
+        let key = columns.iter().find(|(column, of)| column == name && of != value_type);
+        if let Some((column, known)) = key {
+            let message = format!(
+                "column `{column}` is a join key of type {known} and a request field of type {value_type} of view `{view}`"
+            );
+            let hint = Some("map the join key to another column".to_owned());
+            return Err(StoreError::Request { message, hint });
+        }
+    }
+    Ok(columns)
+}
+
+/// What replaces the value of a feature in every state but PRESENT. The text was made from a value of its type when the
+/// definition was read.
+pub(crate) fn default_of(feature: &Feature) -> Option<Value> {
+    let text = feature.default.as_ref()?;
+    entry::from_text(text, feature.value_type, &Zone::utc()).ok()
+}
+
+/// The place of a feature of that name.
+///
+/// # Errors
+/// [`StoreError::UnknownFeature`] with the nearest name.
+pub(crate) fn position_of(view: &View, wanted: &str) -> Result<usize, StoreError> {
+    let found = view.features.iter().position(|feature| feature.name == *wanted);
+    found.ok_or_else(|| StoreError::UnknownFeature {
+        view: view.id.clone(),
+        feature: wanted.to_owned(),
+        hint: name::suggestion(wanted, view.features.iter().map(|feature| feature.name.as_str())),
+    })
 }
 
 /// Refuses a key mapping that no view of the plan has a use for.
@@ -322,12 +502,7 @@ fn service_joins(catalog: &Catalog, wanted: &str) -> Result<Vec<(ViewId, Join)>,
 fn places(view: &View, names: &[String], answering: usize) -> Result<Vec<usize>, StoreError> {
     let mut places = Vec::with_capacity(names.len());
     for wanted in names {
-        let found = view.features.iter().position(|feature| feature.name == *wanted);
-        let place = found.ok_or_else(|| StoreError::UnknownFeature {
-            view: view.id.clone(),
-            feature: wanted.clone(),
-            hint: name::suggestion(wanted, view.features.iter().map(|feature| feature.name.as_str())),
-        })?;
+        let place = position_of(view, wanted)?;
         if place >= answering {
             return Err(StoreError::NotBackfilled { view: view.id.clone(), feature: wanted.clone() });
         }
