@@ -189,8 +189,9 @@ impl Served {
         let mut counts = vec![[0_u64; STATUSES.len()]; self.0.len()];
         for row in &answer.rows {
             for (column, answered) in plan.plan.columns.iter().zip(row) {
-                if let Some(place) = STATUSES.iter().position(|status| *status == answered.status) {
-                    counts[column.join][place] += 1;
+                let place = STATUSES.iter().position(|status| *status == answered.status);
+                if let Some((place, (join, _))) = place.zip(column.stored()) {
+                    counts[join][place] += 1;
                 }
             }
         }

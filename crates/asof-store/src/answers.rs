@@ -168,7 +168,7 @@ fn records(plan: &OnlinePlan, request: &GetRequest, answer: &Answer, row: usize)
         let Some(key) = encoded_key(join, request, row) else { continue };
         let mut features = BTreeMap::new();
         for (column, answered) in plan.plan.columns.iter().zip(&answer.rows[row]) {
-            if column.join == place {
+            if column.stored().is_some_and(|(join, _)| join == place) {
                 let feature = plan.plan.feature(column);
                 features.insert(feature.name.clone(), hex(&answered_bytes(feature.value_type, answered)));
             }

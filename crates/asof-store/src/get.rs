@@ -94,6 +94,10 @@ impl Store {
         let mut plan = self.request(catalog, wanted, naming).await?;
         plan.check_names()?;
         plan.refuse_in_place(InPlaceWant::Serving)?;
+        if let Some(step) = plan.on_demand.steps.first() {
+            let message = format!("view `{}` is computed on demand, and is not served yet", step.view);
+            return Err(StoreError::Request { message, hint: None });
+        }
         // Also for a request without joins: whoever compiles for serving holds the store from here on.
         self.online().await?;
         self.fold_before_serving(plan.joins.iter().map(|join| join.table.as_str())).await?;
@@ -210,7 +214,8 @@ impl Store {
         let found = self.get_history(catalog, &caught_up, &asked, &times).await?;
         for (row, values) in inactive.iter().zip(found) {
             for (place, value) in values.into_iter().enumerate() {
-                let join = &plan.plan.joins[plan.plan.columns[place].join];
+                let Some((join, _)) = plan.plan.columns[place].stored() else { continue };
+                let join = &plan.plan.joins[join];
                 if join.view.active_within.is_some() {
                     answer.rows[*row][place] = value;
                 }
@@ -260,12 +265,13 @@ impl Store {
             .collect();
         let closed = closed(plan, &places, &read)?;
         let value = |row: usize, column: &PlannedColumn| {
-            let join = &plan.plan.joins[column.join];
-            if let Some(closed) = &closed[column.join] {
-                return Ok(answered_window(join, column.feature, closed[row].as_ref()));
+            let Some((place, feature)) = column.stored() else { return Err(not_served()) };
+            let join = &plan.plan.joins[place];
+            if let Some(closed) = &closed[place] {
+                return Ok(answered_window(join, feature, closed[row].as_ref()));
             }
-            let found = places[column.join][row].and_then(|place| read.rows[place].as_ref());
-            answered(join, column.feature, &plan.layouts[column.join], found, &rules[column.join], read.t)
+            let found = places[place][row].and_then(|place| read.rows[place].as_ref());
+            answered(join, feature, &plan.layouts[place], found, &rules[place], read.t)
         };
         let row = |row: usize| plan.plan.columns.iter().map(|column| value(row, column)).collect();
         let rows = (0..request.rows).map(row).collect::<Result<Vec<Vec<Answered>>, StoreError>>()?;
@@ -305,6 +311,7 @@ impl Store {
             events: true,
             time: LABEL_TIME.to_owned(),
             known: None,
+            request: Vec::new(),
             resources: self.resources(&TrainOptions::default()),
         };
         let histories = self.histories(catalog, plan, asked).await?;
@@ -360,15 +367,24 @@ fn answered_range(
     }
     let count = answers.first().map_or(0, RangeAnswer::len);
     let value = |row: usize, column: &PlannedColumn| {
-        let feature = &columns[column.join][column.feature];
-        Answered {
+        let (join, feature) = column.stored().ok_or_else(not_served)?;
+        let feature = &columns[join][feature];
+        Ok(Answered {
             value: value_at(feature.values.as_ref(), feature.feature.value_type, row),
             status: feature.statuses[row],
-            event: answers[column.join].event(row).map(Instant::from_micros_clamped),
-        }
+            event: answers[join].event(row).map(Instant::from_micros_clamped),
+        })
     };
-    rows.extend((0..count).map(|row| plan.columns.iter().map(|column| value(row, column)).collect()));
+    for row in 0..count {
+        let row = plan.columns.iter().map(|column| value(row, column));
+        rows.push(row.collect::<Result<_, StoreError>>()?);
+    }
     Ok(())
+}
+
+/// Plans with computed columns are refused when they are made.
+fn not_served() -> StoreError {
+    StoreError::Corrupt("a column that is computed on demand is not looked up".to_owned())
 }
 
 /// Refuses a request that lacks a key column or has too many rows.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use asof_model::name::{self, ViewRef};
 use asof_model::plan::Catalog;
 use asof_model::spec::{Feature, Join, JoinKey, Selection, View};
-use asof_model::{Value, ValueType, ViewId, Zone, entry};
+use asof_model::{Instant, Value, ValueType, ViewId, Zone, entry};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::ViewJournal;
@@ -130,6 +130,14 @@ impl RequestPlan {
         let (view, prefix) = (self.view(column), &column.prefix);
         let alias = if *prefix == view.name { String::new() } else { format!(" as `{prefix}`") };
         format!("feature `{}` of view `{view}`{alias}", self.feature(column).name)
+    }
+
+    /// The first view of the plan that is past its sunset at `now`.
+    pub fn past_sunset(&self, now: Instant) -> Option<&ViewId> {
+        let joins = self.joins.iter().map(|join| (&join.view.id, join.view.sunset));
+        let steps = self.on_demand.steps.iter().map(|step| (&step.view, step.sunset));
+        let mut past = joins.chain(steps).filter(|(_, sunset)| sunset.is_some_and(|sunset| sunset <= now));
+        past.next().map(|(view, _)| view)
     }
 
     /// Refuses a request that lacks a column which features on demand read. `known`: the columns that it has; null is a
@@ -416,7 +424,8 @@ fn mapped_keys(
     naming: &Naming,
 ) -> Vec<(JoinKey, String)> {
     let column = |key: JoinKey| {
-        let column = mapped.get(&key.name).or_else(|| naming.keys.get(&key.name)).unwrap_or(&key.name).clone();
+        let column =
+            mapped.get(&key.name).or_else(|| naming.keys.get(&key.name)).unwrap_or(&key.name).clone();
         (key, column)
     };
     catalog.definitions.join_keys(view).into_iter().map(column).collect()

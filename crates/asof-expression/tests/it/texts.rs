@@ -1,8 +1,57 @@
 //! How texts are read: canonical texts, refusals with their places, bounds.
 
-use asof_expression::{Expression, check_bounds};
+use asof_expression::{Expression, Scope, check_bounds};
+use asof_model::ValueType;
 
 use crate::{parse, refusal, scope};
+
+/// Goal: columns of several tables are found by their name where one has it, and named with their table in the text, which
+/// reads back as itself whatever columns come later; a column without a table goes before them.
+#[test]
+fn qualified_columns() {
+    let i64s =
+        |names: &[&'static str]| names.iter().map(|name| (*name, ValueType::Int64)).collect::<Vec<_>>();
+    let scope = |trips: &[&'static str]| {
+        Scope::new(i64s(&["amount", "Big"]))
+            .with_qualified("trips", i64s(trips))
+            .with_qualified("Riders", i64s(&["trips", "amount", "both", "order"]))
+    };
+    let all = scope(&["count", "both"]);
+    for (spellings, text, columns) in [
+        (&["count + 1", "trips.count+1", "TRIPS.Count + 1"][..], "(trips.count + 1)", &["trips.count"][..]),
+        (&["amount"], "amount", &["amount"]),
+        (&["riders.amount", "\"Riders\".amount"], "\"Riders\".amount", &["Riders.amount"]),
+        (&["riders.both - trips.both"], "(\"Riders\".both - trips.both)", &["Riders.both", "trips.both"]),
+        (&["\"order\" + big"], "(\"Riders\".\"order\" + \"Big\")", &["Riders.order", "Big"]),
+        (&["trips"], "\"Riders\".trips", &["Riders.trips"]),
+    ] {
+        for spelling in spellings {
+            let expression = Expression::parse(spelling, &all).unwrap();
+            assert_eq!(expression.to_string(), text, "{spelling}");
+            assert_eq!(expression.columns(), columns, "{spelling}");
+            // More columns make no difference to the text.
+            let more = scope(&["count", "both", "order", "trips", "amount"]);
+            let again = Expression::parse(text, &more).unwrap();
+            assert_eq!(again.to_string(), text);
+            assert_eq!(again.columns(), columns);
+        }
+    }
+    for (text, sentence) in [
+        (
+            "1 + both",
+            "line 1, column 5: `both` could be any of `trips.both`, `Riders.both`; write which one is meant, such as \
+             `trips.both`",
+        ),
+        ("trips.cont", "line 1, column 1: `trips.cont` is not a column here; did you mean `count`?"),
+        ("trip.count", "line 1, column 1: `trip.count` is not a column here; did you mean `trips`?"),
+        ("trips.amount", "line 1, column 1: `trips.amount` is not a column here; there is `both`, `count`"),
+        ("request.amount", "line 1, column 1: `request.amount` is not a column here; write `amount` alone"),
+        ("\"riders\".amount", "line 1, column 1: `riders.amount` is not a column here; write `amount` alone"),
+        ("counts", "line 1, column 1: `counts` is not a column here; did you mean `count`?"),
+    ] {
+        assert_eq!(Expression::parse(text, &all).unwrap_err().sentence(), sentence);
+    }
+}
 
 /// Goal: spellings that differ in spaces, case and parentheses have one text, and it reads back as itself.
 #[test]

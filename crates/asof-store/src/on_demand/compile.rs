@@ -204,7 +204,10 @@ impl<'a> Compiling<'a> {
             };
         }
         let damaged = |why: String| {
-            StoreError::Corrupt(format!("feature `{}` of view `{}` can't be computed: {why}", feature.name, view.id))
+            StoreError::Corrupt(format!(
+                "feature `{}` of view `{}` can't be computed: {why}",
+                feature.name, view.id
+            ))
         };
         let expression =
             Expression::parse(&meaning.text, &scope).map_err(|error| damaged(error.sentence()))?;
@@ -228,6 +231,7 @@ impl<'a> Compiling<'a> {
         }
         Ok(Step {
             view: view.id.clone(),
+            sunset: view.sunset,
             feature: feature.clone(),
             expression,
             reads: slots,

@@ -12,9 +12,29 @@ mod columns;
 mod compile;
 pub mod plan;
 pub mod rows;
+#[cfg(test)]
+mod tests;
 pub(crate) mod typing;
 
 pub(crate) use columns::ComputeColumns;
 pub(crate) use compile::{Compiling, Need};
 pub use plan::{Input, OnDemandPlan, RequestColumn, Step};
 pub use rows::ComputedCells;
+
+use asof_model::ViewId;
+use asof_model::plan::Catalog;
+
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Whether the data of a view is complete: of a view on demand, that of every view that it reads.
+    pub(crate) async fn is_active(&self, catalog: &Catalog, id: &ViewId) -> Result<bool, StoreError> {
+        let Some(view) = catalog.definitions.views.get(id) else { return Ok(false) };
+        for input in Compiling::new(catalog, self.now()).stored_inputs(view)? {
+            if !self.view_journal(catalog, &input).await?.is_active() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -2,7 +2,7 @@
 
 use asof_expression::Expression;
 use asof_model::spec::Feature;
-use asof_model::{Cell, Status, Value, ValueType, ViewId};
+use asof_model::{Cell, Instant, Status, Value, ValueType, ViewId};
 
 /// What a request computes. Made once for a request shape and a registry revision; evaluating it looks nothing up.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +44,8 @@ pub struct RequestColumn {
 pub struct Step {
     /// Its view.
     pub view: ViewId,
+    /// From this instant on, requests are refused.
+    pub sunset: Option<Instant>,
     /// The feature.
     pub feature: Feature,
     /// Its expression, of the type that the feature declares.
@@ -69,6 +71,11 @@ impl OnDemandPlan {
     /// Whether nothing is computed.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The columns of [`OnDemandPlan::request`] with their types.
+    pub fn request_columns(&self) -> Vec<(String, ValueType)> {
+        self.request.iter().map(|column| (column.name.clone(), column.value_type)).collect()
     }
 }
 

@@ -95,7 +95,9 @@ impl<'a> Known<'a> {
             let next = circle.get(1).unwrap_or(view);
             let place = inputs(view).iter().position(|input| input == next).unwrap_or(0);
             let message = format!("views read each other: {}", in_a_circle(&circle));
-            let hint = format!("take one of them out of the `inputs` of the one before, or `{next}` out of `{view}`");
+            let hint = format!(
+                "take one of them out of the `inputs` of the one before, or `{next}` out of `{view}`"
+            );
             problems.push(problem(places, view, &format!("inputs.{place}"), None, message, Some(hint)));
             all.extend(circle);
         }
@@ -103,13 +105,7 @@ impl<'a> Known<'a> {
     }
 
     /// A view with its expressions understood.
-    fn typed(
-        &self,
-        view: &View,
-        on_demand: &OnDemand,
-        places: &Places,
-        problems: &mut Vec<Problem>,
-    ) -> View {
+    fn typed(&self, view: &View, on_demand: &OnDemand, places: &Places, problems: &mut Vec<Problem>) -> View {
         let mut typed = view.clone();
         let scope = scope(view, on_demand, |id| self.view(id));
         let mut own: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -167,7 +163,8 @@ fn understood(feature: &Feature, text: &str, scope: &Scope) -> Result<Computatio
     if expression.widened_to(declared).is_some() {
         return Ok(meaning);
     }
-    let shown = if text.chars().count() > SHOWN_CHARS_MAX || text.contains('\n') { "..." } else { text.trim() };
+    let shown =
+        if text.chars().count() > SHOWN_CHARS_MAX || text.contains('\n') { "..." } else { text.trim() };
     let hint = match casts {
         true => format!("write `cast({shown} as {declared})`, or declare `type: {found}`"),
         false => format!("declare `type: {found}`"),
@@ -180,7 +177,9 @@ fn understood(feature: &Feature, text: &str, scope: &Scope) -> Result<Computatio
 /// What is wrong with an expression, in the words of views on demand.
 fn in_words(error: &ExpressionError) -> String {
     match error.problem.as_ref() {
-        Wrong::UnknownColumn { name } => format!("`{name}` is neither a request field nor a feature of an input"),
+        Wrong::UnknownColumn { name } => {
+            format!("`{name}` is neither a request field nor a feature of an input")
+        }
         Wrong::WrongType { expected, found, .. } if error.place.is_none() => {
             format!("its expression is {found}, and it is declared {expected}")
         }
