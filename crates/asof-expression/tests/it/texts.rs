@@ -16,9 +16,9 @@ fn qualified_columns() {
             .with_qualified("trips", i64s(trips))
             .with_qualified("Riders", i64s(&["trips", "amount", "both", "order"]))
     };
-    let all = scope(&["count", "both"]);
+    let all = scope(&["tally", "both"]);
     for (spellings, text, columns) in [
-        (&["count + 1", "trips.count+1", "TRIPS.Count + 1"][..], "(trips.count + 1)", &["trips.count"][..]),
+        (&["tally + 1", "trips.tally+1", "TRIPS.Tally + 1"][..], "(trips.tally + 1)", &["trips.tally"][..]),
         (&["amount"], "amount", &["amount"]),
         (&["riders.amount", "\"Riders\".amount"], "\"Riders\".amount", &["Riders.amount"]),
         (&["riders.both - trips.both"], "(\"Riders\".both - trips.both)", &["Riders.both", "trips.both"]),
@@ -30,7 +30,7 @@ fn qualified_columns() {
             assert_eq!(expression.to_string(), text, "{spelling}");
             assert_eq!(expression.columns(), columns, "{spelling}");
             // More columns make no difference to the text.
-            let more = scope(&["count", "both", "order", "trips", "amount"]);
+            let more = scope(&["tally", "both", "order", "trips", "amount"]);
             let again = Expression::parse(text, &more).unwrap();
             assert_eq!(again.to_string(), text);
             assert_eq!(again.columns(), columns);
@@ -42,12 +42,12 @@ fn qualified_columns() {
             "line 1, column 5: `both` could be any of `trips.both`, `Riders.both`; write which one is meant, such as \
              `trips.both`",
         ),
-        ("trips.cont", "line 1, column 1: `trips.cont` is not a column here; did you mean `count`?"),
-        ("trip.count", "line 1, column 1: `trip.count` is not a column here; did you mean `trips`?"),
-        ("trips.amount", "line 1, column 1: `trips.amount` is not a column here; there is `both`, `count`"),
+        ("trips.cont", "line 1, column 1: `trips.cont` is not a column here; did you mean `tally`?"),
+        ("trip.tally", "line 1, column 1: `trip.tally` is not a column here; did you mean `trips`?"),
+        ("trips.amount", "line 1, column 1: `trips.amount` is not a column here; there is `both`, `tally`"),
         ("request.amount", "line 1, column 1: `request.amount` is not a column here; write `amount` alone"),
         ("\"riders\".amount", "line 1, column 1: `riders.amount` is not a column here; write `amount` alone"),
-        ("counts", "line 1, column 1: `counts` is not a column here; did you mean `count`?"),
+        ("tallys", "line 1, column 1: `tallys` is not a column here; did you mean `tally`?"),
     ] {
         assert_eq!(Expression::parse(text, &all).unwrap_err().sentence(), sentence);
     }

@@ -88,7 +88,7 @@ feature_views:
       hint: leave it out: each input says how old its values may be
     features.yaml:7:5: `schedule` is for views that keep rows, and view `ratio@1` is computed on demand
       hint: leave it out: nothing of it is loaded
-    features.yaml:10:50: `over` is for views that aggregate events, and view `ratio@1` is computed on demand
+    features.yaml:10:49: `over` is for views that aggregate events, and view `ratio@1` is computed on demand
       hint: aggregate in a view of its own, and name that in `inputs`
     features.yaml:11:7: feature `total` has no `expr`, and view `ratio@1` is computed on demand
       hint: write `total: { type: float64, expr: amount / income }`
