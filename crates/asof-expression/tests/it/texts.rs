@@ -14,14 +14,14 @@ fn qualified_columns() {
     let scope = |trips: &[&'static str]| {
         Scope::new(i64s(&["amount", "Big"]))
             .with_qualified("trips", i64s(trips))
-            .with_qualified("Riders", i64s(&["trips", "amount", "both", "order"]))
+            .with_qualified("Riders", i64s(&["trips", "amount", "fare", "order"]))
     };
-    let all = scope(&["tally", "both"]);
+    let all = scope(&["tally", "fare"]);
     for (spellings, text, columns) in [
         (&["tally + 1", "trips.tally+1", "TRIPS.Tally + 1"][..], "(trips.tally + 1)", &["trips.tally"][..]),
         (&["amount"], "amount", &["amount"]),
         (&["riders.amount", "\"Riders\".amount"], "\"Riders\".amount", &["Riders.amount"]),
-        (&["riders.both - trips.both"], "(\"Riders\".both - trips.both)", &["Riders.both", "trips.both"]),
+        (&["riders.fare - trips.fare"], "(\"Riders\".fare - trips.fare)", &["Riders.fare", "trips.fare"]),
         (&["\"order\" + big"], "(\"Riders\".\"order\" + \"Big\")", &["Riders.order", "Big"]),
         (&["trips"], "\"Riders\".trips", &["Riders.trips"]),
     ] {
@@ -30,7 +30,7 @@ fn qualified_columns() {
             assert_eq!(expression.to_string(), text, "{spelling}");
             assert_eq!(expression.columns(), columns, "{spelling}");
             // More columns make no difference to the text.
-            let more = scope(&["tally", "both", "order", "trips", "amount"]);
+            let more = scope(&["tally", "fare", "order", "trips", "amount"]);
             let again = Expression::parse(text, &more).unwrap();
             assert_eq!(again.to_string(), text);
             assert_eq!(again.columns(), columns);
@@ -38,13 +38,13 @@ fn qualified_columns() {
     }
     for (text, sentence) in [
         (
-            "1 + both",
-            "line 1, column 5: `both` could be any of `trips.both`, `Riders.both`; write which one is meant, such as \
-             `trips.both`",
+            "1 + fare",
+            "line 1, column 5: `fare` could be any of `trips.fare`, `Riders.fare`; write which one is meant, such as \
+             `trips.fare`",
         ),
         ("trips.cont", "line 1, column 1: `trips.cont` is not a column here; did you mean `tally`?"),
         ("trip.tally", "line 1, column 1: `trip.tally` is not a column here; did you mean `trips`?"),
-        ("trips.amount", "line 1, column 1: `trips.amount` is not a column here; there is `both`, `tally`"),
+        ("trips.amount", "line 1, column 1: `trips.amount` is not a column here; there is `fare`, `tally`"),
         ("request.amount", "line 1, column 1: `request.amount` is not a column here; write `amount` alone"),
         ("\"riders\".amount", "line 1, column 1: `riders.amount` is not a column here; write `amount` alone"),
         ("tallys", "line 1, column 1: `tallys` is not a column here; did you mean `tally`?"),

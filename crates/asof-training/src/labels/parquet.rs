@@ -118,17 +118,19 @@ impl Labels for ParquetLabels {
         let piece = &self.pieces[piece];
         let places = self.places(columns)?;
         let own = self.own.fields().len();
-        let read: Vec<usize> = places.iter().copied().filter(|place| *place < own).collect();
+        // A column may be read as values of several types.
+        let mut read: Vec<usize> = places.iter().copied().filter(|place| *place < own).collect();
+        read.sort_unstable();
+        read.dedup();
         let mut first = piece.first;
         for batch in self.batches(piece, &read)? {
             let batch = batch.map_err(|failure| failed(&self.of.files[piece.file].0, failure))?;
             let rows = batch.rows.len();
-            let mut found = batch.columns.into_iter();
             let mut values = Vec::with_capacity(columns.len());
             for (column, place) in columns.iter().zip(&places) {
-                let array = match if *place < own { found.next() } else { None } {
-                    Some(array) => array,
-                    None => self.told(piece.file, &self.told[place.saturating_sub(own)], rows),
+                let array = match read.binary_search(place) {
+                    Ok(found) => batch.columns[found].clone(),
+                    Err(_) => self.told(piece.file, &self.told[place.saturating_sub(own)], rows),
                 };
                 let declared = (column.value_type, column.required);
                 values.push(self.of.values(&column.name, &array, Form::Typed, declared, first)?);
