@@ -366,7 +366,7 @@ fn answered_range(
         answers.push(answer);
     }
     let count = answers.first().map_or(0, RangeAnswer::len);
-    let value = |row: usize, column: &PlannedColumn| {
+    let value = |row: usize, column: &PlannedColumn| -> Result<Answered, StoreError> {
         let (join, feature) = column.stored().ok_or_else(not_served)?;
         let feature = &columns[join][feature];
         Ok(Answered {

@@ -42,7 +42,7 @@ fn qualified_columns() {
             "line 1, column 5: `fare` could be any of `trips.fare`, `Riders.fare`; write which one is meant, such as \
              `trips.fare`",
         ),
-        ("trips.cont", "line 1, column 1: `trips.cont` is not a column here; did you mean `tally`?"),
+        ("trips.taly", "line 1, column 1: `trips.taly` is not a column here; did you mean `tally`?"),
         ("trip.tally", "line 1, column 1: `trip.tally` is not a column here; did you mean `trips`?"),
         ("trips.amount", "line 1, column 1: `trips.amount` is not a column here; there is `fare`, `tally`"),
         ("request.amount", "line 1, column 1: `request.amount` is not a column here; write `amount` alone"),

@@ -1,6 +1,6 @@
 //! Checks what objects say about each other, once all files are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::collector::{Collector, Object};
 use super::keys::listed;
@@ -165,8 +165,7 @@ fn check_join(definitions: &Definitions, join: &Join, object: &Object, path: &st
         }
     }
     // Nor are the join keys known where an entity is not.
-    let entities = || view.entities.iter().map(|name| definitions.entities.get(name));
-    if entities().any(|entity| entity.is_none_or(|entity| entity.keys.is_empty())) {
+    if !keys_known(definitions, view) {
         return;
     }
     let join_keys = definitions.request_keys(view);
@@ -178,6 +177,25 @@ fn check_join(definitions: &Definitions, join: &Join, object: &Object, path: &st
             out.problem_in(object, &format!("{path}.keys.{key}"), message, hint);
         }
     }
+}
+
+/// Whether every join key of a view is known: its entities could be read, and those of all that it reads.
+fn keys_known(definitions: &Definitions, view: &View) -> bool {
+    let (mut seen, mut left) = (BTreeSet::new(), vec![view]);
+    while let Some(view) = left.pop() {
+        let mut entities = view.entities.iter().map(|name| definitions.entities.get(name));
+        if entities.any(|entity| entity.is_none_or(|entity| entity.keys.is_empty())) {
+            return false;
+        }
+        if !seen.insert(&view.id) {
+            continue;
+        }
+        for input in view.on_demand.iter().flat_map(|on_demand| &on_demand.inputs) {
+            let Some(view) = definitions.input(input) else { return false };
+            left.push(view);
+        }
+    }
+    true
 }
 
 /// The view that a name means: the pinned version, otherwise the highest one here. Which version answers a name

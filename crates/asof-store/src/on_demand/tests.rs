@@ -1,7 +1,6 @@
 //! The two evaluations of a plan against each other, and against one that a reader can check by eye.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::buffer::BooleanBuffer;
@@ -349,7 +348,7 @@ fn features_added_to_inputs() {
     trips.features.push(added);
     let steps = |catalog: &Catalog| compiled(catalog, &["top"]).0.steps.len();
     assert_eq!(steps(&changed), steps(&catalog));
-    let id = Arc::new(ViewId::new("top", 1));
+    let id = ViewId::new("top", 1);
     let meaning = changed.definitions.views[&id].features[0].computation.as_ref().unwrap();
     assert_eq!(meaning.to_string(), "(ratios.word = trips.s)");
 }
