@@ -35,6 +35,17 @@ impl OnDemandPlan {
         input: impl Fn(usize, usize) -> Cell,
         request: impl Fn(usize, usize) -> Cell,
     ) -> ComputedCells {
+        self.evaluate_at(|_| t, rows, input, request)
+    }
+
+    /// The same with an instant for each row, as for answers that are recomputed together.
+    pub fn evaluate_at(
+        &self,
+        t: impl Fn(usize) -> Instant,
+        rows: usize,
+        input: impl Fn(usize, usize) -> Cell,
+        request: impl Fn(usize, usize) -> Cell,
+    ) -> ComputedCells {
         let mut cells = Vec::with_capacity(rows * self.steps.len());
         let (mut inputs, mut fields) = (Vec::with_capacity(self.inputs.len()), Vec::new());
         for row in 0..rows {
@@ -44,7 +55,7 @@ impl OnDemandPlan {
             fields.extend((0..self.request.len()).map(|place| request(place, row)));
             let first = cells.len();
             for place in 0..self.steps.len() {
-                let computed = self.step(place, t, &inputs, &fields, &cells[first..]);
+                let computed = self.step(place, t(row), &inputs, &fields, &cells[first..]);
                 cells.push(computed);
             }
         }

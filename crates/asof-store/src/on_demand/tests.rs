@@ -210,6 +210,12 @@ proptest! {
         let columns = by_columns(&plan, &rows);
         let (first, second) = rows.split_at(split.min(rows.len()));
         let parts = [by_columns(&plan, first), by_columns(&plan, second)];
+        let all = plan.evaluate_at(
+            |row| rows[row].t,
+            rows.len(),
+            |place, row| rows[row].inputs[place].clone(),
+            |place, row| rows[row].request[place].clone(),
+        );
         for (place, step) in plan.steps.iter().enumerate() {
             let of = step.feature.value_type;
             let together: Vec<_> = parts[0][place].iter().chain(&parts[1][place]).collect();
@@ -218,6 +224,7 @@ proptest! {
                 let input = |place: usize, _: usize| row.inputs[place].clone();
                 let request = |place: usize, _: usize| row.request[place].clone();
                 let computed = plan.evaluate(row.t, 1, input, request);
+                prop_assert_eq!(computed.cell(place, 0), all.cell(place, number));
                 let (value, status) = computed.answered(&plan, place, 0);
                 let value = value.cloned().map_or(Cell::Null, Cell::Value);
                 let (in_column, status_in_column) = &columns[place][number];

@@ -95,7 +95,8 @@ impl<'a> Known<'a> {
             let next = circle.get(1).unwrap_or(view);
             let place = inputs(view).iter().position(|input| input == next).unwrap_or(0);
             let message = format!("views read each other: {}", in_a_circle(&circle));
-            let hint = format!("take `{next}` out of the inputs of `{view}`, or another of them out of its own");
+            let hint =
+                format!("take `{next}` out of the inputs of `{view}`, or another of them out of its own");
             problems.push(problem(places, view, &format!("inputs.{place}"), None, message, Some(hint)));
             all.extend(circle);
         }
