@@ -92,18 +92,19 @@ impl Scope {
 
     /// The column of that name. A quoted name is exact; another one may differ in letter case from a single column.
     pub(crate) fn find(&self, wanted: &str, exact: bool) -> Result<Found<'_>, NotFound> {
-        let (plain, qualified): (Vec<&Known>, Vec<&Known>) =
-            self.columns.iter().partition(|known| known.qualifier.is_none());
+        let plain = || self.columns.iter().filter(|known| known.qualifier.is_none());
+        let qualified = || self.columns.iter().filter(|known| known.qualifier.is_some());
         let same = |known: &&Known| known.name == wanted;
-        if let Some(known) = plain.iter().copied().find(same) {
+        if let Some(known) = plain().find(same) {
             return Ok(known.found());
         }
         let similar = |known: &&Known| !exact && known.name.eq_ignore_ascii_case(wanted);
-        let mut candidates: Vec<&Known> = qualified.iter().copied().filter(same).collect();
-        for others in [&plain, &qualified] {
-            if candidates.is_empty() {
-                candidates = others.iter().copied().filter(similar).collect();
-            }
+        let mut candidates: Vec<&Known> = qualified().filter(same).collect();
+        if candidates.is_empty() {
+            candidates = plain().filter(similar).collect();
+        }
+        if candidates.is_empty() {
+            candidates = qualified().filter(similar).collect();
         }
         match candidates.as_slice() {
             [one] => Ok(one.found()),

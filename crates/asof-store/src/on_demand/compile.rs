@@ -76,10 +76,12 @@ impl<'a> Compiling<'a> {
         answering: &BTreeMap<ViewId, usize>,
     ) -> Result<Vec<usize>, StoreError> {
         let mut places = Vec::new();
+        // What is known to answer already.
+        let mut known = BTreeSet::new();
         match selection {
             Selection::All => {
                 for place in 0..view.features.len() {
-                    if self.unanswered(view, place, answering)?.is_none() {
+                    if self.unanswered(view, place, answering, &mut known)?.is_none() {
                         places.push(place);
                     }
                 }
@@ -87,7 +89,7 @@ impl<'a> Compiling<'a> {
             Selection::Named(names) => {
                 for name in names {
                     let place = position_of(view, name)?;
-                    if let Some((view, feature)) = self.unanswered(view, place, answering)? {
+                    if let Some((view, feature)) = self.unanswered(view, place, answering, &mut known)? {
                         let feature = self.view(&view)?.features[feature].name.clone();
                         return Err(StoreError::NotBackfilled { view, feature });
                     }
@@ -98,24 +100,28 @@ impl<'a> Compiling<'a> {
         Ok(places)
     }
 
-    /// The first input of a feature, directly or through others, that does not answer.
+    /// The first input of a feature, directly or through others, that does not answer. `known`: features on demand of which
+    /// every input does.
     fn unanswered(
         &self,
         view: &View,
         feature: usize,
         answering: &BTreeMap<ViewId, usize>,
+        known: &mut BTreeSet<Place>,
     ) -> Result<Option<Place>, StoreError> {
         let (mut seen, mut left) = (BTreeSet::new(), vec![(view.id.clone(), feature)]);
         while let Some((id, feature)) = left.pop() {
             let view = self.view(&id)?;
             if view.is_on_demand() {
-                if seen.insert((id, feature)) {
+                let place = (id, feature);
+                if !known.contains(&place) && seen.insert(place) {
                     left.extend(self.reads_of(view, feature)?.into_iter().flatten());
                 }
             } else if answering.get(&id).is_none_or(|answering| feature >= *answering) {
                 return Ok(Some((id, feature)));
             }
         }
+        known.extend(seen);
         Ok(None)
     }
 
