@@ -212,6 +212,12 @@ fn in_a_circle<T: std::fmt::Display>(circle: &[T]) -> String {
 /// The circles among things that lead to others. Each begins with its least member; a thing that is in several circles may
 /// stand in one of them alone.
 fn circles<T: Ord + Clone>(all: impl IntoIterator<Item = T>, leads_to: impl Fn(&T) -> Vec<T>) -> Vec<Vec<T>> {
+    // The first is followed first.
+    let leads_to = |thing: &T| {
+        let mut leads = leads_to(thing);
+        leads.reverse();
+        leads
+    };
     let mut done: BTreeSet<T> = BTreeSet::new();
     let mut found = Vec::new();
     for start in all {

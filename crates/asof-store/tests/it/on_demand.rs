@@ -306,7 +306,8 @@ features.yaml:13:35: view `v@1`, feature `d`: its expression is bool, and it is 
 features.yaml:18:15: view `v@1`, feature `e`: `trip.n` is neither a request field nor a feature of an input
   hint: did you mean `trips`?
 features.yaml:19:40: view `v@1`, feature `f`: expected an expression, found its end
-features.yaml:20:33: view `v@1`, feature `g`: `random` is refused: its result is not a function of the row
+features.yaml:20:33: view `v@1`, feature `g`: `random` is refused: it gives another value each time, so training and serving would differ
+  hint: write `hash_bucket(key, n)` for a choice that is the same everywhere
 features.yaml:21:31: view `v@1`: feature `h` reads itself
   hint: a feature is computed of others, which must be known before
 features.yaml:22:31: view `v@1`: features read each other: `i` -> `j` -> `i`
@@ -340,7 +341,7 @@ fn circles() {
         problems.lines().filter_map(|line| Some(line.split_once("other: ")?.1)).collect();
     assert!(circles.contains(&"`e@1` -> `e2@1` -> `e@1`"), "{problems}");
     assert!(circles.contains(&"`a@1` -> `b@1` -> `c@1` -> `a@1`"), "{problems}");
-    assert!(problems.contains("features.yaml:2:16: views read each other: `a@1`"), "{problems}");
+    assert!(problems.contains("features.yaml:2:17: views read each other: `a@1`"), "{problems}");
 }
 
 /// Goal: what an edit of a view on demand means: another spelling is nothing, one more feature is added and answers at once,
