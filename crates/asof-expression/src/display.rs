@@ -10,6 +10,7 @@ use crate::node::{Kind, Node};
 /// A node with the names of the columns.
 pub(crate) struct Canonical<'a> {
     pub node: &'a Node,
+    /// As [`name`] gives them.
     pub columns: &'a [String],
 }
 
@@ -22,7 +23,7 @@ impl fmt::Display for Canonical<'_> {
 fn write(out: &mut fmt::Formatter<'_>, node: &Node, columns: &[String]) -> fmt::Result {
     match &node.kind {
         Kind::Literal { written, .. } => out.write_str(written),
-        Kind::Column(number) => write_name(out, columns.get(*number).map_or("", String::as_str)),
+        Kind::Column(number) => out.write_str(columns.get(*number).map_or("", String::as_str)),
         Kind::RequestTimestamp => out.write_str("request_timestamp()"),
         Kind::And(parts) => write_infix(out, " and ", parts, columns),
         Kind::Or(parts) => write_infix(out, " or ", parts, columns),
@@ -154,10 +155,18 @@ fn write_list(
     Ok(())
 }
 
+/// The name of a column, with its qualifier where it has one.
+pub(crate) fn name(qualifier: Option<&str>, name: &str) -> String {
+    match qualifier {
+        Some(qualifier) => format!("{}.{}", word(qualifier), word(name)),
+        None => word(name),
+    }
+}
+
 /// In double quotes, unless it is a plain lower-case word that SQL has no use for.
-fn write_name(out: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+fn word(name: &str) -> String {
     let plain = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && ALL_KEYWORDS.binary_search(&name.to_ascii_uppercase().as_str()).is_err();
-    if plain { out.write_str(name) } else { write!(out, "\"{}\"", name.replace('"', "\"\"")) }
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }

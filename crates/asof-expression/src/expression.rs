@@ -5,6 +5,7 @@ use std::fmt;
 use asof_model::{Cell, Instant, ValueType};
 use sqlparser::ast::Expr;
 
+use crate::cast;
 use crate::display::Canonical;
 use crate::error::ExpressionError;
 use crate::limits::READING_STACK_BYTES;
@@ -12,7 +13,7 @@ use crate::node::Node;
 use crate::parse;
 use crate::row::{self, Row};
 use crate::scope::Scope;
-use crate::typing;
+use crate::typing::{self, ReadColumn};
 
 /// A row-wise expression with its types: a function of the columns it reads and of `t`, and of nothing else.
 ///
@@ -22,6 +23,8 @@ use crate::typing;
 pub struct Expression {
     pub(crate) root: Node,
     names: Vec<String>,
+    /// The same as the canonical text has them.
+    written: Vec<String>,
     types: Vec<ValueType>,
     reads_t: bool,
 }
@@ -49,10 +52,15 @@ impl Expression {
         Ok(Self::new(root, columns))
     }
 
-    fn new(root: Node, columns: Vec<(String, ValueType)>) -> Self {
+    fn new(root: Node, columns: Vec<ReadColumn>) -> Self {
         let reads_t = root.reads_request_timestamp();
-        let (names, types) = columns.into_iter().unzip();
-        Self { root, names, types, reads_t }
+        let (mut names, mut written, mut types) = (Vec::new(), Vec::new(), Vec::new());
+        for column in columns {
+            names.push(column.name);
+            written.push(column.written);
+            types.push(column.value_type);
+        }
+        Self { root, names, written, types, reads_t }
     }
 
     /// The type of its values.
@@ -60,7 +68,8 @@ impl Expression {
         self.root.value_type
     }
 
-    /// The columns that it reads, in order of first use: also the order of the inputs of an evaluation.
+    /// The columns that it reads, in order of first use: also the order of the inputs of an evaluation. A column with a
+    /// qualifier ([`Scope::with_qualified`]) is `qualifier.name`.
     pub fn columns(&self) -> &[String] {
         &self.names
     }
@@ -87,9 +96,19 @@ impl Expression {
         Some(self)
     }
 
+    /// Whether a cast of its values to that type can succeed.
+    pub fn casts_to(&self, to: ValueType) -> bool {
+        cast::exists(self.value_type(), to)
+    }
+
     /// The result in one row. `cells` are those of [`Expression::columns`], and `t` is the instant of the request,
     /// which only `request_timestamp()` reads. A missing cell, or one of another type, is ERROR.
     pub fn evaluate_row(&self, cells: &[Cell], t: Instant) -> Cell {
+        self.evaluate_cells(&cells.iter().collect::<Vec<_>>(), t)
+    }
+
+    /// The same, of cells that need not stand next to each other.
+    pub fn evaluate_cells(&self, cells: &[&Cell], t: Instant) -> Cell {
         row::evaluate(&self.root, &Row { cells, request_timestamp: t }).into_cell()
     }
 }
@@ -102,6 +121,6 @@ fn on_large_stack<T>(work: impl FnOnce() -> T) -> T {
 /// The canonical text.
 impl fmt::Display for Expression {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Canonical { node: &self.root, columns: &self.names }.fmt(out)
+        Canonical { node: &self.root, columns: &self.written }.fmt(out)
     }
 }

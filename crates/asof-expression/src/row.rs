@@ -33,7 +33,7 @@ enum Truth {
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'a> {
     /// The columns that the expression reads, in its order.
-    pub cells: &'a [Cell],
+    pub cells: &'a [&'a Cell],
     pub request_timestamp: Instant,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn evaluate<'a>(node: &'a Node, row: &Row<'a>) -> Got<'a> {
         Kind::Literal { value, .. } => {
             value.as_ref().map_or(Got::Null, |value| Got::Value(Cow::Borrowed(value)))
         }
-        Kind::Column(number) => match row.cells.get(*number) {
+        Kind::Column(number) => match row.cells.get(*number).copied() {
             Some(Cell::Value(value)) => Got::Value(Cow::Borrowed(value)),
             Some(Cell::Null) => Got::Null,
             Some(Cell::Error) | None => Got::Error,

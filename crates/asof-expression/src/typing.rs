@@ -12,17 +12,28 @@ use asof_model::ValueType;
 use sqlparser::ast::{Expr, Ident, Spanned, UnaryOperator, Value as SqlValue};
 use sqlparser::tokenizer::Span;
 
+use crate::display;
 use crate::error::{ExpressionError, Problem};
 use crate::limits::DEPTH_MAX;
 use crate::node::{Kind, Node};
 use crate::parse;
-use crate::scope::Scope;
+use crate::scope::{Found, NotFound, Scope};
 use literal::{Literal, Typed, What, constant};
 
 pub(crate) type Result<T> = std::result::Result<T, ExpressionError>;
 
+/// A column that an expression reads.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadColumn {
+    /// Its name, with its qualifier where it has one.
+    pub name: String,
+    /// The same as the canonical text has it.
+    pub written: String,
+    pub value_type: ValueType,
+}
+
 /// The typed tree and the columns it reads, in order of first use.
-pub(crate) fn typed(expr: &Expr, text: &str, scope: &Scope) -> Result<(Node, Vec<(String, ValueType)>)> {
+pub(crate) fn typed(expr: &Expr, text: &str, scope: &Scope) -> Result<(Node, Vec<ReadColumn>)> {
     let mut typer = Typer { scope, text, columns: Vec::new(), depth: 0 };
     let root = typer.expression(expr)?;
     let root = typer.settled(root)?;
@@ -34,7 +45,7 @@ struct Typer<'a> {
     scope: &'a Scope,
     /// The text that spans refer to.
     text: &'a str,
-    columns: Vec<(String, ValueType)>,
+    columns: Vec<ReadColumn>,
     depth: usize,
 }
 
@@ -129,30 +140,38 @@ impl Typer<'_> {
     }
 
     fn column(&mut self, name: &str, exact: bool, span: Span) -> Result<Typed> {
-        let (name, of) = match self.scope.find(name, exact) {
-            Ok((name, of)) => (name.to_owned(), of),
-            Err((problem, hint)) => return Err(self.error(span, problem, hint)),
-        };
-        let number = match self.columns.iter().position(|(each, _)| *each == name) {
+        let found = self.scope.find(name, exact);
+        self.found(found, span)
+    }
+
+    fn found(&mut self, found: std::result::Result<Found<'_>, NotFound>, span: Span) -> Result<Typed> {
+        let found = found.map_err(|(problem, hint)| self.error(span, problem, hint))?;
+        let number = match self.columns.iter().position(|known| known.name == found.full) {
             Some(number) => number,
             None => {
-                self.columns.push((name, of));
+                let written = display::name(found.qualifier, found.name);
+                self.columns.push(ReadColumn { name: found.full.to_owned(), written, value_type: found.of });
                 self.columns.len() - 1
             }
         };
-        Ok(Typed::node(Node::new(Kind::Column(number), of, false), span))
+        Ok(Typed::node(Node::new(Kind::Column(number), found.of, false), span))
     }
 
-    /// `table.column`, or a column whose name has a dot.
+    /// `table.column`, `qualifier.column`, or a column whose name has a dot.
     fn compound(&mut self, parts: &[Ident], span: Span) -> Result<Typed> {
         let joined: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
         let joined = joined.join(".");
-        match parts {
-            [table, column] if self.scope.is_table(&table.value) => {
-                self.column(&column.value, column.quote_style.is_some(), span)
+        if let [table, column] = parts {
+            let exact = |part: &Ident| part.quote_style.is_some();
+            if self.scope.is_table(&table.value) {
+                return self.column(&column.value, exact(column), span);
             }
-            _ => self.column(&joined, parts.iter().any(|part| part.quote_style.is_some()), span),
+            let (qualifier, wanted) = ((&*table.value, exact(table)), (&*column.value, exact(column)));
+            if let Some(found) = self.scope.find_qualified(qualifier, wanted) {
+                return self.found(found, span);
+            }
         }
+        self.column(&joined, parts.iter().any(|part| part.quote_style.is_some()), span)
     }
 
     fn unary(&mut self, op: &UnaryOperator, operand: &Expr) -> Result<Typed> {

@@ -2,7 +2,7 @@
 //! column.
 //!
 //! Two passes. The first reads each file on its own: text to positioned nodes (`yaml`, `node`), nodes to objects
-//! (`entity`, `source`, `view` with `aggregation`, `service`, and `keys` for what their mappings share). The second checks what
+//! (`entity`, `source`, `view` with `aggregation` and `on_demand`, `service`, and `keys` for what their mappings share). The second checks what
 //! objects say about each other (`check`). Both go on after a problem, so that one run reports them all; what could
 //! not be read is left out of the second pass, so that one mistake is one message.
 
@@ -12,6 +12,7 @@ mod collector;
 mod entity;
 mod keys;
 mod node;
+mod on_demand;
 mod places;
 mod problem;
 mod schema;

@@ -9,12 +9,14 @@
 //! features in order of addition with types and defaults, what they aggregate, over which windows with which edge and
 //! retention, what tells events apart, and the revision of the engine's semantics. Of the source's query: where it is row-wise, its condition and the expressions behind the
 //! names that the view uses; otherwise all of it, its lookback, and how the other sources are read; and the types of
-//! the columns that are read there. A column that a row-wise query passes untouched counts for nothing. Out: where the
+//! the columns that are read there. Of a view on demand the request fields and inputs that its features read, and their
+//! expressions in one spelling. A column that a row-wise query passes untouched counts for nothing. Out: where the
 //! source's files lie and in which format, descriptions, owners, tags, freshness, schedule, sunset, how long history
 //! keeps, the entity's name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::on_demand::{OnDemand, Read};
 use crate::spec::{Definitions, Feature, Source, View};
 use crate::transform::{Meaning, Output};
 use crate::types::ValueType;
@@ -38,6 +40,10 @@ pub fn facts(view: &View, definitions: &Definitions) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |name: &str, text: String| facts.push(Fact { name: name.to_owned(), text });
     add("semantics", SEMANTICS_REVISION.to_string());
+    if let Some(on_demand) = &view.on_demand {
+        on_demand_facts(view, on_demand, &mut add);
+        return facts;
+    }
     let keys = definitions.join_keys(view);
     let written: Vec<_> = keys.iter().map(|key| format!("{}: {}", key.name, key.value_type)).collect();
     add("keys", written.join(", "));
@@ -75,6 +81,27 @@ pub fn facts(view: &View, definitions: &Definitions) -> Vec<Fact> {
         add(&format!("features.{}", feature.name), feature_text(feature));
     }
     facts
+}
+
+/// What a view on demand computes, and of what it reads only what its features do: each input with its version, which
+/// never changes what its values are.
+fn on_demand_facts(view: &View, on_demand: &OnDemand, add: &mut impl FnMut(&str, String)) {
+    let meanings = view.features.iter().filter_map(|feature| feature.computation.as_ref()?.meaning.as_ref());
+    let reads: BTreeSet<&Read> = meanings.flat_map(|meaning| &meaning.reads).collect();
+    for field in &on_demand.request {
+        if reads.contains(&Read::Request(field.name.clone())) {
+            add(&format!("request.{}", field.name), field.value_type.to_string());
+        }
+    }
+    for input in &on_demand.inputs {
+        let read = |read: &&Read| matches!(read, Read::Feature { view, .. } if *view == input.view);
+        if reads.iter().any(read) {
+            add(&format!("inputs.{}", input.view), input.to_string());
+        }
+    }
+    for feature in &view.features {
+        add(&format!("features.{}", feature.name), feature_text(feature));
+    }
 }
 
 /// What tells events apart, and the types of the columns that a view reads of them.
@@ -212,9 +239,10 @@ fn add_fact(hasher: &mut blake3::Hasher, fact: &Fact) {
 }
 
 fn feature_text(feature: &Feature) -> String {
-    let mut text = match &feature.aggregation {
-        Some(aggregation) => format!("{aggregation}: {}", feature.value_type),
-        None => feature.value_type.to_string(),
+    let mut text = match (&feature.aggregation, &feature.computation) {
+        (Some(aggregation), _) => format!("{aggregation}: {}", feature.value_type),
+        (None, Some(computation)) => format!("{computation}: {}", feature.value_type),
+        (None, None) => feature.value_type.to_string(),
     };
     if let Some(default) = &feature.default {
         text.push_str(&format!(", default {default:?}"));

@@ -4,7 +4,8 @@
 //! or the network: text comes in as `&str`, the present comes in as an [`Instant`].
 //!
 //! Reading order: [`time`] and [`types`], [`value`] and [`decimal`], their [`order`] and [`canonical`] bytes, [`key`], how raw input
-//! becomes a value ([`entry`], [`json`]), which events count ([`window`], [`aggregation`]), then names, where files are ([`location`]), [`spec`] and
+//! becomes a value ([`entry`], [`json`]), which events count ([`window`], [`aggregation`]), what is computed on demand
+//! ([`on_demand`]), then names, where files are ([`location`]), [`spec`] and
 //! [`transform`], how definitions are read ([`definition`], [`settings`]) and what an edit of them means ([`hash`],
 //! [`plan`]).
 
@@ -20,6 +21,7 @@ pub mod key;
 pub mod knowledge;
 pub mod location;
 pub mod name;
+pub mod on_demand;
 pub mod order;
 pub mod plan;
 pub mod settings;

@@ -172,6 +172,7 @@ pub fn decide(
         }
     }
     let versions: BTreeSet<ViewId> = outcome.views.keys().cloned().collect();
+    resolve_inputs(&mut outcome, recorded, active);
     for (name, service) in &mut outcome.services {
         resolve(service, old.services.get(name), &versions, active);
     }
@@ -217,7 +218,7 @@ pub fn decide(
         let mut words = vec![view_in_words(view)];
         if let Some(before) = old.views.get(id) {
             let (then, now) = (hash::facts(before, old), hash::facts(view, &outcome));
-            let differences = Differences::between(&then, &now);
+            let differences = Differences::between(&then, &now, view.is_on_demand());
             // Where what the view reads is being removed, that is what is refused.
             let reads = view.entities.iter().chain([&view.source]);
             let uprooted = reads.clone().any(|name| removed.names.contains(name));
@@ -363,12 +364,35 @@ fn resolve(
     }
 }
 
+/// Fills in the versions of the inputs of views on demand that are named without one: the one that was recorded before,
+/// else the newest of `active`, else the newest.
+pub fn resolve_inputs(definitions: &mut Definitions, recorded: &Catalog, active: &BTreeSet<ViewId>) {
+    let there: BTreeSet<ViewId> =
+        definitions.views.keys().chain(recorded.definitions.views.keys()).cloned().collect();
+    for (id, view) in &mut definitions.views {
+        let before = recorded.definitions.views.get(id).and_then(|view| view.on_demand.as_ref());
+        let inputs = view.on_demand.iter_mut().flat_map(|on_demand| &mut on_demand.inputs);
+        for input in inputs.filter(|input| input.version.is_none()) {
+            let newest = |of: &BTreeSet<ViewId>| {
+                of.iter().filter(|id| id.name == input.view).map(|id| id.version).max()
+            };
+            let same = before.and_then(|before| before.inputs.iter().find(|each| each.view == input.view));
+            input.version =
+                same.and_then(|same| same.version).or_else(|| newest(active)).or_else(|| newest(&there));
+        }
+    }
+}
+
 /// Refuses a removal that would leave a name pointing nowhere.
 fn refuse_dangling(outcome: &Definitions, removed: &Removal, refusals: &mut Vec<Refusal>) {
     for name in &removed.names {
         let mut users: Vec<String> = Vec::new();
         for (id, view) in &outcome.views {
-            if view.entities.contains(name) || view.source == *name {
+            let mut inputs = view.on_demand.iter().flat_map(|on_demand| &on_demand.inputs);
+            if view.entities.contains(name)
+                || view.source == *name
+                || inputs.any(|input| input.to_string() == *name)
+            {
                 users.push(format!("view `{id}`"));
             }
         }
@@ -415,7 +439,7 @@ struct Differences {
 }
 
 impl Differences {
-    fn between(then: &[Fact], now: &[Fact]) -> Self {
+    fn between(then: &[Fact], now: &[Fact], on_demand: bool) -> Self {
         let text = |facts: &[Fact], name: &str| {
             facts.iter().find(|fact| fact.name == name).map(|fact| fact.text.clone())
         };
@@ -432,7 +456,10 @@ impl Differences {
         for new in &added {
             // A column or an expression is new without harm only where it feeds a feature that is itself new. A type is
             // read by what is new, or it would have been there.
-            let feeds_added = if new.name.starts_with("columns.") {
+            let feeds_added = if on_demand && !new.name.starts_with("features.") {
+                // What no feature read before, only a new one reads.
+                true
+            } else if new.name.starts_with("columns.") {
                 // What a view of events reads, and did not: only what is new reads it.
                 true
             } else if new.name.starts_with("source.fields.") {
@@ -444,7 +471,8 @@ impl Differences {
                 new.name.starts_with("source.columns.") && text(then, "source.sql").is_none()
             };
             if is_added_feature(&new.name) {
-                found.added.push(format!("{}: {}, answers when it is backfilled", new.name, new.text));
+                let when = if on_demand { "" } else { ", answers when it is backfilled" };
+                found.added.push(format!("{}: {}{when}", new.name, new.text));
             } else if !feeds_added {
                 found.breaking.push(format!("{}: none -> {}", new.name, new.text));
             }
@@ -482,6 +510,11 @@ fn view_in_words(view: &View) -> String {
         1 => "1 feature".to_owned(),
         n => format!("{n} features"),
     };
+    if let Some(on_demand) = &view.on_demand {
+        let mut of: Vec<String> = on_demand.inputs.iter().map(|input| format!("`{input}`")).collect();
+        of.extend(on_demand.request.iter().map(|field| format!("{}: {}", field.name, field.value_type)));
+        return format!("{features}, on demand from {}", of.join(", "));
+    }
     let entities = match view.entities.as_slice() {
         [] => "no entity".to_owned(),
         [one] => format!("entity `{one}`"),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregation::{Aggregation, Input};
 use crate::name::ViewId;
+use crate::on_demand::{Computation, InputView, OnDemand};
 use crate::time::{Duration, Instant, TimeUnit, Zone};
 use crate::transform::{Meaning, Output, Transform};
 use crate::types::ValueType;
@@ -191,19 +192,23 @@ pub struct Feature {
     /// What it aggregates, in a view of events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregation: Option<Aggregation>,
+    /// What it computes, in a view on demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computation: Option<Computation>,
     /// Words for people.
     #[serde(flatten)]
     pub about: About,
 }
 
-/// A view: one version of it. It carries values, or aggregates events.
+/// A view: one version of it. It carries values, aggregates events, or is computed on demand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// Name and version.
     pub id: ViewId,
     /// The names of its entities, in the order written. None: one row for the whole world.
     pub entities: Vec<String>,
-    /// The name of its source.
+    /// The name of its source. Empty for a view on demand.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Whether its source is read anew for each training set, and no copy is kept (SEMANTICS 9).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -231,6 +236,9 @@ pub struct View {
     /// What is read of each event, in order of addition. Empty in a view that carries values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
+    /// What it reads, where it is computed on demand. Nothing is stored of such a view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<OnDemand>,
     /// How fresh the data promises to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freshness: Option<Duration>,
@@ -246,7 +254,12 @@ pub struct View {
 }
 
 impl View {
-    /// Whether it aggregates events. Otherwise it carries values.
+    /// Whether it is computed on demand, of other views and of what a request brings.
+    pub fn is_on_demand(&self) -> bool {
+        self.on_demand.is_some()
+    }
+
+    /// Whether it aggregates events. Otherwise it carries values, or is computed on demand.
     pub fn aggregates(&self) -> bool {
         self.features.iter().any(|feature| feature.aggregation.is_some())
     }
@@ -266,8 +279,11 @@ impl View {
         windows.map(|window| window.delay).min().unwrap_or(Duration::ZERO)
     }
 
-    /// What rows of its history hold: its features, or what it reads of each event.
+    /// What rows of its history hold: its features, or what it reads of each event; nothing of a view on demand.
     pub fn stored(&self) -> Cow<'_, [Feature]> {
+        if self.is_on_demand() {
+            return Cow::Borrowed(&[]);
+        }
         if !self.aggregates() {
             return Cow::Borrowed(&self.features);
         }
@@ -276,6 +292,7 @@ impl View {
             value_type: input.value_type,
             default: None,
             aggregation: None,
+            computation: None,
             about: About::default(),
         };
         Cow::Owned(self.inputs.iter().map(stored).collect())
@@ -390,6 +407,40 @@ impl Definitions {
     pub fn carries_key(&self, view: &View, entity: &Entity) -> bool {
         let keys = self.join_keys(view);
         entity.keys.iter().all(|part| keys.contains(part))
+    }
+
+    /// The view version that an input means: the one written or recorded, else the highest there is.
+    pub fn input(&self, input: &InputView) -> Option<&View> {
+        match input.id() {
+            Some(id) => self.views.get(&id),
+            None => {
+                let versions = ViewId::new(&*input.view, 0)..=ViewId::new(&*input.view, u32::MAX);
+                self.views.range(versions).next_back().map(|(_, view)| view)
+            }
+        }
+    }
+
+    /// The join keys that a request brings for a view: its own, or of a view on demand those of its inputs, each name
+    /// once. Inputs that are not defined, or that read each other, are left out.
+    pub fn request_keys(&self, view: &View) -> Vec<JoinKey> {
+        let mut keys: Vec<JoinKey> = Vec::new();
+        let mut seen: Vec<&ViewId> = Vec::new();
+        let mut left: Vec<&View> = vec![view];
+        while let Some(view) = left.pop() {
+            if seen.contains(&&view.id) {
+                continue;
+            }
+            seen.push(&view.id);
+            for key in self.join_keys(view) {
+                if !keys.iter().any(|known| known.name == key.name) {
+                    keys.push(key);
+                }
+            }
+            let inputs = view.on_demand.iter().flat_map(|on_demand| &on_demand.inputs);
+            // The first one written comes first.
+            left.extend(inputs.rev().filter_map(|input| self.input(input)));
+        }
+        keys
     }
 
     /// The join keys of a view: its entities' keys in the order written. Empty for a view without entities, and

@@ -1,6 +1,6 @@
 //! Answers as Arrow tables, for requests of many entity rows.
 //!
-//! The answer is one record batch in Arrow's IPC stream format: a row for each entity row, with the key columns, the
+//! The answer is one record batch in Arrow's IPC stream format: a row for each entity row, with the key columns, the request columns that are read, the
 //! features under the names and types that training files have, for each view `__event_<prefix>` with the event instants
 //! of the rows met, and, where they are asked for, the statuses as `<feature>__status`. The schema's metadata carry `t` and
 //! the positions.
@@ -62,23 +62,35 @@ fn stream(
         request.entities.get(name).into_iter().flatten().for_each(|value| builder.append(value.as_ref()));
         add(name.clone(), arrow_type(*value_type), builder.finish());
     }
+    let is_key = |name: &String| requested.key_columns.iter().any(|(key, _)| key == name);
+    for column in requested.on_demand.request.iter().filter(|column| !is_key(&column.name)) {
+        let mut builder = ColumnBuilder::new(column.value_type, rows);
+        request
+            .fields
+            .get(&column.name)
+            .into_iter()
+            .flatten()
+            .for_each(|value| builder.append(value.as_ref()));
+        add(column.name.clone(), arrow_type(column.value_type), builder.finish());
+    }
     let mut judged: Vec<Status> = Vec::with_capacity(rows);
     let mut events: Vec<Vec<Option<Instant>>> = vec![Vec::new(); requested.joins.len()];
     for (place, column) in requested.columns.iter().enumerate() {
         let value_type = requested.feature(column).value_type;
         let mut builder = ColumnBuilder::new(value_type, rows);
         let values = open.column(place);
-        let first = events[column.join].is_empty();
+        let mut events =
+            column.stored().map(|(join, _)| &mut events[join]).filter(|events| events.is_empty());
         judged.clear();
         for row in 0..rows {
             let cell = values.get(row)?;
             append(&mut builder, cell.value);
             judged.push(cell.status);
-            if first {
-                events[column.join].push(cell.event);
+            if let Some(events) = &mut events {
+                events.push(cell.event);
             }
         }
-        tally.add(column.join, &judged);
+        tally.add(column, &judged);
         add(column.name.clone(), arrow_type(value_type), builder.finish());
         if statuses {
             let mut text = StringBuilder::with_capacity(rows, rows * 8);
@@ -86,7 +98,8 @@ fn stream(
             add(format!("{}__status", column.name), DataType::Utf8, Arc::new(text.finish()));
         }
     }
-    for (join, events) in requested.joins.iter().zip(&events) {
+    // Views that only features on demand read have none.
+    for (join, events) in requested.joins.iter().zip(&events).filter(|(_, events)| events.len() == rows) {
         let mut builder = ColumnBuilder::new(ValueType::Timestamp, rows);
         events.iter().for_each(|event| builder.append(event.map(Value::Timestamp).as_ref()));
         add(format!("__event_{}", join.prefix), arrow_type(ValueType::Timestamp), builder.finish());

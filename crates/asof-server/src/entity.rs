@@ -6,6 +6,7 @@ use std::fmt;
 use asof_model::entry::{self, EntryError, KEY_BYTES_MAX, Raw, Reading};
 use asof_model::{Value, ValueType, name};
 use asof_store::StoreError;
+use asof_store::on_demand::RequestColumn;
 use asof_store::request::{PlannedJoin, RequestPlan};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value as Json};
@@ -198,6 +199,45 @@ pub(crate) fn raw_key(
             Err(bad(format!("{found} is an integer, not an RFC 3339 instant")))
         }
         Err(error) => Err(bad(error.to_string())),
+    }
+}
+
+/// Reads one value of a request column that features on demand read. `None` is null.
+///
+/// # Errors
+/// [`StoreError::Request`], which names column, row (from 0) and reason.
+pub(crate) fn field(
+    column: &RequestColumn,
+    row: usize,
+    given: &Given<'_>,
+) -> Result<Option<Value>, StoreError> {
+    let raw = match given {
+        Given::Null => return Ok(None),
+        Given::Bool(flag) => Raw::Bool(*flag),
+        Given::Text(text) => Raw::Text(text),
+        Given::Int(integer) => Raw::Int(*integer),
+        Given::UInt(integer) => Raw::UInt(*integer),
+        Given::Float(float) => Raw::Float64(*float),
+        Given::List => return Err(bad_field(column, row, "it is a list")),
+        Given::Object => return Err(bad_field(column, row, "it is an object")),
+    };
+    raw_field(column, row, raw).map(Some)
+}
+
+/// Reads one value of a request column that is there, as [`field`] does.
+///
+/// # Errors
+/// As [`field`].
+pub(crate) fn raw_field(column: &RequestColumn, row: usize, raw: Raw<'_>) -> Result<Value, StoreError> {
+    let read = entry::from_raw(raw, column.value_type, &Reading::default());
+    read.map_err(|error| bad_field(column, row, error))
+}
+
+fn bad_field(column: &RequestColumn, row: usize, reason: impl fmt::Display) -> StoreError {
+    let RequestColumn { name, value_type, view } = column;
+    StoreError::Request {
+        message: format!("`{name}` in row {row} (counted from 0) is not of type {value_type}: {reason}"),
+        hint: Some(format!("view `{view}` reads it; give a value of that type, or null")),
     }
 }
 

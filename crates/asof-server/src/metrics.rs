@@ -9,6 +9,7 @@ use asof_model::{Status, ViewId};
 use asof_store::get::OnlinePlan;
 use asof_store::materialize::MaterializeReport;
 use asof_store::push::{Folded, PushReport};
+use asof_store::request::PlannedColumn;
 use metrics::{
     Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -205,9 +206,9 @@ impl Served {
 pub(crate) struct Tally(Vec<[u64; STATUSES.len()]>);
 
 impl Tally {
-    /// Counts values of one join.
-    pub fn add(&mut self, join: usize, statuses: &[Status]) {
-        let Some(counts) = self.0.get_mut(join) else { return };
+    /// Counts values of one column. Those that are computed on demand are of no view with rows.
+    pub fn add(&mut self, column: &PlannedColumn, statuses: &[Status]) {
+        let Some(counts) = column.stored().and_then(|(join, _)| self.0.get_mut(join)) else { return };
         for status in statuses {
             // `STATUSES` has the order of the enum.
             counts[*status as usize] += 1;

@@ -118,6 +118,7 @@ async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem
     let (compiled, plan) = serving.plan_of_text(text, || wanted(&asked.wanted)).await?;
     let request = GetRequest {
         entities: key_columns(&plan.online.plan, &asked.entities)?,
+        fields: request_columns(&plan.online.plan, &asked.entities)?,
         rows: asked.entities.len(),
         now: asked.now,
         include_expired: asked.include_expired,
@@ -292,6 +293,26 @@ fn key_columns(
     Ok(columns)
 }
 
+/// The request columns that features on demand read, column by column.
+fn request_columns(
+    plan: &RequestPlan,
+    entities: &[Named<'_, Given<'_>>],
+) -> Result<BTreeMap<String, Vec<Option<asof_model::Value>>>, StoreError> {
+    let mut columns = BTreeMap::new();
+    for column in &plan.on_demand.request {
+        let mut values = Vec::with_capacity(entities.len());
+        for (row, fields) in entities.iter().enumerate() {
+            let Some(value) = fields.get(&column.name) else {
+                plan.check_request_columns(fields.0.iter().map(|(name, _)| name.as_ref()))?;
+                continue;
+            };
+            values.push(entity::field(column, row, value)?);
+        }
+        columns.insert(column.name.clone(), values);
+    }
+    Ok(columns)
+}
+
 fn missing(plan: &RequestPlan, column: &str, row: usize, fields: &Named<'_, Given<'_>>) -> StoreError {
     let view = entity::needed_by(plan, column).map(|join| &join.view.id);
     let needed = view.map_or_else(String::new, |view| format!(", which view `{view}` is looked up by"));
@@ -307,7 +328,6 @@ fn written(
     health: &[ViewHealth],
 ) -> Result<Vec<u8>, StoreError> {
     let columns: Vec<OpenColumn<'_>> = (0..plan.names.len()).map(|place| open.column(place)).collect();
-    let joins = plan.online.plan.columns.iter().map(|column| column.join);
     let mut tally = plan.tally();
     let mut judged: Vec<(Status, Option<Instant>)> = Vec::with_capacity(columns.len());
     let mut out = Vec::with_capacity(256 + answer.rows() * (64 + columns.len() * VALUE_BYTES));
@@ -342,8 +362,8 @@ fn written(
             text.write(&mut out, &[*event], json::instant);
         }
         out.extend_from_slice(b"}}");
-        for (join, (status, _)) in joins.clone().zip(&judged) {
-            tally.add(join, &[*status]);
+        for (column, (status, _)) in plan.online.plan.columns.iter().zip(&judged) {
+            tally.add(column, &[*status]);
         }
     }
     plan.count(answer.rows(), &tally);

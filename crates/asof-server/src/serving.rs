@@ -525,7 +525,7 @@ impl Planned {
 
 /// Whether a view of the plan is past its sunset: a plan outlives the check that was made when it was compiled.
 fn past_sunset(plan: &RequestPlan, now: Time) -> bool {
-    plan.joins.iter().any(|join| join.view.sunset.is_some_and(|sunset| sunset <= now))
+    plan.past_sunset(now).is_some()
 }
 
 /// Whether nothing but a new revision can change what the plan means.
@@ -552,5 +552,12 @@ async fn probe(store: &Store) -> Result<OnlinePlan, StoreError> {
 }
 
 fn nothing() -> GetRequest {
-    GetRequest { entities: BTreeMap::new(), rows: 0, now: None, include_expired: false, from_history: false }
+    GetRequest {
+        entities: BTreeMap::new(),
+        fields: BTreeMap::new(),
+        rows: 0,
+        now: None,
+        include_expired: false,
+        from_history: false,
+    }
 }

@@ -174,7 +174,7 @@ fn records(
         let Some(key) = encoded_key(join, request, row) else { continue };
         let mut features = BTreeMap::new();
         for (at, column) in plan.plan.columns.iter().enumerate() {
-            if column.join == place {
+            if column.stored().is_some_and(|(join, _)| join == place) {
                 let feature = plan.plan.feature(column);
                 let answered = open.column(at).get(row)?.to_answered();
                 features.insert(feature.name.clone(), hex(&answered_bytes(feature.value_type, &answered)));

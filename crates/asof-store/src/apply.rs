@@ -6,9 +6,11 @@ use asof_model::ViewId;
 use asof_model::definition::{Places, Problem, ReadDefinitions};
 use asof_model::name;
 use asof_model::plan::{self, Catalog, ObjectKind, Plan, Refusal, Step};
+use asof_model::spec::Definitions;
 use serde::Serialize;
 
 use crate::error::Refused;
+use crate::on_demand::typing::type_on_demand;
 use crate::{Store, StoreError, catalog};
 
 /// A plan and what the reader of the files remarked.
@@ -52,9 +54,7 @@ impl Store {
     pub async fn plan(&self, remove: &[String]) -> Result<Planned, StoreError> {
         let mut read = self.project().definitions()?;
         let recorded = self.catalog().await?;
-        self.type_transforms(&recorded, &mut read)?;
-        self.type_aggregations(&recorded, &mut read)?;
-        let plan = self.decide(&recorded, &read, remove).await?;
+        let plan = self.understand_and_decide(&recorded, &mut read, remove).await?;
         Ok(Planned { plan, warnings: read.warnings })
     }
 
@@ -65,33 +65,49 @@ impl Store {
     pub async fn apply(&self, remove: &[String], by: &str) -> Result<Applied, StoreError> {
         let mut read = self.project().definitions()?;
         let recorded = self.catalog().await?;
-        self.type_transforms(&recorded, &mut read)?;
-        self.type_aggregations(&recorded, &mut read)?;
-        let plan = self.decide(&recorded, &read, remove).await?;
+        let plan = self.understand_and_decide(&recorded, &mut read, remove).await?;
         let changes = catalog::changes(&recorded, &plan)?;
         let registry = self.registry().await?;
         let revision = registry.apply(recorded.revision, &changes, self.now(), by).await?;
         Ok(Applied { plan, revision: revision.number, warnings: read.warnings })
     }
 
-    async fn decide(
+    /// Finds out what queries, aggregations and expressions say, and decides.
+    async fn understand_and_decide(
         &self,
         recorded: &Catalog,
-        read: &ReadDefinitions,
+        read: &mut ReadDefinitions,
         remove: &[String],
     ) -> Result<Plan, StoreError> {
-        let mut active: BTreeSet<ViewId> = BTreeSet::new();
-        for id in recorded.definitions.views.keys() {
-            // Only where a name could mean several versions does it matter which of them is complete.
-            let all = recorded.definitions.views.keys().chain(read.definitions.views.keys());
-            let several = all.filter(|each| each.name == id.name).any(|each| each != id);
-            if several && self.view_journal(recorded, id).await?.is_active() {
-                active.insert(id.clone());
-            }
-        }
+        self.type_transforms(recorded, read)?;
+        self.type_aggregations(recorded, read)?;
+        let mut active = self.active(recorded, recorded, &read.definitions).await?;
+        type_on_demand(recorded, read, &active)?;
+        // Views on demand that are new are complete where what they read is.
+        let mut known = recorded.clone();
+        known.definitions.views.extend(read.definitions.views.clone());
+        active.extend(self.active(&known, recorded, &read.definitions).await?);
         plan::decide(recorded, &read.definitions, remove, &active).map_err(|refusals| {
             StoreError::Refused(refusals.iter().map(|each| in_words(each, &read.places, recorded)).collect())
         })
+    }
+
+    /// The views of `of` whose data is complete, where a name could mean several versions: only there does it matter.
+    async fn active(
+        &self,
+        of: &Catalog,
+        recorded: &Catalog,
+        new: &Definitions,
+    ) -> Result<BTreeSet<ViewId>, StoreError> {
+        let mut active: BTreeSet<ViewId> = BTreeSet::new();
+        for id in of.definitions.views.keys() {
+            let all = recorded.definitions.views.keys().chain(new.views.keys());
+            let several = all.filter(|each| each.name == id.name).any(|each| each != id);
+            if several && self.is_active(of, id).await? {
+                active.insert(id.clone());
+            }
+        }
+        Ok(active)
     }
 
     /// Every object of the registry, by kind and name.
@@ -131,7 +147,8 @@ impl Store {
             if let (ObjectKind::View, Some(table)) = (kind_of(record.key.kind), catalog.table_name(&id)) {
                 let journal = self.view_journal(&catalog, &id).await?;
                 json["semantic_hash"] = record.semantic_hash.clone().into();
-                if catalog.definitions.views.get(&id).is_some_and(|view| view.in_place) {
+                if catalog.definitions.views.get(&id).is_some_and(|view| view.in_place || view.is_on_demand())
+                {
                     found.push(json);
                     continue;
                 }

@@ -21,7 +21,7 @@ use futures::TryStreamExt;
 use serde::Serialize;
 
 use crate::journal::ViewJournal;
-use crate::materialize::selected;
+use crate::materialize::with_rows;
 use crate::{Progress, Store, StoreError};
 
 /// What came of a compaction.
@@ -67,7 +67,7 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<CompactReport, StoreError> {
         let catalog = self.applied_catalog().await?;
-        let views = selected(&catalog, views)?;
+        let views = with_rows(&catalog, views, "compact")?;
         let _care = self.take_care()?;
         let offline = self.offline().await?;
         let mut report = CompactReport { views: Vec::new(), journal_files: 0 };

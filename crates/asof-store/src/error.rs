@@ -154,6 +154,26 @@ pub enum StoreError {
         /// The columns that are there.
         hint: Option<String>,
     },
+    /// A row without a column that features on demand read.
+    #[error("the request lacks the field `{field}`, which view `{view}` computes with")]
+    MissingField {
+        /// The column.
+        field: String,
+        /// A view that reads it.
+        view: ViewId,
+        /// The columns that are there.
+        hint: Option<String>,
+    },
+    /// What a view on demand can't do: it has no rows of its own.
+    #[error("view `{view}` is computed on demand, and has no rows of its own to {doing}")]
+    OnDemand {
+        /// The view.
+        view: ViewId,
+        /// What was wanted of its rows, such as "load".
+        doing: &'static str,
+        /// The views that it reads, where it reads any.
+        inputs: Vec<String>,
+    },
     /// A key value of the wrong type.
     #[error("join key `{key}`: {reason}")]
     BadKey {
@@ -308,6 +328,8 @@ impl Explain for StoreError {
             | Self::InPlace { .. }
             | Self::Request { .. }
             | Self::MissingKey { .. }
+            | Self::MissingField { .. }
+            | Self::OnDemand { .. }
             | Self::BadKey { .. }
             | Self::SameName { .. }
             | Self::Required { .. }
@@ -341,7 +363,12 @@ impl Explain for StoreError {
             Self::Unknown { hint, .. }
             | Self::UnknownFeature { hint, .. }
             | Self::Request { hint, .. }
-            | Self::MissingKey { hint, .. } => hint.clone(),
+            | Self::MissingKey { hint, .. }
+            | Self::MissingField { hint, .. } => hint.clone(),
+            Self::OnDemand { inputs, .. } if inputs.is_empty() => {
+                Some("leave it out: it is computed when it is asked for".to_owned())
+            }
+            Self::OnDemand { inputs, .. } => Some(format!("name what it reads: {}", inputs.join(", "))),
             Self::InPlace { view, wanted } => Some(wanted.hint(view)),
             Self::NotBackfilled { view, .. } | Self::NotLoaded { view } => {
                 Some(format!("run `asof materialize {view}`"))

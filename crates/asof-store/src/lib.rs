@@ -5,7 +5,7 @@
 //! answers, and reports progress to whoever listens.
 //!
 //! Reading order: [`project`] (the folder), [`store`] (what is open), [`catalog`] (definitions as recorded),
-//! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`push`], [`request`] (what a request means), `windows` (those of views of events),
+//! [`journal`] (what was published), then the verbs: [`apply`], [`materialize`], [`push`], [`request`] (what a request means), `windows` (those of views of events), [`on_demand`] (what is computed),
 //! [`train`], [`in_place`] (views without a copy), [`get`] and [`answers`] (a sample of them, kept), [`verify`]; and the care of what is kept: [`status`],
 //! [`compact`], [`vacuum`], [`forget`].
 
@@ -21,6 +21,7 @@ pub mod get;
 pub mod in_place;
 pub mod journal;
 pub mod materialize;
+pub mod on_demand;
 pub mod project;
 pub mod push;
 pub mod request;

@@ -1,18 +1,23 @@
 //! What a request means: which rows to look up, which features to answer, and what their columns are called.
 //!
-//! A request is compiled once into a [`RequestPlan`]; training and serving use the same one.
+//! A request is compiled once into a [`RequestPlan`]; training and serving use the same one. `joins` says which rows are
+//! looked up, by which columns.
+
+mod joins;
 
 use std::collections::{BTreeMap, HashMap};
 
 use asof_model::name::{self, ViewRef};
 use asof_model::plan::Catalog;
 use asof_model::spec::{Feature, Join, JoinKey, Selection, View};
-use asof_model::{Value, ValueType, ViewId, Zone, entry};
+use asof_model::{Instant, Value, ValueType, ViewId, Zone, entry};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::ViewJournal;
 use crate::materialize::view_ref;
+use crate::on_demand::{Compiling, OnDemandPlan, RequestColumn};
 use crate::{InPlaceWant, Store, StoreError, catalog};
+use joins::{check_mapped_keys, key_columns};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,12 +32,14 @@ pub enum Wanted {
 /// A compiled request.
 #[derive(Debug, Clone)]
 pub struct RequestPlan {
-    /// The views to look up.
+    /// The views to look up: those asked for, and behind them those that only features on demand read.
     pub joins: Vec<PlannedJoin>,
     /// The answer's feature columns, in request order.
     pub columns: Vec<PlannedColumn>,
     /// The columns that carry join keys, each once, with their types.
     pub key_columns: Vec<(String, ValueType)>,
+    /// What is computed, and the request columns that it reads.
+    pub on_demand: OnDemandPlan,
 }
 
 /// One view, looked up by one choice of key columns.
@@ -44,7 +51,8 @@ pub struct PlannedJoin {
     pub table: String,
     /// Its join keys, and for each the column of the request that carries it.
     pub keys: Vec<(JoinKey, String)>,
-    /// The features asked for: places in the view's order of addition.
+    /// The features asked for, and behind them those that only features on demand read: places in the view's order of
+    /// addition.
     pub asked: Vec<usize>,
     /// For each of `asked` the default, if the feature has one.
     pub defaults: Vec<Option<Value>>,
@@ -59,10 +67,27 @@ pub struct PlannedJoin {
 pub struct PlannedColumn {
     /// Its name in the answer.
     pub name: String,
-    /// The place of its join in [`RequestPlan::joins`].
-    pub join: usize,
-    /// The place of its feature in [`PlannedJoin::asked`].
-    pub feature: usize,
+    /// The prefix in full names.
+    pub prefix: String,
+    /// Where its values come from.
+    pub origin: Origin,
+}
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A feature of a view with rows of its own.
+    Stored {
+        /// The place of its join in [`RequestPlan::joins`].
+        join: usize,
+        /// The place of its feature in [`PlannedJoin::asked`].
+        feature: usize,
+    },
+    /// A feature that is computed on demand.
+    Computed {
+        /// The place of its step in [`OnDemandPlan::steps`].
+        step: usize,
+    },
 }
 
 /// How a request's columns are named and where its keys come from.
@@ -74,19 +99,69 @@ pub struct Naming {
     pub keys: BTreeMap<String, String>,
 }
 
+impl PlannedColumn {
+    /// The places of its join and of its feature among those asked of it. `None`: it is computed on demand.
+    pub fn stored(&self) -> Option<(usize, usize)> {
+        match self.origin {
+            Origin::Stored { join, feature } => Some((join, feature)),
+            Origin::Computed { .. } => None,
+        }
+    }
+}
+
 impl RequestPlan {
     /// The feature behind a column.
     pub fn feature(&self, column: &PlannedColumn) -> &Feature {
-        let join = &self.joins[column.join];
-        &join.view.features[join.asked[column.feature]]
+        match column.origin {
+            Origin::Stored { join, feature } => {
+                let join = &self.joins[join];
+                &join.view.features[join.asked[feature]]
+            }
+            Origin::Computed { step } => &self.on_demand.steps[step].feature,
+        }
+    }
+
+    /// The view of a column's feature.
+    pub fn view(&self, column: &PlannedColumn) -> &ViewId {
+        match column.origin {
+            Origin::Stored { join, .. } => &self.joins[join].view.id,
+            Origin::Computed { step } => &self.on_demand.steps[step].view,
+        }
     }
 
     /// Where a column comes from, in words.
     pub fn origin(&self, column: &PlannedColumn) -> String {
-        let join = &self.joins[column.join];
-        let alias =
-            if join.prefix == join.view.id.name { String::new() } else { format!(" as `{}`", join.prefix) };
-        format!("feature `{}` of view `{}`{alias}", self.feature(column).name, join.view.id)
+        let (view, prefix) = (self.view(column), &column.prefix);
+        let alias = if *prefix == view.name { String::new() } else { format!(" as `{prefix}`") };
+        format!("feature `{}` of view `{view}`{alias}", self.feature(column).name)
+    }
+
+    /// The first view of the plan that is past its sunset at `now`.
+    pub fn past_sunset(&self, now: Instant) -> Option<&ViewId> {
+        let joins = self.joins.iter().map(|join| (&join.view.id, join.view.sunset));
+        let steps = self.on_demand.steps.iter().map(|step| (&step.view, step.sunset));
+        let mut past = joins.chain(steps).filter(|(_, sunset)| sunset.is_some_and(|sunset| sunset <= now));
+        past.next().map(|(view, _)| view)
+    }
+
+    /// Refuses a request that lacks a column which features on demand read. `known`: the columns that it has; null is a
+    /// value of a column.
+    ///
+    /// # Errors
+    /// [`StoreError::MissingField`] names the column and a view that reads it.
+    pub fn check_request_columns<'k>(
+        &self,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) -> Result<(), StoreError> {
+        let lacks = |column: &&RequestColumn| !known.clone().any(|known| known == column.name);
+        let Some(RequestColumn { name: field, view, .. }) = self.on_demand.request.iter().find(lacks) else {
+            return Ok(());
+        };
+        let hint = match name::nearest(field, known.clone()) {
+            Some(near) => format!("there is `{near}`; call it `{field}`"),
+            None => format!("give `{field}` in every row; null is allowed"),
+        };
+        Err(StoreError::MissingField { field: field.clone(), view: view.clone(), hint: Some(hint) })
     }
 
     /// Refuses names that appear twice.
@@ -131,80 +206,55 @@ impl Store {
         wanted: &Wanted,
         naming: &Naming,
     ) -> Result<RequestPlan, StoreError> {
-        let (joins, turns) = match wanted {
+        let (items, turns) = match wanted {
             Wanted::Service(name) => (service_joins(catalog, name)?, Vec::new()),
             Wanted::Features(features) => self.feature_joins(catalog, features).await?,
         };
-        let mut plan = RequestPlan { joins: Vec::new(), columns: Vec::new(), key_columns: Vec::new() };
-        for (id, join) in joins {
-            let planned = self.plan_join(catalog, &id, &join, naming).await?;
-            for (column, value_type) in planned.keys.iter().map(|(key, column)| (column, key.value_type)) {
-                match plan.key_columns.iter().find(|(known, _)| known == column) {
-                    None => plan.key_columns.push((column.clone(), value_type)),
-                    Some((_, known)) if *known == value_type => {}
-                    Some((_, known)) => {
-                        let message = format!(
-                            "column `{column}` is a join key of type {known} and of type {value_type}"
-                        );
-                        let hint = Some("map one of the views' keys to another column".to_owned());
-                        return Err(StoreError::Request { message, hint });
-                    }
-                }
-            }
-            let place = plan.joins.len();
-            for feature in 0..planned.asked.len() {
-                let short = &planned.view.features[planned.asked[feature]].name;
+        let mut plan = RequestPlan {
+            joins: Vec::new(),
+            columns: Vec::new(),
+            key_columns: Vec::new(),
+            on_demand: OnDemandPlan::default(),
+        };
+        // Each column with the item that it comes from, and its place there.
+        let mut columns: Vec<(usize, usize, PlannedColumn)> = Vec::new();
+        let mut compiling = Compiling::new(catalog, self.now());
+        for (item, (id, join)) in items.iter().enumerate() {
+            let prefix = join.alias.clone().unwrap_or_else(|| id.name.clone());
+            let mut add = |place: usize, feature: &str, origin: Origin| {
                 let name =
-                    if naming.full_names { format!("{}__{short}", planned.prefix) } else { short.clone() };
-                plan.columns.push(PlannedColumn { name, join: place, feature });
+                    if naming.full_names { format!("{prefix}__{feature}") } else { feature.to_owned() };
+                columns.push((item, place, PlannedColumn { name, prefix: prefix.clone(), origin }));
+            };
+            let gone = || StoreError::Unknown { kind: "view", name: id.to_string(), hint: None };
+            let view = catalog.definitions.views.get(id).ok_or_else(gone)?;
+            if view.is_on_demand() {
+                let answering = self.answering(catalog, &compiling.stored_inputs(view)?).await?;
+                let selected = compiling.selected(view, &join.features, &answering)?;
+                for (place, feature) in selected.into_iter().enumerate() {
+                    let step = compiling.step(id, feature, &join.keys)?;
+                    add(place, &view.features[feature].name, Origin::Computed { step });
+                }
+                continue;
+            }
+            let planned = self.plan_join(catalog, id, join, naming).await?;
+            for (feature, asked) in planned.asked.iter().enumerate() {
+                let origin = Origin::Stored { join: plan.joins.len(), feature };
+                add(feature, &planned.view.features[*asked].name, origin);
             }
             plan.joins.push(planned);
         }
-        plan.columns.sort_by_key(|column| turn(&turns, column));
+        let needs;
+        (plan.on_demand, needs) = compiling.finish();
+        for (place, need) in needs.iter().enumerate() {
+            let (join, feature) = self.join_of(catalog, &mut plan.joins, need, naming).await?;
+            (plan.on_demand.inputs[place].join, plan.on_demand.inputs[place].feature) = (join, feature);
+        }
+        columns.sort_by_key(|(item, place, _)| turn(&turns, *item, *place));
+        plan.columns = columns.into_iter().map(|(.., column)| column).collect();
+        plan.key_columns = key_columns(&plan)?;
         check_mapped_keys(&plan, naming)?;
         Ok(plan)
-    }
-
-    async fn plan_join(
-        &self,
-        catalog: &Catalog,
-        id: &ViewId,
-        join: &Join,
-        naming: &Naming,
-    ) -> Result<PlannedJoin, StoreError> {
-        let gone = || StoreError::Unknown { kind: "view", name: id.to_string(), hint: None };
-        let view = catalog.definitions.views.get(id).ok_or_else(gone)?.clone();
-        let table = catalog.table_name(id).ok_or_else(gone)?;
-        if let Some(sunset) = view.sunset.filter(|sunset| *sunset <= self.now()) {
-            return Err(StoreError::PastSunset { view: id.clone(), sunset });
-        }
-        let journal = self.view_journal(catalog, id).await?;
-        let answering = view.answering(journal.answering(view.stored().len()));
-        let asked = match &join.features {
-            Selection::All => (0..answering).collect(),
-            Selection::Named(names) => places(&view, names, answering)?,
-        };
-        let keys = catalog.definitions.join_keys(&view).into_iter().map(|key| {
-            let column =
-                join.keys.get(&key.name).or_else(|| naming.keys.get(&key.name)).unwrap_or(&key.name).clone();
-            (key, column)
-        });
-        let default = |place: &usize| {
-            let feature = &view.features[*place];
-            feature
-                .default
-                .as_ref()
-                .and_then(|text| entry::from_text(text, feature.value_type, &Zone::utc()).ok())
-        };
-        Ok(PlannedJoin {
-            keys: keys.collect(),
-            defaults: asked.iter().map(default).collect(),
-            asked,
-            prefix: join.alias.clone().unwrap_or_else(|| id.name.clone()),
-            table,
-            journal,
-            view,
-        })
     }
 
     /// Joins for a list of features, and for each feature the place of its join. Features of one view share a join.
@@ -273,7 +323,7 @@ impl Store {
         let versions = catalog.definitions.views.keys().filter(|id| id.name == wanted.name);
         let several = wanted.version.is_none() && versions.clone().count() > 1;
         for id in versions.filter(|_| several) {
-            if self.view_journal(catalog, id).await?.is_active() {
+            if self.is_active(catalog, id).await? {
                 active.push(id.clone());
             }
         }
@@ -281,25 +331,33 @@ impl Store {
     }
 }
 
-/// When a column is asked for: the place, among the joins in the order of the features asked, that is its own. Columns
-/// of one `*` share a place, and a service's columns all do: they stand in the order of its joins already.
-fn turn(turns: &[usize], column: &PlannedColumn) -> Option<usize> {
-    let mut of_join =
-        turns.iter().enumerate().filter(|(_, join)| **join == column.join).map(|(place, _)| place);
-    let first = of_join.next();
-    if column.feature == 0 { first } else { of_join.nth(column.feature - 1).or(first) }
+/// When a column is asked for: the place, among the items in the order of the features asked, that is its own. Columns
+/// of one `*` share a place, and a service's columns all do: they stand in the order of its items already. `place`: that of
+/// the column among those of its item.
+fn turn(turns: &[usize], item: usize, place: usize) -> Option<usize> {
+    let mut of_item = turns.iter().enumerate().filter(|(_, of)| **of == item).map(|(turn, _)| turn);
+    let first = of_item.next();
+    if place == 0 { first } else { of_item.nth(place - 1).or(first) }
 }
 
-/// Refuses a key mapping that no view of the plan has a use for.
-fn check_mapped_keys(plan: &RequestPlan, naming: &Naming) -> Result<(), StoreError> {
-    let known = || plan.joins.iter().flat_map(|join| &join.keys).map(|(key, _)| key.name.as_str());
-    match naming.keys.keys().find(|mapped| !known().any(|key| key == *mapped)) {
-        None => Ok(()),
-        Some(mapped) => {
-            let message = format!("no view of the request has a join key `{mapped}`");
-            Err(StoreError::Request { message, hint: name::suggestion(mapped, known()) })
-        }
-    }
+/// What replaces the value of a feature in every state but PRESENT. The text was made from a value of its type when the
+/// definition was read.
+pub(crate) fn default_of(feature: &Feature) -> Option<Value> {
+    let text = feature.default.as_ref()?;
+    entry::from_text(text, feature.value_type, &Zone::utc()).ok()
+}
+
+/// The place of a feature of that name.
+///
+/// # Errors
+/// [`StoreError::UnknownFeature`] with the nearest name.
+pub(crate) fn position_of(view: &View, wanted: &str) -> Result<usize, StoreError> {
+    let found = view.features.iter().position(|feature| feature.name == *wanted);
+    found.ok_or_else(|| StoreError::UnknownFeature {
+        view: view.id.clone(),
+        feature: wanted.to_owned(),
+        hint: name::suggestion(wanted, view.features.iter().map(|feature| feature.name.as_str())),
+    })
 }
 
 fn service_joins(catalog: &Catalog, wanted: &str) -> Result<Vec<(ViewId, Join)>, StoreError> {
@@ -316,24 +374,6 @@ fn service_joins(catalog: &Catalog, wanted: &str) -> Result<Vec<(ViewId, Join)>,
         Ok((ViewId::new(join.view.clone(), version), join.clone()))
     };
     service.joins.iter().map(join).collect()
-}
-
-/// The places of named features, which must answer.
-fn places(view: &View, names: &[String], answering: usize) -> Result<Vec<usize>, StoreError> {
-    let mut places = Vec::with_capacity(names.len());
-    for wanted in names {
-        let found = view.features.iter().position(|feature| feature.name == *wanted);
-        let place = found.ok_or_else(|| StoreError::UnknownFeature {
-            view: view.id.clone(),
-            feature: wanted.clone(),
-            hint: name::suggestion(wanted, view.features.iter().map(|feature| feature.name.as_str())),
-        })?;
-        if place >= answering {
-            return Err(StoreError::NotBackfilled { view: view.id.clone(), feature: wanted.clone() });
-        }
-        places.push(place);
-    }
-    Ok(places)
 }
 
 /// The rule by which a view's values are chosen.

@@ -19,7 +19,7 @@ use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Note, ViewJournal};
-use crate::materialize::selected;
+use crate::materialize::with_rows;
 use crate::project::reading;
 use crate::{Store, StoreError};
 
@@ -121,7 +121,7 @@ pub struct Complete {
 }
 
 impl Store {
-    /// How views are, all of them where none is named.
+    /// How views are, where none is named all of them that have rows of their own.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] with the nearest name; those of history, and of an online store that nobody holds.
@@ -136,7 +136,7 @@ impl Store {
         };
         let readable = self.online_is_readable().await?;
         report.online_unread = readable.as_ref().err().cloned();
-        for view in selected(&catalog, views)? {
+        for view in with_rows(&catalog, views, "count")? {
             let status = self.view_status(&catalog, view, readable.is_ok()).await?;
             report.totals.rows += status.rows;
             report.totals.files += status.files;

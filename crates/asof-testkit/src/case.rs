@@ -22,15 +22,19 @@
 //! `created_timestamp` (default: the event) and `visible` (default: the created instant), and the features.
 //! A column is `name`, `name:type` or `name:type default=value`; without a type it is an int64.
 //!
+//! **`computed NAME`** is a view on demand: options `inputs=A,B` (views above) and `request=FIELD:TYPE,...`; its table has the
+//! columns `feature` (as a view's: `name:type default=value`) and `expr`. It stands behind all views.
+//!
 //! **`expect`** options: `known_at=event|created|served` (default `event`), `paths=A,B` (see [`CasePath`]; left out,
 //! every one that answers under this `known_at`), `include_expired`. Its columns: the join keys of the views it reads,
-//! `t`, features as `feature` or `view:feature`, and `status` for all of them or `FEATURE__status` for one.
+//! the request fields that are read, `t`, features as `feature` or `view:feature`, and `status` for all of them or `FEATURE__status` for one.
 //!
 //! **Cells.** `null`; `ERROR`, or `raw:TEXT` for a text that is not a value of the type; `absent` for a feature newer
 //! than the row (last ones only); else a value: text bare or as a JSON string, bytes as `0x00ff`, times as `10:00`
 //! (on 2024-01-01), `2024-01-02T10:00` or RFC 3339, and in UTC but for a `zone`. A row with null or `raw:` text in a
 //! key, event or created column is a bad row, which counts for nothing.
 
+mod computed;
 mod literal;
 mod parse;
 mod rewrite;
@@ -45,6 +49,7 @@ use asof_model::knowledge::{KnownAt, Rule};
 use asof_model::{Cell, Duration, EncodedKey, Instant, Value, ValueType, Zone};
 use asof_oracle::{OracleFeature, OracleRow, OracleValue};
 
+pub use computed::CaseComputed;
 pub use parse::parse_case;
 pub use rewrite::rewrite_expectations;
 pub use run::{CaseReport, CaseRunner, OracleRunner, case_files, run_cases, update_cases};
@@ -56,8 +61,10 @@ pub struct Case {
     pub name: String,
     /// What the file proves: its first line.
     pub goal: String,
-    /// At least one.
+    /// At least one, or something computed.
     pub views: Vec<CaseView>,
+    /// The views on demand.
+    pub computed: Vec<CaseComputed>,
     /// At least one.
     pub expectations: Vec<Expectation>,
 }
@@ -171,6 +178,8 @@ pub struct Expectation {
     pub features: Vec<FeaturePlace>,
     /// The join key columns of the labels: every join key of the views asked, once.
     pub keys: Vec<CaseKey>,
+    /// The request field columns of the labels: those that are read, once.
+    pub request: Vec<CaseKey>,
     /// The questions.
     pub labels: Vec<CaseLabel>,
     /// What each column of the table is, for whoever writes it anew.
@@ -182,9 +191,9 @@ pub struct Expectation {
 /// Where a feature is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeaturePlace {
-    /// Its place in [`Case::views`].
+    /// Its place in [`Case::views`], and behind them in [`Case::computed`].
     pub view: usize,
-    /// Its place in [`CaseView::features`].
+    /// Its place among the features of the view.
     pub feature: usize,
 }
 
@@ -195,6 +204,8 @@ pub struct CaseLabel {
     pub line: usize,
     /// One for each of [`Expectation::keys`]; `None` is null.
     pub keys: Vec<Option<Value>>,
+    /// One for each of [`Expectation::request`]; `None` is null.
+    pub request: Vec<Option<Value>>,
     /// The instant asked for.
     pub t: Instant,
     /// What is right: one for each of [`Expectation::features`].
@@ -204,10 +215,24 @@ pub struct CaseLabel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Key(usize),
+    Request(usize),
     T,
     Value(usize),
     Status(usize),
     StatusOfAll,
+}
+
+impl Case {
+    /// The name of the view at a place, and the feature.
+    pub fn feature(&self, place: FeaturePlace) -> (&str, &CaseFeature) {
+        match self.views.get(place.view) {
+            Some(view) => (&view.name, &view.features[place.feature]),
+            None => {
+                let computed = &self.computed[place.view - self.views.len()];
+                (&computed.name, &computed.features[place.feature])
+            }
+        }
+    }
 }
 
 impl CaseView {

@@ -65,6 +65,9 @@ pub enum TrainingError {
     /// crate.
     #[error("rows can't be ranked")]
     NeedsWholeRows,
+    /// What is computed can't be computed of what it was given: a defect of ours.
+    #[error("features can't be computed: {0}")]
+    Computed(String),
     /// Arrow refused an operation: a defect of ours.
     #[error("a columnar operation failed")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -79,7 +82,7 @@ impl Explain for TrainingError {
             | Self::FolderTaken { .. }
             | Self::TooManyFolders { .. } => Kind::Invalid,
             Self::Scratch { .. } | Self::LabelsChanged | Self::Stopped => Kind::Unavailable,
-            Self::NeedsWholeRows | Self::Arrow(_) => Kind::Corrupt,
+            Self::NeedsWholeRows | Self::Computed(_) | Self::Arrow(_) => Kind::Corrupt,
         }
     }
 
@@ -98,7 +101,11 @@ impl Explain for TrainingError {
                 Some("check who may write there, or give more memory with `--memory`".to_owned())
             }
             Self::LabelsChanged => Some("run again when nobody writes to it".to_owned()),
-            Self::HistoryCut { .. } | Self::Stopped | Self::NeedsWholeRows | Self::Arrow(_) => None,
+            Self::HistoryCut { .. }
+            | Self::Stopped
+            | Self::NeedsWholeRows
+            | Self::Computed(_)
+            | Self::Arrow(_) => None,
         }
     }
 }

@@ -87,6 +87,7 @@ fn admission() -> Admission {
         value_type,
         default: None,
         aggregation: None,
+        computation: None,
         about: About::default(),
     };
     let source = Source {

@@ -41,6 +41,7 @@ fn admission(source: &Source, features: &[(&str, ValueType)]) -> Admission {
         value_type: *value_type,
         default: None,
         aggregation: None,
+        computation: None,
         about: About::default(),
     };
     let keys = [JoinKey { name: "id".to_owned(), value_type: ValueType::Int64 }];

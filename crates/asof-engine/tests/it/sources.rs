@@ -41,7 +41,14 @@ fn key(name: &str, value_type: ValueType) -> JoinKey {
 }
 
 fn feature(name: &str, value_type: ValueType) -> Feature {
-    Feature { name: name.to_owned(), value_type, default: None, aggregation: None, about: About::default() }
+    Feature {
+        name: name.to_owned(),
+        value_type,
+        default: None,
+        aggregation: None,
+        computation: None,
+        about: About::default(),
+    }
 }
 
 fn admission_between(from: Instant, until: Option<Instant>) -> Admission {

@@ -1,8 +1,57 @@
 //! How texts are read: canonical texts, refusals with their places, bounds.
 
-use asof_expression::{Expression, check_bounds};
+use asof_expression::{Expression, Scope, check_bounds};
+use asof_model::ValueType;
 
 use crate::{parse, refusal, scope};
+
+/// Goal: columns of several tables are found by their name where one has it, and named with their table in the text, which
+/// reads back as itself whatever columns come later; a column without a table goes before them.
+#[test]
+fn qualified_columns() {
+    let i64s =
+        |names: &[&'static str]| names.iter().map(|name| (*name, ValueType::Int64)).collect::<Vec<_>>();
+    let scope = |trips: &[&'static str]| {
+        Scope::new(i64s(&["amount", "Big"]))
+            .with_qualified("trips", i64s(trips))
+            .with_qualified("Riders", i64s(&["trips", "amount", "fare", "order"]))
+    };
+    let all = scope(&["tally", "fare"]);
+    for (spellings, text, columns) in [
+        (&["tally + 1", "trips.tally+1", "TRIPS.Tally + 1"][..], "(trips.tally + 1)", &["trips.tally"][..]),
+        (&["amount"], "amount", &["amount"]),
+        (&["riders.amount", "\"Riders\".amount"], "\"Riders\".amount", &["Riders.amount"]),
+        (&["riders.fare - trips.fare"], "(\"Riders\".fare - trips.fare)", &["Riders.fare", "trips.fare"]),
+        (&["\"order\" + big"], "(\"Riders\".\"order\" + \"Big\")", &["Riders.order", "Big"]),
+        (&["trips"], "\"Riders\".trips", &["Riders.trips"]),
+    ] {
+        for spelling in spellings {
+            let expression = Expression::parse(spelling, &all).unwrap();
+            assert_eq!(expression.to_string(), text, "{spelling}");
+            assert_eq!(expression.columns(), columns, "{spelling}");
+            // More columns make no difference to the text.
+            let more = scope(&["tally", "fare", "order", "trips", "amount"]);
+            let again = Expression::parse(text, &more).unwrap();
+            assert_eq!(again.to_string(), text);
+            assert_eq!(again.columns(), columns);
+        }
+    }
+    for (text, sentence) in [
+        (
+            "1 + fare",
+            "line 1, column 5: `fare` could be any of `trips.fare`, `Riders.fare`; write which one is meant, such as \
+             `trips.fare`",
+        ),
+        ("trips.taly", "line 1, column 1: `trips.taly` is not a column here; did you mean `tally`?"),
+        ("trip.tally", "line 1, column 1: `trip.tally` is not a column here; did you mean `trips`?"),
+        ("trips.amount", "line 1, column 1: `trips.amount` is not a column here; there is `fare`, `tally`"),
+        ("request.amount", "line 1, column 1: `request.amount` is not a column here; write `amount` alone"),
+        ("\"riders\".amount", "line 1, column 1: `riders.amount` is not a column here; write `amount` alone"),
+        ("tallys", "line 1, column 1: `tallys` is not a column here; did you mean `tally`?"),
+    ] {
+        assert_eq!(Expression::parse(text, &all).unwrap_err().sentence(), sentence);
+    }
+}
 
 /// Goal: spellings that differ in spaces, case and parentheses have one text, and it reads back as itself.
 #[test]

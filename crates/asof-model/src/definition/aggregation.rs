@@ -14,7 +14,7 @@ pub(super) const AGGREGATE_KEYS: [&str; 10] =
 /// The keys that say over which events.
 const SPANS: [&str; 4] = ["over", "rows", "session", "tumbling"];
 
-pub(super) const SESSION_KEYS: KnownKeys = KnownKeys { read: &["gap", "max"], later: &[] };
+pub(super) const SESSION_KEYS: KnownKeys = KnownKeys { read: &["gap", "max"] };
 
 /// What a view says of all its windows.
 #[derive(Debug, Clone, Copy, Default)]

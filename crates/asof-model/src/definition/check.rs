@@ -1,13 +1,15 @@
 //! Checks what objects say about each other, once all files are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::collector::{Collector, Object};
 use super::keys::listed;
 use super::node::quoted;
-use crate::name::ViewId;
+use crate::name::{ViewId, ViewRef};
+use crate::on_demand::OnDemand;
 use crate::plan::ObjectKind;
 use crate::spec::{Definitions, Join, Selection, Service, View};
+use crate::types::ValueType;
 
 /// Checks every view and every service.
 pub(super) fn all(definitions: &Definitions, out: &mut Collector) {
@@ -21,6 +23,10 @@ pub(super) fn all(definitions: &Definitions, out: &mut Collector) {
 
 fn check_view(definitions: &Definitions, view: &View, out: &mut Collector) {
     let object = Object::view(&view.id);
+    if let Some(on_demand) = &view.on_demand {
+        check_on_demand(definitions, on_demand, &object, out);
+        return;
+    }
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for (index, name) in view.entities.iter().enumerate() {
         let path = format!("entities.{index}");
@@ -78,6 +84,31 @@ fn check_view(definitions: &Definitions, view: &View, out: &mut Collector) {
     }
 }
 
+/// Checks that the inputs of a view on demand are there, and that no column of a request would need two types.
+fn check_on_demand(definitions: &Definitions, on_demand: &OnDemand, object: &Object, out: &mut Collector) {
+    let mut columns: BTreeMap<String, (ValueType, String)> = BTreeMap::new();
+    for field in &on_demand.request {
+        columns.insert(field.name.clone(), (field.value_type, "a request field".to_owned()));
+    }
+    for (index, input) in on_demand.inputs.iter().enumerate() {
+        let path = format!("inputs.{index}");
+        let reference = ViewRef { name: input.view.clone(), version: input.version };
+        let Some(view) = named_view(definitions, &reference, object, &path, out) else { continue };
+        for key in definitions.request_keys(view) {
+            let of = format!("a join key of `{}`", view.id);
+            match columns.get(&key.name) {
+                Some((known, first)) if *known != key.value_type => {
+                    let (name, other) = (quoted(&key.name), key.value_type);
+                    let message = format!("{name} is {first}, {known}, and {of}, {other}");
+                    let hint = "a request has one column of that name; give one of both another".to_owned();
+                    out.problem_in(object, &path, message, Some(hint));
+                }
+                _ => drop(columns.insert(key.name, (key.value_type, of))),
+            }
+        }
+    }
+}
+
 fn missing<'a>(
     object: &Object,
     path: &str,
@@ -120,7 +151,8 @@ fn check_service(definitions: &Definitions, service: &Service, out: &mut Collect
 }
 
 fn check_join(definitions: &Definitions, join: &Join, object: &Object, path: &str, out: &mut Collector) {
-    let Some(view) = joined_view(definitions, join, object, path, out) else { return };
+    let reference = ViewRef { name: join.view.clone(), version: join.version };
+    let Some(view) = named_view(definitions, &reference, object, path, out) else { return };
     let known = || view.features.iter().map(|feature| feature.name.as_str());
     // A view whose features could not be read has none here, and a message already.
     if let (Selection::Named(names), false) = (&join.features, view.features.is_empty()) {
@@ -133,11 +165,10 @@ fn check_join(definitions: &Definitions, join: &Join, object: &Object, path: &st
         }
     }
     // Nor are the join keys known where an entity is not.
-    let entities = || view.entities.iter().map(|name| definitions.entities.get(name));
-    if entities().any(|entity| entity.is_none_or(|entity| entity.keys.is_empty())) {
+    if !keys_known(definitions, view) {
         return;
     }
-    let join_keys = definitions.join_keys(view);
+    let join_keys = definitions.request_keys(view);
     for key in join.keys.keys() {
         if !join_keys.iter().any(|each| each.name == *key) {
             let hint = out.suggestion(key, join_keys.iter().map(|each| each.name.as_str()));
@@ -148,29 +179,49 @@ fn check_join(definitions: &Definitions, join: &Join, object: &Object, path: &st
     }
 }
 
-/// The view that a join means: the pinned version, otherwise the highest one here. Which version answers a name
+/// Whether every join key of a view is known: its entities could be read, and those of all that it reads.
+fn keys_known(definitions: &Definitions, view: &View) -> bool {
+    let (mut seen, mut left) = (BTreeSet::new(), vec![view]);
+    while let Some(view) = left.pop() {
+        let mut entities = view.entities.iter().map(|name| definitions.entities.get(name));
+        if entities.any(|entity| entity.is_none_or(|entity| entity.keys.is_empty())) {
+            return false;
+        }
+        if !seen.insert(&view.id) {
+            continue;
+        }
+        for input in view.on_demand.iter().flat_map(|on_demand| &on_demand.inputs) {
+            let Some(view) = definitions.input(input) else { return false };
+            left.push(view);
+        }
+    }
+    true
+}
+
+/// The view that a name means: the pinned version, otherwise the highest one here. Which version answers a name
 /// without version is decided when it is applied.
-fn joined_view<'a>(
+fn named_view<'a>(
     definitions: &'a Definitions,
-    join: &Join,
+    wanted: &ViewRef,
     object: &Object,
     path: &str,
     out: &mut Collector,
 ) -> Option<&'a View> {
-    let of_name = ViewId::new(&*join.view, 0)..=ViewId::new(&*join.view, u32::MAX);
+    let of_name = ViewId::new(&*wanted.name, 0)..=ViewId::new(&*wanted.name, u32::MAX);
     let versions: Vec<&View> = definitions.views.range(of_name).map(|(_, view)| view).collect();
-    let found = match join.version {
+    let found = match wanted.version {
         None => versions.last().copied(),
         Some(version) => versions.iter().copied().find(|view| view.id.version == version),
     };
-    if found.is_none() && out.view_complete(&join.view) {
+    if found.is_none() && out.view_complete(&wanted.name) {
         if versions.is_empty() {
             let mut names: Vec<&String> = definitions.views.keys().map(|id| &id.name).collect();
             names.dedup();
-            missing(object, path, "view", &join.view, names.into_iter(), out);
+            missing(object, path, "view", &wanted.name, names.into_iter(), out);
         } else {
             let ids: Vec<String> = versions.iter().map(|view| view.id.to_string()).collect();
-            let message = format!("view `{}` has no version {}", join.view, join.version.unwrap_or_default());
+            let version = wanted.version.unwrap_or_default();
+            let message = format!("view `{}` has no version {version}", wanted.name);
             let hint = format!("there is {}", listed(ids.iter().map(String::as_str)));
             out.problem_in(object, path, message, Some(hint));
         }

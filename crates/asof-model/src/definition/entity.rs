@@ -7,7 +7,7 @@ use super::view::RESERVED_COLUMNS;
 use crate::spec::{About, Entity, JoinKey};
 use crate::types::ValueType;
 
-pub(super) const KEYS: KnownKeys = KnownKeys { read: &["keys", "description", "owner", "tags"], later: &[] };
+pub(super) const KEYS: KnownKeys = KnownKeys { read: &["keys", "description", "owner", "tags"] };
 
 /// Reads an entity. What could not be read is left out, with a problem.
 pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Entity {

@@ -12,8 +12,6 @@ use crate::types::{TypeError, ValueType};
 pub(super) struct KnownKeys {
     /// Those that are read.
     pub read: &'static [&'static str],
-    /// Those that definitions may have and this version does not build.
-    pub later: &'static [&'static str],
 }
 
 /// A mapping whose keys are known.
@@ -22,12 +20,10 @@ pub(super) struct Fields<'n> {
     /// Where the mapping stands in the object: empty for the object itself, otherwise a path and a dot.
     path: String,
     entries: &'n [Entry],
-    /// Whether a key was refused that this version does not build. What is missing is then not worth a message.
-    pub partial: bool,
 }
 
 impl<'n> Fields<'n> {
-    /// Opens the mapping of `entry`: refuses unknown keys and those that are not built, notes the places of the rest.
+    /// Opens the mapping of `entry`: refuses unknown keys, notes the places of the rest.
     /// `subject` is what messages call it, `path` is where it stands in `object`.
     pub fn open(
         object: &'n Object,
@@ -43,20 +39,16 @@ impl<'n> Fields<'n> {
             return None;
         };
         let path = if path.is_empty() { String::new() } else { format!("{path}.") };
-        let mut partial = false;
         for each in entries {
             let key = each.key.text.as_str();
             if known.read.contains(&key) {
                 out.note(object, format!("{path}{key}"), each.at());
-            } else if known.later.contains(&key) {
-                partial = true;
-                out.problem(each.key.at, not_supported(key), None);
             } else {
                 let hint = out.suggestion(key, known.read.iter().copied());
                 out.problem(each.key.at, format!("unknown key {} in {subject}", quoted(key)), hint);
             }
         }
-        Some(Self { object, path, entries, partial })
+        Some(Self { object, path, entries })
     }
 
     /// The entry of a key.
@@ -142,11 +134,6 @@ impl<'n> Fields<'n> {
         }
         About { description, owner, tags }
     }
-}
-
-/// What is said of a key or a type that belongs to definitions and is not built.
-pub(super) fn not_supported(what: &str) -> String {
-    format!("`{what}` is not supported by this version of Asof")
 }
 
 /// The text of a scalar. `None`, and a problem, where it is nothing, a list or a mapping. `what` names it in the

@@ -8,8 +8,7 @@ use super::node::{Content, Entry, Node, Position, quoted};
 use crate::name::{NAME_BYTES_MAX, ViewRef};
 use crate::spec::{About, Join, Selection, Service};
 
-pub(super) const KEYS: KnownKeys =
-    KnownKeys { read: &["features", "description", "owner", "tags"], later: &[] };
+pub(super) const KEYS: KnownKeys = KnownKeys { read: &["features", "description", "owner", "tags"] };
 
 /// Keys of an item that do not name a view.
 const ITEM_KEYS: [&str; 2] = ["as", "keys"];

@@ -32,7 +32,6 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "owner",
         "tags",
     ],
-    later: &[],
 };
 
 /// Reads a source. What could not be read is left out, with a problem.
@@ -44,7 +43,7 @@ pub(super) fn read(object: &Object, entry: &Entry, out: &mut Collector) -> Sourc
     for (key, example) in [("path", "data/trips.parquet"), ("event", "event_timestamp")] {
         // A query may read other sources alone, and rows may be pushed.
         let needed = key != "path" || (fields.entry("sql").is_none() && fields.entry("push").is_none());
-        if fields.entry(key).is_none() && needed && !fields.partial {
+        if fields.entry(key).is_none() && needed {
             let hint = Some(format!("add a line such as `{key}: {example}`"));
             out.problem(entry.key.at, format!("{object} has no `{key}`"), hint);
         }

@@ -4,6 +4,7 @@ use super::aggregation::{self, Shared};
 use super::collector::{Collector, Object};
 use super::keys::{self, Fields, KnownKeys, listed};
 use super::node::{Content, Entry, Key, Position, quoted};
+use super::on_demand;
 use crate::entry::{self, EntryError};
 use crate::name::{ViewId, ViewRef};
 use crate::spec::{About, Feature, View};
@@ -34,11 +35,12 @@ pub(super) const KEYS: KnownKeys = KnownKeys {
         "freshness",
         "schedule",
         "sunset",
+        "request",
+        "inputs",
     ],
-    later: &["request", "inputs"],
 };
 
-pub(super) const ONLINE_KEYS: KnownKeys = KnownKeys { read: &["active_within"], later: &[] };
+pub(super) const ONLINE_KEYS: KnownKeys = KnownKeys { read: &["active_within"] };
 
 pub(super) const FEATURE_KEYS: KnownKeys = KnownKeys {
     read: &[
@@ -58,8 +60,8 @@ pub(super) const FEATURE_KEYS: KnownKeys = KnownKeys {
         "default",
         "tags",
         "owner",
+        "expr",
     ],
-    later: &["expr"],
 };
 
 /// The name and version that a key of `feature_views` writes: a name alone is version 1. `None`, and a problem, where
@@ -96,6 +98,7 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
         edge: Edge::Open,
         features: Vec::new(),
         inputs: Vec::new(),
+        on_demand: None,
         freshness: None,
         schedule: None,
         sunset: None,
@@ -104,10 +107,14 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
     let Some(fields) = Fields::open(object, &object.to_string(), "", entry, &KEYS, out) else {
         return view;
     };
+    if on_demand::is_meant(&fields) {
+        on_demand::read(&mut view, object, entry, &fields, out);
+        return view;
+    }
     view.entities = entities(object, &fields, out);
     match fields.filled_text("source", out) {
         Some((source, _)) => view.source = source.to_owned(),
-        None if fields.entry("source").is_none() && !fields.partial => {
+        None if fields.entry("source").is_none() => {
             let hint = Some("name one of the section `sources`: `source: trips_table`".to_owned());
             out.problem(entry.key.at, format!("{object} has no `source`"), hint);
         }
@@ -141,7 +148,8 @@ pub(super) fn read(id: ViewId, object: &Object, entry: &Entry, out: &mut Collect
         delay: fields.duration("delay", true, out),
         resolution: fields.duration("resolution", false, out),
     };
-    view.features = features(object, entry, &fields, shared, out);
+    let feature = |entry: &Entry, out: &mut Collector| feature(object, entry, shared, out);
+    view.features = features(object, entry, &fields, "{ city: string }", feature, out);
     check_kind(object, &view, &fields, out);
     view.about = fields.about(out);
     view
@@ -261,30 +269,29 @@ fn entities(object: &Object, fields: &Fields<'_>, out: &mut Collector) -> Vec<St
     names
 }
 
-fn features(
+pub(super) fn features(
     object: &Object,
     entry: &Entry,
     fields: &Fields<'_>,
-    shared: Shared,
+    example: &str,
+    read: impl Fn(&Entry, &mut Collector) -> Feature,
     out: &mut Collector,
 ) -> Vec<Feature> {
-    const EXAMPLE: &str = "{ city: string }";
     let Some(written) = fields.entry("features") else {
-        if !fields.partial {
-            let hint = Some(format!("name at least one with its type: `features: {EXAMPLE}`"));
-            out.problem(entry.key.at, format!("{object} has no `features`"), hint);
-        }
+        let hint = Some(format!("name at least one with its type: `features: {example}`"));
+        out.problem(entry.key.at, format!("{object} has no `features`"), hint);
         return Vec::new();
     };
-    let entries = fields.map("features", EXAMPLE, out);
+    let entries = fields.map("features", example, out);
     if entries.is_empty() && written.value.described() == "a mapping" {
-        let hint = Some(format!("name at least one with its type: `features: {EXAMPLE}`"));
+        let hint = Some(format!("name at least one with its type: `features: {example}`"));
         out.problem(written.key.at, format!("{object} has no feature"), hint);
     }
-    entries.iter().map(|each| feature(object, each, shared, out)).collect()
+    entries.iter().map(|each| read(each, out)).collect()
 }
 
-fn feature(object: &Object, entry: &Entry, shared: Shared, out: &mut Collector) -> Feature {
+/// A feature of that name, before anything else is known of it.
+pub(super) fn named(entry: &Entry, out: &mut Collector) -> Feature {
     let name = &entry.key.text;
     out.check_name(name, "feature name", entry.key.at);
     if RESERVED_COLUMNS.contains(&name.as_str()) {
@@ -292,14 +299,20 @@ fn feature(object: &Object, entry: &Entry, shared: Shared, out: &mut Collector) 
         let hint = format!("history has {} of its own", listed(RESERVED_COLUMNS));
         out.problem(entry.key.at, message, Some(hint));
     }
-    let mut feature = Feature {
+    Feature {
         name: name.clone(),
         // Stands where the type could not be read.
         value_type: ValueType::String,
         default: None,
         aggregation: None,
+        computation: None,
         about: About::default(),
-    };
+    }
+}
+
+fn feature(object: &Object, entry: &Entry, shared: Shared, out: &mut Collector) -> Feature {
+    let name = &entry.key.text;
+    let mut feature = named(entry, out);
     let subject = format!("feature {}", quoted(name));
     let type_of = format!("the type of feature {}", quoted(name));
     if !matches!(entry.value.content(), Content::Map(_)) {
@@ -312,6 +325,14 @@ fn feature(object: &Object, entry: &Entry, shared: Shared, out: &mut Collector) 
     let Some(fields) = Fields::open(object, &subject, &path, entry, &FEATURE_KEYS, out) else {
         return feature;
     };
+    if let Some(entry) = fields.entry("expr") {
+        let message = format!("`expr` is for views on demand, and {object} has a source");
+        let hint = "a view on demand has `inputs` or `request`, and no `source`; what is computed of a row of the \
+                    source belongs to its `sql`";
+        out.problem(entry.key.at, message, Some(hint.to_owned()));
+        feature.about = fields.about(out);
+        return feature;
+    }
     feature.aggregation = aggregation::read(object, &subject, entry, &fields, shared, out);
     if fields.entry("aggregate").is_some() {
         // Its type follows from what it aggregates, and is known where it is applied; so is what its default means.
@@ -324,7 +345,7 @@ fn feature(object: &Object, entry: &Entry, shared: Shared, out: &mut Collector) 
         return feature;
     }
     let known = fields.text("type", out).and_then(|(text, at)| keys::value_type(text, at, out));
-    if fields.entry("type").is_none() && !fields.partial {
+    if fields.entry("type").is_none() {
         let hint = Some(format!("write `{name}: {{ type: string }}`"));
         out.problem(entry.key.at, format!("{subject} has no `type`"), hint);
     }
@@ -337,7 +358,12 @@ fn feature(object: &Object, entry: &Entry, shared: Shared, out: &mut Collector) 
 }
 
 /// The canonical text of `default`. It is read as the feature's type, in quotes or not.
-fn default(name: &str, value_type: ValueType, fields: &Fields<'_>, out: &mut Collector) -> Option<String> {
+pub(super) fn default(
+    name: &str,
+    value_type: ValueType,
+    fields: &Fields<'_>,
+    out: &mut Collector,
+) -> Option<String> {
     let (written, at) = written_default(name, fields, out)?;
     canonical_default(written, value_type)
         .map_err(|(reason, hint)| {
@@ -388,7 +414,7 @@ fn yaml_float(text: &str) -> &str {
     }
 }
 
-fn sunset(text: &str, at: Position, out: &mut Collector) -> Option<Instant> {
+pub(super) fn sunset(text: &str, at: Position, out: &mut Collector) -> Option<Instant> {
     // An instant without offset would be read too, as UTC; here it has to be said.
     let instant = text.parse::<jiff::Timestamp>().ok().and_then(|_| Instant::parse(text, &Zone::utc()));
     if instant.is_none() {

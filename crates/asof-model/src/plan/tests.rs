@@ -1,6 +1,7 @@
 //! What each edit comes to.
 
 use super::*;
+use crate::on_demand::{Computation, ComputationMeaning, InputView, OnDemand, Read, RequestField};
 use crate::spec::{About, Entity, Feature, JoinKey, Selection, Source};
 use crate::time::Duration;
 use crate::types::ValueType;
@@ -37,6 +38,7 @@ fn view(version: u32, features: &[&str]) -> View {
         value_type: ValueType::Int64,
         default: None,
         aggregation: None,
+        computation: None,
         about: About::default(),
     };
     View {
@@ -52,6 +54,7 @@ fn view(version: u32, features: &[&str]) -> View {
         edge: crate::window::Edge::Open,
         features: features.iter().map(feature).collect(),
         inputs: Vec::new(),
+        on_demand: None,
         freshness: None,
         schedule: None,
         sunset: None,
@@ -205,4 +208,157 @@ fn removal() {
     let refusals = remove(&["trips"], &fewer).unwrap_err();
     assert_eq!(refusals, [Refusal::InUse { name: "trips@1".into(), users: vec!["service `rides`".into()] }]);
     assert!(remove(&["trips", "rides"], &fewer).unwrap().outcome.definitions.views.is_empty());
+}
+
+/// A view on demand over `trips` with features that read what they say; the version of its input is open.
+fn computed(version: Option<u32>, features: &[(&str, &str, &[Read])]) -> View {
+    let feature = |(name, text, reads): &(&str, &str, &[Read])| {
+        let meaning = ComputationMeaning { text: (*text).into(), reads: reads.to_vec() };
+        let mut feature = view(1, &[name]).features.remove(0);
+        feature.computation = Some(Computation { expr: (*text).into(), meaning: Some(meaning) });
+        feature
+    };
+    let field = |name: &str| RequestField { name: name.into(), value_type: ValueType::Int64 };
+    let input = InputView { view: "trips".into(), version, pinned: version.is_some() };
+    View {
+        id: ViewId::new("ratios", 1),
+        entities: Vec::new(),
+        source: String::new(),
+        features: features.iter().map(feature).collect(),
+        on_demand: Some(OnDemand { request: vec![field("a"), field("b")], inputs: vec![input] }),
+        ..view(1, &[])
+    }
+}
+
+fn with_computed(view: View) -> Definitions {
+    let mut all = project();
+    all.views.insert(view.id.clone(), view);
+    all
+}
+
+fn request(name: &str) -> Read {
+    Read::Request(name.into())
+}
+
+fn trips(feature: &str) -> Read {
+    Read::Feature { view: "trips".into(), feature: feature.into() }
+}
+
+/// Goal: the facts of a view on demand are its expressions, and of what it reads only what they read: what nobody reads
+/// may come and go, and a new feature brings its own.
+#[test]
+fn facts_on_demand() {
+    let one = ("x", "(a + 1)", &[request("a")][..]);
+    let applied = decided(&Catalog::default(), &with_computed(computed(None, &[one]))).unwrap().outcome;
+    let id = ViewId::new("ratios", 1);
+    let view = &applied.definitions.views[&id];
+    let facts = |view: &View| -> Vec<String> {
+        let facts = hash::facts(view, &applied.definitions);
+        facts.iter().map(|fact| format!("{}: {}", fact.name, fact.text)).collect()
+    };
+    assert_eq!(facts(view), ["semantics: 1", "request.a: int64", "features.x: (a + 1): int64"]);
+    assert_eq!(view.on_demand.as_ref().unwrap().inputs[0].version, Some(1), "resolved");
+
+    let reads = [request("b"), trips("trips")];
+    let two = ("y", "(b + trips.trips)", &reads[..]);
+    let plan = decided(&applied, &with_computed(computed(None, &[two, one]))).unwrap();
+    let changes: Vec<&Step> = plan.changes().collect();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].details, ["features.y: (b + trips.trips): int64"]);
+    let more = &plan.outcome.definitions.views[&id];
+    assert_eq!(more.features[1].name, "y", "in order of addition");
+    assert_eq!(
+        facts(more),
+        [
+            "semantics: 1",
+            "request.a: int64",
+            "request.b: int64",
+            "inputs.trips: trips@1",
+            "features.x: (a + 1): int64",
+            "features.y: (b + trips.trips): int64"
+        ]
+    );
+
+    // What no feature reads may go.
+    let mut without = computed(None, &[one]);
+    without.on_demand.as_mut().unwrap().request.truncate(1);
+    without.on_demand.as_mut().unwrap().inputs.clear();
+    let plan = decided(&applied, &with_computed(without)).unwrap();
+    assert_eq!(plan.outcome.views[&id].semantic_hash, applied.views[&id].semantic_hash);
+}
+
+/// Goal: another expression, type, request type, default or version of an input is another version of the view.
+#[test]
+fn breaking_edits_on_demand() {
+    let reads = [request("a"), trips("trips")];
+    let feature = ("x", "(a + trips.trips)", &reads[..]);
+    let mut recorded = with_computed(computed(None, &[feature]));
+    recorded.views.insert(ViewId::new("trips", 2), view(2, &["trips"]));
+    let applied = decided(&Catalog::default(), &recorded).unwrap().outcome;
+    type Edit = fn(&mut View);
+    let edits: [(Edit, &str); 5] = [
+        (
+            |view| {
+                let computation = view.features[0].computation.as_mut().unwrap();
+                computation.meaning.as_mut().unwrap().text = "(trips.trips + a)".into();
+            },
+            "features.x: (a + trips.trips): int64 -> (trips.trips + a): int64",
+        ),
+        (
+            |view| view.features[0].value_type = ValueType::Float64,
+            "features.x: (a + trips.trips): int64 -> (a + trips.trips): float64",
+        ),
+        (
+            |view| view.features[0].default = Some("7".into()),
+            "features.x: (a + trips.trips): int64 -> (a + trips.trips): int64, default \"7\"",
+        ),
+        (
+            |view| view.on_demand.as_mut().unwrap().request[0].value_type = ValueType::Int32,
+            "request.a: int64 -> int32",
+        ),
+        (
+            |view| view.on_demand.as_mut().unwrap().inputs[0].version = Some(1),
+            "inputs.trips: trips@2 -> trips@1",
+        ),
+    ];
+    for (edit, difference) in edits {
+        let mut edited = recorded.clone();
+        edit(edited.views.get_mut(&ViewId::new("ratios", 1)).unwrap());
+        let refusals = decided(&applied, &edited).unwrap_err();
+        let [Refusal::Breaking { view, differences, next, own: true }] = refusals.as_slice() else {
+            panic!("{refusals:?}");
+        };
+        assert_eq!((view.to_string().as_str(), next.to_string().as_str()), ("ratios@1", "ratios@2"));
+        assert_eq!(differences, &[difference]);
+    }
+}
+
+/// Goal: an input without version is the newest complete version when it is applied, and stays that; it can't be removed.
+#[test]
+fn versions_of_inputs() {
+    let reads = [trips("trips")];
+    let feature = ("x", "trips.trips", &reads[..]);
+    let mut desired = with_computed(computed(None, &[feature]));
+    desired.views.insert(ViewId::new("trips", 2), view(2, &["trips"]));
+    let active = BTreeSet::from([ViewId::new("trips", 1)]);
+    let applied = decide(&Catalog::default(), &desired, &[], &active).unwrap().outcome;
+    let version = |catalog: &Catalog| {
+        let view = &catalog.definitions.views[&ViewId::new("ratios", 1)];
+        view.on_demand.as_ref().unwrap().inputs[0].version
+    };
+    assert_eq!(version(&applied), Some(1));
+    let later = BTreeSet::from([ViewId::new("trips", 1), ViewId::new("trips", 2)]);
+    let again = decide(&applied, &desired, &[], &later).unwrap();
+    assert_eq!((version(&again.outcome), again.changes().count()), (Some(1), 0));
+    let step = again.steps.iter().find(|step| step.name == "ratios@1").unwrap();
+    assert_eq!(step.action, Action::Unchanged);
+
+    let mut left = desired.clone();
+    left.views.remove(&ViewId::new("trips", 1));
+    left.services.clear();
+    let mut applied = applied;
+    applied.definitions.services.clear();
+    let refusals = decide(&applied, &left, &["trips@1".to_owned()], &later).unwrap_err();
+    let users = vec!["view `ratios@1`".to_owned()];
+    assert_eq!(refusals, [Refusal::InUse { name: "trips@1".into(), users }]);
 }

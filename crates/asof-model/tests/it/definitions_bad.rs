@@ -43,24 +43,6 @@ fn shapes_and_keys() {
     ");
 }
 
-/// Goal: what the surface defines and this version does not build is said plainly, and nothing is said on top.
-#[test]
-fn not_built_yet() {
-    assert_snapshot!(problems("
-feature_views:
-  ratio:
-    request: { amount: int64 }
-    inputs: [trips]
-    features:
-      share: { type: float64, expr: amount / trips }
-"), @"
-    refused
-    features.yaml:4:5: `request` is not supported by this version of Asof
-    features.yaml:5:5: `inputs` is not supported by this version of Asof
-    features.yaml:7:31: `expr` is not supported by this version of Asof
-    ");
-}
-
 /// Goal: names are checked wherever one is given, with the reason.
 #[test]
 fn names() {

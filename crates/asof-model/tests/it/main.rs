@@ -4,6 +4,7 @@
 
 mod definitions_bad;
 mod definitions_good;
+mod definitions_on_demand;
 mod definitions_windows;
 mod properties;
 mod settings;

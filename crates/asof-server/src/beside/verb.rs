@@ -169,8 +169,10 @@ impl GetRow {
         let naming = Naming { full_names: self.full_names, keys: BTreeMap::new() };
         // Keys are judged before the online store is opened, which another process may hold.
         let plan = store.request(&catalog, &self.wanted, &naming).await?;
+        let (entities, fields) = entities(&plan, &self.keys)?;
         let request = GetRequest {
-            entities: entities(&plan, &self.keys)?,
+            entities,
+            fields,
             rows: 1,
             now: self.now,
             include_expired: self.include_expired,
@@ -198,30 +200,42 @@ fn raw(value: Option<&Value>) -> Box<RawValue> {
     text.and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| RawValue::NULL.to_owned())
 }
 
-/// The join keys as values of the types that the request's views declare.
-fn entities(
-    plan: &RequestPlan,
-    keys: &[(String, String)],
-) -> Result<BTreeMap<String, Vec<Option<Value>>>, StoreError> {
-    let mut entities = BTreeMap::new();
-    for (key, text) in keys {
-        let declared = plan.key_columns.iter().find(|(column, _)| column == key);
-        let (_, declared) = declared.ok_or_else(|| StoreError::Request {
-            message: format!("no view of the request is looked up by `{key}`"),
-            hint: name::suggestion(key, plan.key_columns.iter().map(|(column, _)| column.as_str())),
-        })?;
-        let value = match text.as_str() {
-            "" => None,
-            text => Some(
-                entry::from_text(text, *declared, &Zone::utc())
-                    .map_err(|error| StoreError::BadKey { key: key.clone(), reason: error.to_string() })?,
-            ),
+/// Columns of a request of one row.
+type Columns = BTreeMap<String, Vec<Option<Value>>>;
+
+/// The join keys and the fields of the request as values of the types that its views declare.
+fn entities(plan: &RequestPlan, given: &[(String, String)]) -> Result<(Columns, Columns), StoreError> {
+    let (mut keys, mut fields) = (Columns::new(), Columns::new());
+    for (name, text) in given {
+        let key = plan.key_columns.iter().find(|(column, _)| column == name).map(|(_, declared)| *declared);
+        let field = plan.on_demand.request.iter().find(|column| column.name == *name);
+        let field = field.map(|column| column.value_type);
+        let read = |declared: ValueType| match text.as_str() {
+            "" => Ok(None),
+            text => entry::from_text(text, declared, &Zone::utc())
+                .map(Some)
+                .map_err(|error| StoreError::BadKey { key: name.clone(), reason: error.to_string() }),
         };
-        if entities.insert(key.clone(), vec![value]).is_some() {
-            let message = format!("the join key `{key}` is given twice");
+        if key.is_none() && field.is_none() {
+            let keys = plan.key_columns.iter().map(|(column, _)| column.as_str());
+            let known = keys.chain(plan.on_demand.request.iter().map(|column| column.name.as_str()));
+            return Err(StoreError::Request {
+                message: format!("no view of the request is looked up by `{name}`"),
+                hint: asof_model::name::suggestion(name, known),
+            });
+        }
+        let twice =
+            [(key, &mut keys), (field, &mut fields)].into_iter().any(|(_, known)| known.contains_key(name));
+        if twice {
+            let message = format!("the join key `{name}` is given twice");
             let hint = Some("one command asks for one entity key".to_owned());
             return Err(StoreError::Request { message, hint });
         }
+        for (declared, columns) in [(key, &mut keys), (field, &mut fields)] {
+            if let Some(declared) = declared {
+                columns.insert(name.clone(), vec![read(declared)?]);
+            }
+        }
     }
-    Ok(entities)
+    Ok((keys, fields))
 }

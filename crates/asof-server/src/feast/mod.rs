@@ -44,7 +44,7 @@ const ROUTE: &str = "/get-online-features";
 /// The header that carries the instant an answer holds for.
 const ASOF_T: HeaderName = HeaderName::from_static("asof-t");
 
-/// Columns of join keys: a value per entity row.
+/// Columns of a request: a value per entity row.
 type KeyColumns = BTreeMap<String, Vec<Option<Value>>>;
 
 /// `POST /get-online-features`: values column by column, in Feast's shape. Mistakes of the client are 404 or 422, never
@@ -95,6 +95,7 @@ async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem
     let (order, entities) = key_columns(&compiled.catalog, &plan.online.plan, &asked.entities)?;
     let request = GetRequest {
         entities,
+        fields: request_columns(&plan.online.plan, &asked.entities)?,
         rows: rows.unwrap_or(1),
         now: asked.now,
         include_expired: asked.include_expired,
@@ -168,6 +169,21 @@ fn key_columns(
     Ok((order, columns))
 }
 
+/// The request columns that features on demand read.
+fn request_columns(
+    plan: &RequestPlan,
+    entities: &Named<'_, Vec<Given<'_>>>,
+) -> Result<KeyColumns, StoreError> {
+    let mut columns = KeyColumns::new();
+    for column in &plan.on_demand.request {
+        // What is lacking is said when the request is checked.
+        let Some(values) = entities.get(&column.name) else { continue };
+        let read = values.iter().enumerate().map(|(row, value)| entity::field(column, row, value));
+        columns.insert(column.name.clone(), read.collect::<Result<_, _>>()?);
+    }
+    Ok(columns)
+}
+
 /// The join key that is meant by the name of its entity, which Feast takes too. A column of the key's own name is
 /// preferred.
 fn by_entity<'a>(catalog: &'a Catalog, entities: &Named<'_, Vec<Given<'_>>>, given: &str) -> Option<&'a str> {
@@ -210,7 +226,7 @@ fn written(
             json::answered(&mut out, cell.value);
             writer.judged(cell.status, cell.event);
         }
-        tally.add(column.join, &writer.statuses);
+        tally.add(column, &writer.statuses);
         writer.end(&mut out);
     }
     plan.count(rows, &tally);

@@ -12,7 +12,7 @@ use asof_store::StoreError;
 use asof_store::get::{Answer, GetRequest, OpenAnswer};
 use tonic::{Request, Response, Status};
 
-use super::{features_text, key_columns, refused, status, with_cell};
+use super::{features_text, refused, request_columns, status, with_cell};
 use crate::feast::{Problem, wanted};
 use crate::json;
 use crate::serving::{Planned, Serving, ShapeText};
@@ -52,11 +52,12 @@ impl ServingService for Feast {
         for (column, values) in std::mem::take(&mut asked.request_context) {
             asked.entities.entry(column).or_insert(values);
         }
-        let keys = key_columns(&plan.online.plan, &asked.entities, |column: &types::RepeatedValue| {
+        let read = request_columns(&plan.online.plan, &asked.entities, |column: &types::RepeatedValue| {
             column.val.iter().map(feast_scalar).collect::<Result<Vec<_>, GivenError>>()
         });
-        let (entities, rows) = keys.map_err(|error| status(&error))?;
-        let request = GetRequest { entities, rows, now: None, include_expired: false, from_history: false };
+        let (entities, fields, rows) = read.map_err(|error| status(&error))?;
+        let request =
+            GetRequest { entities, fields, rows, now: None, include_expired: false, from_history: false };
         let got = self.0.get(compiled, &plan, &request).await.map_err(refused)?;
         let versions = asked.include_feature_view_version_metadata;
         let written = |got: &Answer| written(&plan, &request, (got, &got.open(&plan.online)?), versions);
@@ -95,7 +96,7 @@ fn written(
             with_cell(cell.value, |value| written.push(value, cell.status, cell.event)).map_err(corrupt)?;
             statuses.push(cell.status);
         }
-        tally.add(column.join, &statuses);
+        tally.add(column, &statuses);
         columns.push(written);
     }
     plan.count(rows, &tally);

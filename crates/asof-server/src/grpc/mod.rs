@@ -82,13 +82,17 @@ fn refused(error: GetError) -> Status {
     }
 }
 
-/// The columns of a request that its plan needs, and the number of entity rows. `scalars` reads one of them.
-fn key_columns<T>(
+/// Columns of a request: a value per entity row.
+type Columns = BTreeMap<String, Vec<Option<Value>>>;
+
+/// The join keys and the other columns of a request that its plan reads, and the number of entity rows. `scalars` reads a
+/// column.
+fn request_columns<T>(
     plan: &RequestPlan,
     given: &BTreeMap<String, T>,
     scalars: impl Fn(&T) -> Result<Vec<Option<Raw<'_>>>, GivenError>,
-) -> Result<(BTreeMap<String, Vec<Option<Value>>>, usize), StoreError> {
-    let mut columns = BTreeMap::new();
+) -> Result<(Columns, Columns, usize), StoreError> {
+    let (mut columns, mut fields) = (Columns::new(), Columns::new());
     let mut rows = None;
     for (column, values) in given {
         let wrong = |error: GivenError| StoreError::Request {
@@ -102,6 +106,13 @@ fn key_columns<T>(
                 message: format!("column `{column}` has {} values, others have {first}", read.len()),
                 hint: Some("give each column one value for each entity row".to_owned()),
             });
+        }
+        if let Some(field) = plan.on_demand.request.iter().find(|field| field.name == *column) {
+            let value = |(row, raw): (usize, &Option<Raw<'_>>)| {
+                raw.map(|raw| entity::raw_field(field, row, raw)).transpose()
+            };
+            let values = read.iter().enumerate().map(value).collect::<Result<_, _>>()?;
+            fields.insert(column.clone(), values);
         }
         let Some((_, declared)) = plan.key_columns.iter().find(|(known, _)| known == column) else {
             continue;
@@ -117,7 +128,7 @@ fn key_columns<T>(
             });
         }
     }
-    Ok((columns, rows.unwrap_or(1)))
+    Ok((columns, fields, rows.unwrap_or(1)))
 }
 
 fn key_values(

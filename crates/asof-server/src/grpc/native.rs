@@ -12,7 +12,7 @@ use asof_store::get::{Answer, GetRequest, OpenAnswer};
 use asof_store::push::PushRequest;
 use tonic::{Request, Response, Status};
 
-use super::{features_text, key_columns, refused, status, with_cell};
+use super::{features_text, refused, request_columns, status, with_cell};
 use crate::required::{self, Required};
 use crate::serving::{Planned, Serving, ShapeText};
 use crate::{json, native, push};
@@ -86,7 +86,7 @@ fn wanted_text(asked: &v1::GetOnlineFeaturesRequest) -> Result<std::borrow::Cow<
 }
 
 fn get_request(plan: &Planned, asked: &v1::GetOnlineFeaturesRequest) -> Result<GetRequest, StoreError> {
-    let (entities, rows) = key_columns(&plan.online.plan, &asked.entities, given::scalars)?;
+    let (entities, fields, rows) = request_columns(&plan.online.plan, &asked.entities, given::scalars)?;
     let now = asked.now_micros.map(|micros| {
         Instant::from_micros(micros).ok_or_else(|| StoreError::Request {
             message: format!("`now_micros` is {micros}, which is no instant of the years 1 to 9999"),
@@ -94,7 +94,8 @@ fn get_request(plan: &Planned, asked: &v1::GetOnlineFeaturesRequest) -> Result<G
         })
     });
     let now = now.transpose()?;
-    Ok(GetRequest { entities, rows, now, include_expired: asked.include_expired, from_history: false })
+    let include_expired = asked.include_expired;
+    Ok(GetRequest { entities, fields, rows, now, include_expired, from_history: false })
 }
 
 fn written(
@@ -118,7 +119,7 @@ fn written(
                 .map_err(|wrong| StoreError::Corrupt(wrong.to_string()))?;
             statuses.push(cell.status);
         }
-        tally.add(column.join, &statuses);
+        tally.add(column, &statuses);
         columns.push(list);
     }
     plan.count(rows, &tally);

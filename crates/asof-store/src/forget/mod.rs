@@ -153,7 +153,7 @@ impl Store {
                 entity.keys.iter().any(|key| key.name == feature.name && key.value_type == feature.value_type)
             })
         };
-        let others = views_of_all.filter(apart).filter(named);
+        let others = views_of_all.filter(|view| !view.is_on_demand()).filter(apart).filter(named);
         Ok(ForgetReport {
             entity: entity.name.clone(),
             digest,

@@ -1,15 +1,18 @@
-//! An answer: what was read, and what each value of it is.
+//! An answer: what was read, what is computed of it, and what each value of it is.
 //!
 //! What the online store gave stays as it is stored. A value is judged where it is asked for, and points into the stored
 //! bytes; so a face writes its own form without anything between.
 
+use std::cell::RefCell;
+
 use asof_model::{Age, Cell, Instant, KnownAt, Rule, Status, Value};
 use asof_online::{AnswerRow, CellRef, OnlineAnswer, OpenRow};
 
-use super::OnlinePlan;
 use super::keys::NO_KEY;
+use super::{GetRequest, OnlinePlan};
 use crate::StoreError;
-use crate::request::rule;
+use crate::on_demand::{ComputedCells, OnDemandPlan};
+use crate::request::{Origin, rule};
 use crate::windows::ClosedKey;
 
 /// One value of an answer.
@@ -74,6 +77,8 @@ pub struct Answer {
     rows: usize,
     include_expired: bool,
     held: Held,
+    /// What features on demand come to.
+    computed: Option<ComputedCells>,
 }
 
 #[derive(Debug)]
@@ -153,12 +158,46 @@ impl Answer {
         positions: Vec<Option<u64>>,
         fetched: Fetched,
     ) -> Self {
-        Self { t, positions, rows, include_expired, held: Held::Online(fetched) }
+        Self { t, positions, rows, include_expired, held: Held::Online(fetched), computed: None }
+    }
+
+    /// Computes the features on demand that are asked for (SEMANTICS 5).
+    ///
+    /// # Errors
+    /// A damaged row.
+    pub(super) fn compute(&mut self, plan: &OnlinePlan, request: &GetRequest) -> Result<(), StoreError> {
+        let on_demand = &plan.plan.on_demand;
+        if on_demand.is_empty() {
+            return Ok(());
+        }
+        let open = self.open(plan)?;
+        let inputs: Vec<OpenColumn<'_>> =
+            on_demand.inputs.iter().map(|input| open.stored(input.join, input.feature)).collect();
+        let fields = request_fields(on_demand, request);
+        // The first row that can't be read; what is computed of it is thrown away.
+        let damaged = RefCell::new(None);
+        let input = |place: usize, row: usize| match inputs[place].get(row) {
+            Ok(answered) => {
+                let answered = answered.to_answered();
+                on_demand.inputs[place].entering(answered.value, answered.status)
+            }
+            Err(error) => {
+                damaged.borrow_mut().get_or_insert(error);
+                Cell::Error
+            }
+        };
+        let computed = on_demand.evaluate(self.t, self.rows, input, |place, row| field(&fields, place, row));
+        if let Some(error) = damaged.into_inner() {
+            return Err(error);
+        }
+        self.computed = Some(computed);
+        Ok(())
     }
 
     /// An answer of values by themselves: for each entity row one for each column.
     pub(crate) fn from_rows(t: Instant, rows: Vec<Vec<Answered>>, positions: Vec<Option<u64>>) -> Self {
-        Self { t, positions, rows: rows.len(), include_expired: false, held: Held::Rows(rows) }
+        let (rows, held) = (rows.len(), Held::Rows(rows));
+        Self { t, positions, rows, include_expired: false, held, computed: None }
     }
 
     /// The number of entity rows.
@@ -226,24 +265,48 @@ pub struct OpenColumn<'a> {
 }
 
 enum ColumnFrom<'a> {
-    Join { join: &'a OpenJoin<'a>, stored: usize, asked: usize, default: Option<&'a Value> },
-    Rows { rows: &'a [Vec<Answered>], place: usize },
+    Join {
+        join: &'a OpenJoin<'a>,
+        stored: usize,
+        asked: usize,
+        default: Option<&'a Value>,
+    },
+    Rows {
+        rows: &'a [Vec<Answered>],
+        place: usize,
+    },
+    Computed {
+        computed: &'a ComputedCells,
+        on_demand: &'a OnDemandPlan,
+        step: usize,
+    },
+    /// Nothing was computed: it is an answer to another plan.
+    Nothing,
 }
 
 impl<'a> OpenAnswer<'a> {
     /// One column, by its place in the plan.
     pub fn column(&'a self, place: usize) -> OpenColumn<'a> {
-        let from = match &self.answer.held {
-            Held::Rows(rows) => ColumnFrom::Rows { rows, place },
-            Held::Online(_) => {
-                let column = &self.plan.plan.columns[place];
-                ColumnFrom::Join {
-                    join: &self.joins[column.join],
-                    stored: self.plan.plan.joins[column.join].asked[column.feature],
-                    asked: column.feature,
-                    default: self.plan.default_of(column.join, column.feature),
+        let from = match (&self.answer.held, self.plan.plan.columns[place].origin) {
+            (Held::Rows(rows), _) => ColumnFrom::Rows { rows, place },
+            (Held::Online(_), Origin::Stored { join, feature }) => return self.stored(join, feature),
+            (Held::Online(_), Origin::Computed { step }) => match &self.answer.computed {
+                Some(computed) => {
+                    ColumnFrom::Computed { computed, on_demand: &self.plan.plan.on_demand, step }
                 }
-            }
+                None => ColumnFrom::Nothing,
+            },
+        };
+        OpenColumn { from }
+    }
+
+    /// One feature of a join, by its place among those asked of it.
+    fn stored(&'a self, join: usize, feature: usize) -> OpenColumn<'a> {
+        let from = ColumnFrom::Join {
+            join: &self.joins[join],
+            stored: self.plan.plan.joins[join].asked[feature],
+            asked: feature,
+            default: self.plan.default_of(join, feature),
         };
         OpenColumn { from }
     }
@@ -316,6 +379,13 @@ impl<'a> OpenColumn<'a> {
                 let value = value.as_ref().map(ValueRef::Held);
                 return Ok(AnsweredRef { value, status: *status, event: *event });
             }
+            ColumnFrom::Computed { computed, on_demand, step } => {
+                let (value, status) = computed.answered(on_demand, *step, row);
+                return Ok(AnsweredRef { value: value.map(ValueRef::Held), status, event: None });
+            }
+            ColumnFrom::Nothing => {
+                return Ok(AnsweredRef { value: None, status: Status::Missing, event: None });
+            }
         };
         let (value, status, event) = match join.key(row) {
             None | Some(OpenKey::Nothing) => (None, Status::Missing, None),
@@ -353,4 +423,18 @@ impl<'a> OpenColumn<'a> {
         };
         Ok(AnsweredRef { value, status, event })
     }
+}
+
+/// A column of a request that features on demand read.
+pub(super) type Field<'a> = Option<&'a [Option<Value>]>;
+
+/// The columns of a request that features on demand read.
+pub(super) fn request_fields<'a>(on_demand: &OnDemandPlan, request: &'a GetRequest) -> Vec<Field<'a>> {
+    on_demand.request.iter().map(|column| request.fields.get(&column.name).map(Vec::as_slice)).collect()
+}
+
+/// One cell of them.
+pub(super) fn field(fields: &[Field<'_>], place: usize, row: usize) -> Cell {
+    let value = fields[place].and_then(|values| values.get(row)?.clone());
+    value.map_or(Cell::Null, Cell::Value)
 }

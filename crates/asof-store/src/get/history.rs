@@ -5,14 +5,15 @@ use std::sync::atomic::AtomicU64;
 use arrow::array::{ArrayRef, RecordBatch};
 use asof_engine::columns::{ColumnBuilder, value_at};
 use asof_model::plan::Catalog;
-use asof_model::{Instant, KnownAt, Value, ValueType};
+use asof_model::{Cell, Instant, KnownAt, Status, Value, ValueType};
 use asof_training::Scratch;
 use asof_training::join::{Joined, RangeAnswer, join};
 use asof_training::labels::MemoryLabels;
 
-use super::answer::{Answer, Answered};
+use super::answer::{Answer, Answered, field, request_fields};
 use super::{GetRequest, OnlinePlan};
-use crate::request::{PlannedColumn, RequestPlan};
+use crate::on_demand::ComputedCells;
+use crate::request::{Origin, PlannedColumn, RequestPlan};
 use crate::train::histories::Asked;
 use crate::train::{TrainOptions, blocking};
 use crate::{NoProgress, Store, StoreError};
@@ -34,6 +35,7 @@ impl Store {
         };
         let asked = GetRequest {
             entities: request.entities.iter().map(|(name, values)| (name.clone(), of_rows(values))).collect(),
+            fields: request.fields.iter().map(|(name, values)| (name.clone(), of_rows(values))).collect(),
             rows: inactive.len(),
             ..request.clone()
         };
@@ -42,8 +44,10 @@ impl Store {
         let mut rows = answer.to_rows(plan)?;
         for (row, values) in inactive.iter().zip(found) {
             for (place, value) in values.into_iter().enumerate() {
-                let join = &plan.plan.joins[plan.plan.columns[place].join];
-                if join.view.active_within.is_some() {
+                let stored = plan.plan.columns[place].stored();
+                // What is computed may read what only history has.
+                let limited = |(join, _): (usize, usize)| plan.plan.joins[join].view.active_within.is_some();
+                if stored.is_none_or(limited) {
                     rows[*row][place] = value;
                 }
             }
@@ -63,6 +67,11 @@ impl Store {
         request: &GetRequest,
         times: &[i64],
     ) -> Result<Vec<Vec<Answered>>, StoreError> {
+        if plan.joins.is_empty() {
+            let computed = computed(plan, request, (0, request.rows), times, |_, _| Cell::Null);
+            let row = |row| plan.columns.iter().map(|column| computed_value(plan, &computed, column, row));
+            return Ok((0..request.rows).map(|at| row(at).collect()).collect());
+        }
         let labels = MemoryLabels::new(label_rows(plan, request, times)?);
         let asked = Asked {
             known_at: KnownAt::Served,
@@ -71,6 +80,7 @@ impl Store {
             events: true,
             time: LABEL_TIME.to_owned(),
             known: None,
+            request: Vec::new(),
             resources: self.resources(&TrainOptions::default()),
         };
         let histories = self.histories(catalog, plan, asked).await?;
@@ -81,7 +91,7 @@ impl Store {
             let joined = joined.map_err(|error| histories.explain(error))?;
             let mut rows = Vec::with_capacity(request.rows);
             for range in 0..joined.ranges() {
-                answered_range(plan, &joined, range, &mut rows)?;
+                answered_range(plan, &joined, range, (request, times), &mut rows)?;
             }
             Ok(rows)
         })
@@ -114,6 +124,7 @@ fn answered_range(
     plan: &RequestPlan,
     joined: &Joined<'_>,
     range: usize,
+    (request, times): (&GetRequest, &[i64]),
     rows: &mut Vec<Vec<Answered>>,
 ) -> Result<(), StoreError> {
     let mut columns = Vec::with_capacity(joined.views());
@@ -125,14 +136,52 @@ fn answered_range(
         answers.push(answer);
     }
     let count = answers.first().map_or(0, RangeAnswer::len);
-    let value = |row: usize, column: &PlannedColumn| {
-        let feature = &columns[column.join][column.feature];
-        Answered {
-            value: value_at(feature.values.as_ref(), feature.feature.value_type, row),
-            status: feature.statuses[row],
-            event: answers[column.join].event(row).map(Instant::from_micros_clamped),
+    let stored = |join: usize, feature: usize, row: usize| {
+        let feature = &columns[join][feature];
+        (value_at(feature.values.as_ref(), feature.feature.value_type, row), feature.statuses[row])
+    };
+    let input = |place: usize, row: usize| {
+        let input = &plan.on_demand.inputs[place];
+        let (value, status) = stored(input.join, input.feature, row);
+        input.entering(value, status)
+    };
+    let first = rows.len();
+    let computed = computed(plan, request, (first, count), times, input);
+    let value = |row: usize, column: &PlannedColumn| match column.stored() {
+        Some((join, feature)) => {
+            let (value, status) = stored(join, feature, row);
+            let event = answers[join].event(row).map(Instant::from_micros_clamped);
+            Answered { value, status, event }
         }
+        None => computed_value(plan, &computed, column, row),
     };
     rows.extend((0..count).map(|row| plan.columns.iter().map(|column| value(row, column)).collect()));
     Ok(())
+}
+
+/// Computes the features on demand for `count` rows of a request from `first` on, each at its own instant.
+fn computed(
+    plan: &RequestPlan,
+    request: &GetRequest,
+    (first, count): (usize, usize),
+    times: &[i64],
+    input: impl Fn(usize, usize) -> Cell,
+) -> ComputedCells {
+    let fields = request_fields(&plan.on_demand, request);
+    let t = |row: usize| Instant::from_micros_clamped(times[first + row]);
+    plan.on_demand.evaluate_at(t, count, input, |place, row| field(&fields, place, first + row))
+}
+
+/// The value of a column that is computed.
+fn computed_value(
+    plan: &RequestPlan,
+    computed: &ComputedCells,
+    column: &PlannedColumn,
+    row: usize,
+) -> Answered {
+    let (value, status) = match column.origin {
+        Origin::Computed { step } => computed.answered(&plan.on_demand, step, row),
+        Origin::Stored { .. } => (None, Status::Missing),
+    };
+    Answered { value: value.cloned(), status, event: None }
 }

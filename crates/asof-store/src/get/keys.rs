@@ -99,7 +99,14 @@ mod tests {
         let entities: BTreeMap<String, _> =
             columns.iter().map(|(name, given)| ((*name).to_owned(), values(given))).collect();
         let rows = columns[0].1.len();
-        GetRequest { entities, rows, now: None, include_expired: false, from_history: false }
+        GetRequest {
+            entities,
+            fields: BTreeMap::new(),
+            rows,
+            now: None,
+            include_expired: false,
+            from_history: false,
+        }
     }
 
     /// Goal: each key stands once, in the order of its first row, and every row finds its own.

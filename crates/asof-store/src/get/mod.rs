@@ -36,6 +36,8 @@ pub struct GetRequest {
     /// For each key column its value in each entity row; `None` is a null key. Columns that no view needs are left
     /// alone.
     pub entities: BTreeMap<String, Vec<Option<Value>>>,
+    /// For each request column that features on demand read its value in each entity row. Others are left alone.
+    pub fields: BTreeMap<String, Vec<Option<Value>>>,
     /// The number of entity rows.
     pub rows: usize,
     /// The instant asked for. `None`: the present.
@@ -116,7 +118,8 @@ impl Store {
         let places = keys.into_iter().map(RequestKeys::into_places).collect();
         let fetched = Fetched::new(plan, places, starts, read)?;
         let inactive = (0..request.rows).filter(|row| fetched.is_left_out(plan, *row)).collect();
-        let answer = Answer::from_online(t, request.rows, request.include_expired, positions, fetched);
+        let mut answer = Answer::from_online(t, request.rows, request.include_expired, positions, fetched);
+        answer.compute(plan, request)?;
         Ok((answer, inactive))
     }
 }
@@ -128,7 +131,8 @@ fn check_entities(plan: &RequestPlan, request: &GetRequest) -> Result<(), StoreE
             format!("the request has {} entity rows, at most {ENTITY_ROWS_MAX} are answered", request.rows);
         return Err(StoreError::Request { message, hint: Some("cut it into several".to_owned()) });
     }
-    if let Some((column, values)) = request.entities.iter().find(|(_, values)| values.len() != request.rows) {
+    let mut columns = request.entities.iter().chain(&request.fields);
+    if let Some((column, values)) = columns.find(|(_, values)| values.len() != request.rows) {
         let message =
             format!("column `{column}` has {} values for {} entity rows", values.len(), request.rows);
         return Err(StoreError::Request {
@@ -147,7 +151,7 @@ fn check_entities(plan: &RequestPlan, request: &GetRequest) -> Result<(), StoreE
             return Err(StoreError::MissingKey { key: column.clone(), view: join.view.id.clone(), hint });
         }
     }
-    Ok(())
+    plan.check_request_columns(request.fields.keys().map(String::as_str))
 }
 
 /// The key of one view for an entity row; `None` where a part of it is null.

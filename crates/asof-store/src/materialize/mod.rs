@@ -355,17 +355,38 @@ impl Store {
 /// The views to load, and the names of those that are left out because they read their source in place.
 ///
 /// # Errors
-/// As [`selected`]; [`StoreError::InPlace`] for a name that means nothing else.
+/// As [`with_rows`]; [`StoreError::InPlace`] for a name that means nothing else.
 fn to_load<'a>(catalog: &'a Catalog, names: &[String]) -> Result<(Vec<String>, Vec<&'a View>), StoreError> {
     for name in names {
-        let of_name = selected(catalog, std::slice::from_ref(name))?;
+        let of_name = with_rows(catalog, std::slice::from_ref(name), "load")?;
         if let Some(view) = of_name.first().filter(|_| of_name.iter().all(|view| view.in_place)) {
             return Err(StoreError::InPlace { view: view.id.clone(), wanted: InPlaceWant::Load });
         }
     }
     let (in_place, views): (Vec<&View>, Vec<&View>) =
-        selected(catalog, names)?.into_iter().partition(|view| view.in_place);
+        with_rows(catalog, names, "load")?.into_iter().partition(|view| view.in_place);
     Ok((in_place.iter().map(|view| view.id.to_string()).collect(), views))
+}
+
+/// The views with rows of their own that names mean: each version of a bare name, or all. Views on demand have none.
+/// `doing` is what is wanted of their rows.
+///
+/// # Errors
+/// [`StoreError::Unknown`] with the nearest name; [`StoreError::OnDemand`] for a name that means nothing else.
+pub(crate) fn with_rows<'a>(
+    catalog: &'a Catalog,
+    names: &[String],
+    doing: &'static str,
+) -> Result<Vec<&'a View>, StoreError> {
+    for name in names {
+        let of_name = selected(catalog, std::slice::from_ref(name))?;
+        if let Some(view) = of_name.first().filter(|_| of_name.iter().all(|view| view.is_on_demand())) {
+            let inputs = view.on_demand.iter().flat_map(|on_demand| &on_demand.inputs);
+            let inputs = inputs.map(|input| format!("`{input}`")).collect();
+            return Err(StoreError::OnDemand { view: view.id.clone(), doing, inputs });
+        }
+    }
+    Ok(selected(catalog, names)?.into_iter().filter(|view| !view.is_on_demand()).collect())
 }
 
 /// The views that names mean: each version of a bare name, or all.

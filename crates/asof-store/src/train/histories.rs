@@ -29,6 +29,8 @@ pub(crate) struct Asked {
     pub time: String,
     /// The label column with the instants of knowledge.
     pub known: Option<String>,
+    /// The label columns that are read to compute.
+    pub request: Vec<(String, ValueType)>,
     pub resources: Resources,
 }
 
@@ -73,6 +75,7 @@ impl Store {
             order: Vec::new(),
             time: asked.time,
             known: asked.known,
+            request: asked.request,
             statuses: asked.statuses,
             events: asked.events,
             resources: asked.resources,

@@ -129,12 +129,15 @@ impl Store {
             events: false,
             time: request.timestamp.clone(),
             known: request.options.known_at_column.clone(),
+            request: plan.on_demand.request_columns(),
             resources: self.resources(&request.options),
         };
         let scratch = Scratch::new(&asked.resources.scratch);
         let labels = blocking(|| self.open_labels(&catalog, request, &spec, &scratch, progress))?;
         let origins = spec.columns.iter().map(|column| (column.name.as_str(), column.origin.as_str()));
-        check_names(&labels.schema(), origins)?;
+        let schema = labels.schema();
+        check_names(&schema, origins)?;
+        plan.check_request_columns(schema.fields().iter().map(|field| field.name().as_str()))?;
         let histories = self.histories(&catalog, &plan, asked).await?;
         blocking(|| {
             self.make(request, &plan, &histories, labels.as_ref(), &spec, &scratch, started, progress)

@@ -1,16 +1,20 @@
 //! Where the rows of a training set go.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use asof_engine::EngineError;
 use asof_engine::source::{self, files};
 use asof_model::plan::Catalog;
 use asof_model::spec::FileFormat;
 use asof_model::{Instant, Location, ValueType, name};
-use asof_training::output::{FolderOptions, Layout, OutputColumn, OutputSpec, Split, What};
+use asof_training::labels::ValueColumn;
+use asof_training::output::computed::{Computed, FeaturePlace};
+use asof_training::output::{FolderOptions, Layout, Of, OutputColumn, OutputSpec, Split, What};
 
 use super::TrainRequest;
-use crate::request::RequestPlan;
+use crate::on_demand::ComputeColumns;
+use crate::request::{Origin, RequestPlan};
 use crate::{Store, StoreError};
 
 /// Which rows stand in which file of a folder. By default all stand in one.
@@ -47,7 +51,24 @@ pub(super) fn spec(request: &TrainRequest, plan: &RequestPlan) -> Result<OutputS
     let at = location("the output", &request.output)?;
     let layout = layout(request, plan, &at)?;
     let statistics = request.options.statistics;
-    Ok(OutputSpec { at, layout, columns: columns(plan, request.statuses), statistics })
+    let columns = columns(plan, request.statuses);
+    Ok(OutputSpec { at, layout, columns, computed: computed(request, plan), statistics })
+}
+
+/// What is computed, range by range. `None`: nothing is.
+fn computed(request: &TrainRequest, plan: &RequestPlan) -> Option<Computed> {
+    let on_demand = &plan.on_demand;
+    if on_demand.is_empty() {
+        return None;
+    }
+    let column = |(name, value_type)| ValueColumn { name, value_type, required: false };
+    let inputs = on_demand.inputs.iter();
+    Some(Computed {
+        time: request.timestamp.clone(),
+        request: on_demand.request_columns().into_iter().map(column).collect(),
+        features: inputs.map(|input| FeaturePlace { view: input.join, feature: input.feature }).collect(),
+        by: Arc::new(ComputeColumns(on_demand.clone())),
+    })
 }
 
 /// A path of the current folder, or a URL.
@@ -176,8 +197,10 @@ fn columns(plan: &RequestPlan, statuses: bool) -> Vec<OutputColumn> {
         let of = |name: String, origin: String, what: What| OutputColumn {
             name,
             origin,
-            view: column.join,
-            feature: column.feature,
+            of: match column.origin {
+                Origin::Stored { join, feature } => Of::Feature(FeaturePlace { view: join, feature }),
+                Origin::Computed { step } => Of::Computed(step),
+            },
             value_type: plan.feature(column).value_type,
             what,
         };

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::answers::{RecordedAnswer, answered_bytes, hex, unhex};
 use crate::get::{Answered, ENTITY_ROWS_MAX, GetRequest};
 use crate::materialize::view_ref;
+use crate::on_demand::Compiling;
 use crate::request::{Naming, PlannedJoin, RequestPlan, Wanted};
 use crate::{Progress, Store, StoreError, catalog};
 use oracle::by_oracle;
@@ -91,7 +92,7 @@ struct Recorded {
 }
 
 impl Store {
-    /// Compares served answers with their recomputation.
+    /// Compares served answers with their recomputation; of views on demand those of the views that they read.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] with the nearest name; those of the stores. A difference is no error: it is reported.
@@ -143,7 +144,9 @@ impl Store {
     ) -> Result<BTreeSet<ViewId>, StoreError> {
         let all = &catalog.definitions;
         if names.is_empty() {
-            return Ok(all.views.keys().cloned().collect());
+            // What is computed on demand follows from the others, by the same expressions wherever it is asked for.
+            let stored = all.views.values().filter(|view| !view.is_on_demand());
+            return Ok(stored.map(|view| view.id.clone()).collect());
         }
         let mut views = BTreeSet::new();
         for wanted in names {
@@ -170,7 +173,11 @@ impl Store {
                 None => views.extend(all.views.keys().filter(|id| id.name == reference.name).cloned()),
             }
         }
-        Ok(views)
+        // Of a view on demand what it reads.
+        let compiling = Compiling::new(catalog, self.now());
+        let stored =
+            views.iter().filter_map(|id| all.views.get(id)).map(|view| compiling.stored_inputs(view));
+        Ok(stored.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     async fn verify_view(
@@ -301,7 +308,15 @@ fn entities(join: &PlannedJoin, keys: &[EncodedKey]) -> Result<GetRequest, Store
             entities.entry(column.clone()).or_default().push(Some(value));
         }
     }
-    Ok(GetRequest { entities, rows: keys.len(), now: None, include_expired: false, from_history: true })
+    let fields = BTreeMap::new();
+    Ok(GetRequest {
+        entities,
+        fields,
+        rows: keys.len(),
+        now: None,
+        include_expired: false,
+        from_history: true,
+    })
 }
 
 fn join_keys(join: &PlannedJoin) -> Vec<JoinKey> {

@@ -81,7 +81,7 @@ pub(super) fn by_oracle(
         default: join.defaults[place].clone(),
     };
     let features: Vec<OracleFeature> =
-        plan.plan.columns.iter().map(|column| feature(column.feature)).collect();
+        plan.plan.columns.iter().filter_map(|column| Some(feature(column.stored()?.1))).collect();
     let rule = rule(&join.view, KnownAt::Served, include_expired);
     let nothing = Vec::new();
     let answer = |key: &EncodedKey| {

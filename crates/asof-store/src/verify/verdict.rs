@@ -53,9 +53,10 @@ impl<'a> Verdict<'a> {
                 if answered_bytes(value_type, served) == answered_bytes(value_type, computed) {
                     continue;
                 }
+                let join = column.stored().and_then(|(join, _)| self.plan.plan.joins.get(join));
                 if self.differing.insert((row, place)) && self.shown.len() < DIFFERENCES_SHOWN_MAX {
                     self.shown.push(Difference {
-                        key: key_in_words(&self.plan.plan.joins[column.join], &self.keys[row]),
+                        key: join.map_or_else(String::new, |join| key_in_words(join, &self.keys[row])),
                         feature: column.name.clone(),
                         served: in_words(served),
                         computed: in_words(computed),

@@ -23,7 +23,14 @@ fn serve(project: &mut Project, keys: &[i64], include_expired: bool) {
     let ask = Ask::of(features(&["v:s", "v:n"]), KnownAt::Served);
     let plan = project.try_plan(&ask).unwrap();
     let entities = int_keys("id", keys);
-    let request = GetRequest { entities, rows: keys.len(), now: None, include_expired, from_history: false };
+    let request = GetRequest {
+        entities,
+        fields: Default::default(),
+        rows: keys.len(),
+        now: None,
+        include_expired,
+        from_history: false,
+    };
     let answer = project.try_get_planned(&plan, &request).unwrap();
     project.store().1.answer_log().record(answer.t, &plan, &request, &answer.answer).unwrap();
 }
@@ -80,8 +87,14 @@ fn the_record_is_bounded() {
     let ask = Ask::of(features(&["v:n"]), KnownAt::Served);
     let plan = project.try_plan(&ask).unwrap();
     let entities = int_keys("id", &keys);
-    let request =
-        GetRequest { entities, rows: keys.len(), now: None, include_expired: false, from_history: false };
+    let request = GetRequest {
+        entities,
+        fields: Default::default(),
+        rows: keys.len(),
+        now: None,
+        include_expired: false,
+        from_history: false,
+    };
     let log = project.store().1.answer_log();
     for instant in ["2030-01-01T10:00:00Z", "2030-01-01T10:00:00.5Z", "2030-01-01T10:00:01Z"] {
         project.clock.set(at(instant));

@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
+use asof_model::entry::to_text;
 use asof_model::{Duration, Instant, KnownAt, Value, ValueType};
 use asof_oracle::OracleValue;
 use asof_store::materialize::{MaterializeRequest, Mode};
-use asof_testkit::case::{Case, CaseReplacement, CaseRunner, CaseView, Expectation, run_cases};
+use asof_testkit::case::{
+    Case, CaseComputed, CaseKey, CaseReplacement, CaseRunner, CaseView, Expectation, run_cases,
+};
 
 use crate::definitions::{ViewText, definitions};
 use crate::project::{Ask, Entities, Project, answers};
@@ -40,7 +43,7 @@ impl CaseRunner for Training {
     }
 
     fn answer(&mut self, case: &Case, expectation: &Expectation) -> Result<Vec<Vec<OracleValue>>, String> {
-        let wanted: Loaded = (case.name.clone(), views_of(expectation));
+        let wanted: Loaded = (case.name.clone(), views_of(case, expectation));
         let project = match self.0.take() {
             Some((loaded, project)) if loaded == wanted => project,
             _ => load_all(case, expectation)?,
@@ -105,6 +108,7 @@ impl CaseRunner for Serving {
                 .keys
                 .iter()
                 .zip(&label.keys)
+                .chain(expectation.request.iter().zip(&label.request))
                 .map(|(key, value)| (key.name.clone(), vec![value.clone()]))
                 .collect();
             project.clock.set(label.t);
@@ -186,9 +190,10 @@ struct Unit {
     rows: Vec<usize>,
 }
 
-/// The views that an expectation asks, in order.
-fn views_of(expectation: &Expectation) -> Vec<usize> {
-    let mut views: Vec<usize> = expectation.features.iter().map(|place| place.view).collect();
+/// The views with rows of their own that an expectation asks, in order.
+fn views_of(case: &Case, expectation: &Expectation) -> Vec<usize> {
+    let mut views: Vec<usize> =
+        expectation.features.iter().flat_map(|place| case.stored_of(*place)).collect();
     views.sort_unstable();
     views.dedup();
     views
@@ -197,7 +202,7 @@ fn views_of(expectation: &Expectation) -> Vec<usize> {
 /// The units of the views that are asked, in order of their instants.
 fn units(case: &Case, expectation: &Expectation) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
-    for view in views_of(expectation) {
+    for view in views_of(case, expectation) {
         for (place, row) in case.views[view].rows.iter().enumerate() {
             match units.iter_mut().find(|unit| unit.view == view && unit.visible == row.visible) {
                 Some(unit) => unit.rows.push(place),
@@ -211,10 +216,38 @@ fn units(case: &Case, expectation: &Expectation) -> Vec<Unit> {
 
 fn case_project(case: &Case, expectation: &Expectation) -> Project {
     let views: Vec<ViewText> =
-        views_of(expectation).into_iter().map(|view| view_text(&case.views[view])).collect();
-    let mut project = Project::new(&definitions(&views));
+        views_of(case, expectation).into_iter().map(|view| view_text(&case.views[view])).collect();
+    let mut text = definitions(&views);
+    let mut computed: Vec<&CaseComputed> =
+        expectation.features.iter().flat_map(|place| case.computed_of(*place)).collect();
+    computed.sort_by_key(|computed| computed.line);
+    computed.dedup_by_key(|computed| computed.line);
+    computed.into_iter().for_each(|computed| text.push_str(&computed_text(computed)));
+    let mut project = Project::new(&text);
     project.apply();
     project
+}
+
+/// The lines of a view on demand, behind those of other views.
+fn computed_text(computed: &CaseComputed) -> String {
+    let mut text = format!("  {}:\n", computed.name);
+    if !computed.request.is_empty() {
+        let field = |field: &CaseKey| format!("{}: \"{}\"", field.name, field.value_type);
+        let fields: Vec<String> = computed.request.iter().map(field).collect();
+        text.push_str(&format!("    request: {{ {} }}\n", fields.join(", ")));
+    }
+    if !computed.inputs.is_empty() {
+        text.push_str(&format!("    inputs: [{}]\n", computed.inputs.join(", ")));
+    }
+    text.push_str("    features:\n");
+    for (feature, expression) in computed.features.iter().zip(&computed.expressions) {
+        let default = feature.default.as_ref().and_then(|default| default.cell.value());
+        let default = default.map_or_else(String::new, |value| format!(", default: {:?}", to_text(value)));
+        let expression = serde_json::to_string(expression).unwrap();
+        let (name, of) = (&feature.name, feature.value_type);
+        text.push_str(&format!("      {name}: {{ type: \"{of}\", expr: {expression}{default} }}\n"));
+    }
+    text
 }
 
 fn view_text(view: &CaseView) -> ViewText {
@@ -274,6 +307,10 @@ fn label_columns(expectation: &Expectation) -> Vec<Column> {
         let values = expectation.labels.iter().map(|label| label.keys[place].clone());
         columns.push(Column::values(&key.name, key.value_type, values));
     }
+    for (place, field) in expectation.request.iter().enumerate() {
+        let values = expectation.labels.iter().map(|label| label.request[place].clone());
+        columns.push(Column::values(&field.name, field.value_type, values));
+    }
     let times = expectation.labels.iter().map(|label| Some(Value::Timestamp(label.t)));
     columns.push(Column::values("t", ValueType::Timestamp, times));
     columns
@@ -281,8 +318,8 @@ fn label_columns(expectation: &Expectation) -> Vec<Column> {
 
 fn wanted_features(case: &Case, expectation: &Expectation) -> asof_store::request::Wanted {
     let name = |place: &asof_testkit::case::FeaturePlace| {
-        let view = &case.views[place.view];
-        format!("{}:{}", view.name, view.features[place.feature].name)
+        let (view, feature) = case.feature(*place);
+        format!("{view}:{}", feature.name)
     };
     asof_store::request::Wanted::Features(expectation.features.iter().map(name).collect())
 }
@@ -290,9 +327,8 @@ fn wanted_features(case: &Case, expectation: &Expectation) -> asof_store::reques
 /// The full names and types of the features asked for.
 fn columns(case: &Case, expectation: &Expectation) -> Vec<(String, ValueType)> {
     let column = |place: &asof_testkit::case::FeaturePlace| {
-        let view = &case.views[place.view];
-        let feature = &view.features[place.feature];
-        (format!("{}__{}", view.name, feature.name), feature.value_type)
+        let (view, feature) = case.feature(*place);
+        (format!("{view}__{}", feature.name), feature.value_type)
     };
     expectation.features.iter().map(column).collect()
 }

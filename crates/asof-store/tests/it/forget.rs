@@ -107,7 +107,14 @@ fn serve(project: &mut Project) {
     let ask = Ask::of(features(&["people:n"]), KnownAt::Served);
     let plan = project.try_plan(&ask).unwrap();
     let (entities, rows) = entities();
-    let request = GetRequest { entities, rows, now: None, include_expired: false, from_history: false };
+    let request = GetRequest {
+        entities,
+        fields: Default::default(),
+        rows,
+        now: None,
+        include_expired: false,
+        from_history: false,
+    };
     let answer = project.try_get_planned(&plan, &request).unwrap();
     project.store().1.answer_log().record(answer.t, &plan, &request, &answer.answer).unwrap();
 }

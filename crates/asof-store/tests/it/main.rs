@@ -18,6 +18,7 @@ mod increments;
 mod kill;
 mod kill_pushes;
 mod lost;
+mod on_demand;
 mod parity;
 mod plans;
 mod project;

@@ -107,8 +107,14 @@ fn get(
     now: Option<Instant>,
     include_expired: bool,
 ) -> (Instant, Vec<Vec<Answered>>) {
-    let request =
-        GetRequest { entities: entities(rows), rows: rows.len(), now, include_expired, from_history: false };
+    let request = GetRequest {
+        entities: entities(rows),
+        fields: Entities::new(),
+        rows: rows.len(),
+        now,
+        include_expired,
+        from_history: false,
+    };
     let got = project.try_get_planned(plan, &request).unwrap();
     (got.t, got.rows)
 }

@@ -209,7 +209,10 @@ impl Project {
     ) -> Result<Got, StoreError> {
         let plan = self.try_plan(ask)?;
         let (include_expired, entities) = (ask.include_expired, entities.clone());
-        self.try_get_planned(&plan, &GetRequest { entities, rows, now, include_expired, from_history })
+        self.try_get_planned(
+            &plan,
+            &GetRequest { entities, fields: Entities::new(), rows, now, include_expired, from_history },
+        )
     }
 
     /// Asks with a request that was compiled before.

@@ -381,6 +381,7 @@ fn a_plan_outlives_loads() {
     let plan = project.try_plan(&Ask::of(features(&["v:n"]), KnownAt::Served)).unwrap();
     let request = |now: Option<&str>| GetRequest {
         entities: int_keys("id", &[1]),
+        fields: Default::default(),
         rows: 1,
         now: now.map(at),
         include_expired: false,

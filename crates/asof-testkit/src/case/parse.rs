@@ -5,6 +5,7 @@ use asof_model::knowledge::KnownAt;
 use asof_model::{Duration, Status, ValueType, Zone};
 use asof_oracle::OracleValue;
 
+use super::computed::read_computed;
 use super::literal::{read_answer, read_cell, read_instant};
 use super::table::{split_cells, split_comment};
 use super::{
@@ -21,7 +22,13 @@ pub fn parse_case(name: &str, text: &str) -> Result<Case, CaseError> {
     let Some(goal) = goal.filter(|goal| !goal.is_empty()) else {
         return form(1, "the first line is `# Goal:` and says what the file proves");
     };
-    let mut case = Case { name: name.to_owned(), goal: goal.to_owned(), views: vec![], expectations: vec![] };
+    let mut case = Case {
+        name: name.to_owned(),
+        goal: goal.to_owned(),
+        views: vec![],
+        computed: vec![],
+        expectations: vec![],
+    };
     for section in sections(text)? {
         match section.kind {
             "view" => {
@@ -29,24 +36,36 @@ pub fn parse_case(name: &str, text: &str) -> Result<Case, CaseError> {
                 if case.views.iter().any(|each| each.name == view.name) {
                     return form(view.line, format!("a second view `{}`", view.name));
                 }
+                if !case.computed.is_empty() {
+                    return form(view.line, "views stand before what is `computed` of them");
+                }
                 case.views.push(view);
             }
-            "expect" => case.expectations.push(read_expectation(&section, &case.views)?),
-            other => return form(section.line, format!("`{other}` is neither `view` nor `expect`")),
+            "computed" => {
+                let computed = read_computed(&section, &case)?;
+                case.computed.push(computed);
+            }
+            "expect" => {
+                let expectation = read_expectation(&section, &case)?;
+                case.expectations.push(expectation);
+            }
+            other => {
+                return form(section.line, format!("`{other}` is none of `view`, `computed` and `expect`"));
+            }
         }
     }
-    if case.views.is_empty() || case.expectations.is_empty() {
+    if (case.views.is_empty() && case.computed.is_empty()) || case.expectations.is_empty() {
         return form(1, "a case has at least one `view` and one `expect`");
     }
     Ok(case)
 }
 
 /// A section: its words, and its table with the line of each row.
-struct Section<'a> {
-    line: usize,
+pub(super) struct Section<'a> {
+    pub line: usize,
     kind: &'a str,
-    words: Vec<&'a str>,
-    table: Vec<(usize, Vec<&'a str>)>,
+    pub words: Vec<&'a str>,
+    pub table: Vec<(usize, Vec<&'a str>)>,
 }
 
 fn sections(text: &str) -> Result<Vec<Section<'_>>, CaseError> {
@@ -80,10 +99,10 @@ fn sections(text: &str) -> Result<Vec<Section<'_>>, CaseError> {
 }
 
 /// A column of a view: `name`, `name:type` or `name:type default=value`.
-struct ViewColumn<'a> {
-    name: &'a str,
-    value_type: ValueType,
-    default: Option<CaseCell>,
+pub(super) struct ViewColumn<'a> {
+    pub name: &'a str,
+    pub value_type: ValueType,
+    pub default: Option<CaseCell>,
 }
 
 fn read_view(section: &Section<'_>) -> Result<CaseView, CaseError> {
@@ -187,7 +206,7 @@ fn read_replacement(text: &str) -> Result<CaseReplacement, String> {
     Ok(CaseReplacement { from: instant(from)?, until: instant(until)?, visible: instant(visible)? })
 }
 
-fn read_view_column(text: &str) -> Result<ViewColumn<'_>, String> {
+pub(super) fn read_view_column(text: &str) -> Result<ViewColumn<'_>, String> {
     let (column, default) = match text.split_once(" default=") {
         Some((column, default)) => (column.trim(), Some(default.trim())),
         None => (text, None),
@@ -247,7 +266,7 @@ fn read_row(
     Ok(CaseRow { line, key, event, created, visible, cells: held })
 }
 
-fn read_expectation(section: &Section<'_>, views: &[CaseView]) -> Result<Expectation, CaseError> {
+fn read_expectation(section: &Section<'_>, case: &Case) -> Result<Expectation, CaseError> {
     let line = section.line;
     let (header_line, header) = &section.table[0];
     let mut it = Expectation {
@@ -257,6 +276,7 @@ fn read_expectation(section: &Section<'_>, views: &[CaseView]) -> Result<Expecta
         paths: vec![],
         features: vec![],
         keys: vec![],
+        request: vec![],
         labels: vec![],
         columns: vec![],
         header_line: *header_line,
@@ -276,9 +296,9 @@ fn read_expectation(section: &Section<'_>, views: &[CaseView]) -> Result<Expecta
         return form(line, format!("`{}` answers under known_at=served alone", path.as_str()));
     }
 
-    read_header(&mut it, header, views).map_err(|problem| CaseError::Form { line: *header_line, problem })?;
+    read_header(&mut it, header, case).map_err(|problem| CaseError::Form { line: *header_line, problem })?;
     for (line, cells) in &section.table[1..] {
-        let label = read_label(*line, cells, &it, views)
+        let label = read_label(*line, cells, &it, case)
             .map_err(|problem| CaseError::Form { line: *line, problem })?;
         it.labels.push(label);
     }
@@ -310,13 +330,28 @@ fn read_paths(line: usize, names: &str) -> Result<Vec<CasePath>, CaseError> {
 }
 
 /// Says what each column is, features first: they tell which views are read, and so which join keys there are.
-fn read_header(it: &mut Expectation, header: &[&str], views: &[CaseView]) -> Result<(), String> {
+fn read_header(it: &mut Expectation, header: &[&str], case: &Case) -> Result<(), String> {
     let is_status = |text: &str| text == "status" || text.ends_with("__status");
-    let is_key = |text: &str| views.iter().any(|view| view.keys.iter().any(|key| key.name == text));
+    let is_key = |text: &str| {
+        let keys = case.views.iter().flat_map(|view| &view.keys);
+        let fields = case.computed.iter().flat_map(|computed| &computed.request);
+        keys.chain(fields).any(|key| key.name == text)
+    };
     for text in header.iter().filter(|text| **text != "t" && !is_status(text) && !is_key(text)) {
-        it.features.push(find_feature(text, views)?);
+        it.features.push(find_feature(text, case)?);
     }
-    for key in it.features.iter().flat_map(|place| &views[place.view].keys) {
+    for computed in it.features.iter().flat_map(|place| case.computed_of(*place)) {
+        for field in &computed.request {
+            match it.request.iter().find(|each| each.name == field.name) {
+                None => it.request.push(field.clone()),
+                Some(same) if same == field => {}
+                Some(_) => return Err(format!("request field `{}` has two types", field.name)),
+            }
+        }
+    }
+    for key in
+        it.features.iter().flat_map(|place| case.stored_of(*place)).flat_map(|view| &case.views[view].keys)
+    {
         match it.keys.iter().find(|each| each.name == key.name) {
             None => it.keys.push(key.clone()),
             Some(same) if same == key => {}
@@ -335,6 +370,8 @@ fn read_header(it: &mut Expectation, header: &[&str], views: &[CaseView]) -> Res
             Column::Status(place.ok_or_else(|| format!("`{text}` is the status of no column"))?)
         } else if let Some(place) = it.keys.iter().position(|key| key.name == *text) {
             Column::Key(place)
+        } else if let Some(place) = it.request.iter().position(|field| field.name == *text) {
+            Column::Request(place)
         } else if let Some(place) = feature_columns.iter().position(|each| each == text) {
             Column::Value(place)
         } else {
@@ -351,6 +388,9 @@ fn read_header(it: &mut Expectation, header: &[&str], views: &[CaseView]) -> Res
     if let Some(key) = (0..it.keys.len()).find(|place| !it.columns.contains(&Column::Key(*place))) {
         return Err(format!("no column for the join key `{}`", it.keys[key].name));
     }
+    if let Some(field) = (0..it.request.len()).find(|place| !it.columns.contains(&Column::Request(*place))) {
+        return Err(format!("no column for the request field `{}`", it.request[field].name));
+    }
     for (place, name) in feature_columns.iter().enumerate() {
         if !it.columns.contains(&Column::StatusOfAll) && !it.columns.contains(&Column::Status(place)) {
             return Err(format!("no status for `{name}`: write a column `status` or `{name}__status`"));
@@ -359,15 +399,17 @@ fn read_header(it: &mut Expectation, header: &[&str], views: &[CaseView]) -> Res
     Ok(())
 }
 
-fn find_feature(text: &str, views: &[CaseView]) -> Result<FeaturePlace, String> {
+fn find_feature(text: &str, case: &Case) -> Result<FeaturePlace, String> {
     let (of_view, name) = match text.split_once(':') {
         Some((view, name)) => (Some(view), name),
         None => (None, text),
     };
     let mut found = Vec::new();
-    for (view_place, view) in views.iter().enumerate() {
-        if of_view.is_none_or(|wanted| wanted == view.name)
-            && let Some(feature) = view.features.iter().position(|each| each.name == name)
+    let views = case.views.iter().map(|view| (&view.name, &view.features));
+    let computed = case.computed.iter().map(|computed| (&computed.name, &computed.features));
+    for (view_place, (view, features)) in views.chain(computed).enumerate() {
+        if of_view.is_none_or(|wanted| wanted == view)
+            && let Some(feature) = features.iter().position(|each| each.name == name)
         {
             found.push(FeaturePlace { view: view_place, feature });
         }
@@ -379,12 +421,7 @@ fn find_feature(text: &str, views: &[CaseView]) -> Result<FeaturePlace, String> 
     }
 }
 
-fn read_label(
-    line: usize,
-    cells: &[&str],
-    it: &Expectation,
-    views: &[CaseView],
-) -> Result<CaseLabel, String> {
+fn read_label(line: usize, cells: &[&str], it: &Expectation, case: &Case) -> Result<CaseLabel, String> {
     let utc = Zone::utc();
     let text_of =
         |wanted: Column| it.columns.iter().zip(cells).find(|(each, _)| **each == wanted).map(|(_, c)| *c);
@@ -394,15 +431,19 @@ fn read_label(
     for (place, key) in it.keys.iter().enumerate() {
         keys.push(read_answer(key.value_type, text(Column::Key(place))?)?.value().cloned());
     }
+    let mut request = Vec::new();
+    for (place, field) in it.request.iter().enumerate() {
+        request.push(read_answer(field.value_type, text(Column::Request(place))?)?.value().cloned());
+    }
     let t = read_instant(text(Column::T)?, &utc)?;
     let mut expected = Vec::new();
     for (place, feature) in it.features.iter().enumerate() {
-        let of = views[feature.view].features[feature.feature].value_type;
+        let of = case.feature(*feature).1.value_type;
         let cell = read_answer(of, text(Column::Value(place))?)?;
         let status = text_of(Column::Status(place)).map_or_else(|| text(Column::StatusOfAll), Ok)?;
         expected.push(OracleValue { cell, status: read_status(status)? });
     }
-    Ok(CaseLabel { line, keys, t, expected })
+    Ok(CaseLabel { line, keys, request, t, expected })
 }
 
 fn read_status(text: &str) -> Result<Status, String> {
@@ -412,6 +453,6 @@ fn read_status(text: &str) -> Result<Status, String> {
         .ok_or_else(|| format!("`{text}` is not a status"))
 }
 
-fn form<T>(line: usize, problem: impl Into<String>) -> Result<T, CaseError> {
+pub(super) fn form<T>(line: usize, problem: impl Into<String>) -> Result<T, CaseError> {
     Err(CaseError::Form { line, problem: problem.into() })
 }

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use asof_model::Rule;
 use asof_oracle::{OracleValue, as_of};
 
 use super::literal::write_answer;
-use super::{Case, CaseError, CasePath, Expectation, parse_case, rewrite_expectations};
+use super::{
+    Case, CaseError, CaseLabel, CasePath, Expectation, FeaturePlace, parse_case, rewrite_expectations,
+};
 
 /// Something that answers cases: the oracle, or a path of the product.
 pub trait CaseRunner {
@@ -121,24 +124,31 @@ impl CaseRunner for OracleRunner {
 }
 
 fn oracle_answers(case: &Case, expectation: &Expectation) -> Vec<Vec<OracleValue>> {
-    let answer = |label| {
-        let values = expectation.features.iter().flat_map(|place| {
-            let view = &case.views[place.view];
-            let key = expectation.encoded_key(view, label);
-            let features = [view.oracle_feature(place.feature)];
-            as_of(
-                &view.oracle_rows(),
-                &view.types(),
-                key.as_ref(),
-                label.t,
-                &view.rule(expectation),
-                &features,
-            )
-            .values
-        });
-        values.collect()
+    let answer = |label: &CaseLabel| {
+        let value = |place: &FeaturePlace| match place.view < case.views.len() {
+            true => stored(case, expectation, label, *place, expectation.include_expired),
+            false => case.compute(expectation, label, *place),
+        };
+        expectation.features.iter().map(value).collect()
     };
     expectation.labels.iter().map(answer).collect()
+}
+
+/// What a view with rows of its own answers.
+pub(super) fn stored(
+    case: &Case,
+    expectation: &Expectation,
+    label: &CaseLabel,
+    place: FeaturePlace,
+    include_expired: bool,
+) -> OracleValue {
+    let view = &case.views[place.view];
+    let key = expectation.encoded_key(view, label);
+    let features = [view.oracle_feature(place.feature)];
+    let rule = Rule { include_expired, ..view.rule(expectation) };
+    let mut answer =
+        as_of(&view.oracle_rows(), &view.types(), key.as_ref(), label.t, &rule, &features).values;
+    answer.remove(0)
 }
 
 fn names(expectation: &Expectation, runner: &str) -> bool {
@@ -181,7 +191,7 @@ fn compare(
         }
         for ((place, expected), found) in expectation.features.iter().zip(&label.expected).zip(answer) {
             if expected != found {
-                let feature = &case.views[place.view].features[place.feature].name;
+                let feature = &case.feature(*place).1.name;
                 differences.push(format!(
                     "{}:{}: `{feature}` under {} is {}, expected {}",
                     path.display(),

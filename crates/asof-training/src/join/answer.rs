@@ -7,6 +7,7 @@ use arrow::compute::kernels::zip::zip;
 use asof_model::spec::Feature;
 use asof_model::{Cell, Rule, Status, Zone, canonical, entry};
 
+use super::entering::Entering;
 use super::gather::gather;
 use super::parts::{RangeParts, Winner};
 use super::units::Units;
@@ -72,19 +73,47 @@ impl RangeAnswer {
     /// # Errors
     /// [`TrainingError::Arrow`], a defect of ours.
     pub fn column(&self, place: usize) -> Result<FeatureColumn, TrainingError> {
-        let statuses: Vec<Status> =
-            self.met.winners.iter().map(|winner| self.status(place, *winner)).collect();
-        let shown = |(winner, status): (&Winner, &Status)| match self.shown(*status) {
+        let statuses = self.statuses(place);
+        let values = self.values_shown(place, &statuses, |status| self.shown(status))?;
+        Ok(FeatureColumn { feature: self.features[place].clone(), values, statuses })
+    }
+
+    /// A feature as it enters expressions: after its default, whether expired values are shown or not, with the rows that
+    /// are ERROR and have no default (SEMANTICS 5).
+    ///
+    /// # Errors
+    /// [`TrainingError::Arrow`], a defect of ours.
+    pub fn entering(&self, place: usize) -> Result<Entering, TrainingError> {
+        let has_default = self.features[place].default.is_some();
+        if !has_default && self.all_shown {
+            return Ok(Entering { values: self.gather(place, &self.met.winners)?, errors: None });
+        }
+        let statuses = self.statuses(place);
+        let values = self.values_shown(place, &statuses, |status| status == Status::Present)?;
+        let any_error = !has_default && statuses.contains(&Status::Error);
+        let errors = any_error.then(|| statuses.iter().map(|status| *status == Status::Error).collect());
+        Ok(Entering { values, errors })
+    }
+
+    fn statuses(&self, place: usize) -> Vec<Status> {
+        self.met.winners.iter().map(|winner| self.status(place, *winner)).collect()
+    }
+
+    /// What rows hold where `shown` says so of their status, else the default.
+    fn values_shown(
+        &self,
+        place: usize,
+        statuses: &[Status],
+        shown: impl Fn(Status) -> bool,
+    ) -> Result<ArrayRef, TrainingError> {
+        let winner = |(winner, status): (&Winner, &Status)| match shown(*status) {
             true => *winner,
             false => Winner::NONE,
         };
-        let winners: Vec<Winner> = self.met.winners.iter().zip(&statuses).map(shown).collect();
+        let winners: Vec<Winner> = self.met.winners.iter().zip(statuses).map(winner).collect();
         let values = self.gather(place, &winners)?;
-        let feature = self.features[place].clone();
-        let hidden = || statuses.iter().map(|status| !self.shown(*status));
-        let values =
-            if hidden().any(|hidden| hidden) { self.with_default(place, values, hidden())? } else { values };
-        Ok(FeatureColumn { feature, values, statuses })
+        let hidden = || statuses.iter().map(|status| !shown(*status));
+        if hidden().any(|hidden| hidden) { self.with_default(place, values, hidden()) } else { Ok(values) }
     }
 
     /// The values alone, as in [`RangeAnswer::column`].

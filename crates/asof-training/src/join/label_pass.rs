@@ -98,6 +98,9 @@ pub(crate) fn read<'a>(run: &Run<'a>, labels: &dyn Labels) -> Result<LabelPass<'
     let keys: Vec<Vec<usize>> = spec.keys.iter().map(&mut of_keys).collect();
     let time = place(&spec.time, ValueType::Timestamp, true);
     let known = spec.known.as_ref().map(|known| place(known, ValueType::Timestamp, true));
+    for (name, value_type) in &spec.request {
+        place(name, *value_type, false);
+    }
 
     let told = labels.rows();
     let shards = shard_count(if told == 0 { ROWS_GUESSED } else { told });

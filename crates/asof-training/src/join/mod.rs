@@ -12,10 +12,11 @@
 //!
 //! Reading order: [`spec`] (what is asked), [`run`] (the steps), `label_pass`, `keys`, `key_table`, `shard` and `lane` (labels
 //! as slots), `scan`, `take`, `stage`, `index` and `offer` (rows to slots; `wanted`, `filter` and `kept` beside them), `finish`
-//! and `winners` (slots to rows; `ties`), `fetch` and `parts` (rows to features), [`answer`] and
-//! `gather` (values and statuses).
+//! and `winners` (slots to rows; `ties`), `fetch` and `parts` (rows to features), [`answer`],
+//! `gather` and `entering` (values and statuses).
 
 pub mod answer;
+mod entering;
 mod fetch;
 pub(crate) mod filter;
 mod finish;
@@ -43,6 +44,7 @@ mod wanted;
 mod winners;
 
 pub use answer::{FeatureColumn, RangeAnswer};
+pub use entering::Entering;
 pub use parts::RANGE_ROWS;
 pub use run::{Joined, ViewReport, join};
 pub use spec::{JoinSpec, Joins, Resources, ViewSpec};

@@ -27,6 +27,9 @@ pub struct JoinSpec {
     pub time: String,
     /// The label column with the instants of knowledge; `None`: they are the times.
     pub known: Option<String>,
+    /// Label columns that are read as values of these types once the join is done: that they hold such values is found
+    /// out first of all.
+    pub request: Vec<(String, ValueType)>,
     /// Whether statuses are asked for: then expired rows, rows that are too old and none are told apart.
     pub statuses: bool,
     /// Whether the event instants of the rows that were met are asked for.

@@ -1,10 +1,10 @@
 //! Labels that are in memory, such as those of a request.
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use asof_engine::EngineError;
 
-use super::{LabelReader, Labels, ValueColumn, ValuesSink};
+use super::{LabelReader, Labels, ValueColumn, ValuesSink, with_values};
 use crate::TrainingError;
 
 /// A label table whose columns have the types that are asked for already.
@@ -14,6 +14,18 @@ impl MemoryLabels {
     /// These rows.
     pub fn new(rows: RecordBatch) -> Self {
         Self(rows)
+    }
+
+    fn columns(&self, columns: &[ValueColumn]) -> Result<Vec<ArrayRef>, TrainingError> {
+        let column = |ValueColumn { name, .. }: &ValueColumn| {
+            self.0.column_by_name(name).cloned().ok_or_else(|| EngineError::NoColumn {
+                what: "labels".to_owned(),
+                path: "request".into(),
+                column: name.clone(),
+                hint: None,
+            })
+        };
+        Ok(columns.iter().map(column).collect::<Result<Vec<_>, _>>()?)
     }
 }
 
@@ -28,15 +40,7 @@ impl Labels for MemoryLabels {
         columns: &[ValueColumn],
         sink: &mut ValuesSink<'_>,
     ) -> Result<(), TrainingError> {
-        let column = |ValueColumn { name, .. }: &ValueColumn| {
-            self.0.column_by_name(name).cloned().ok_or_else(|| EngineError::NoColumn {
-                what: "labels".to_owned(),
-                path: "request".into(),
-                column: name.clone(),
-                hint: None,
-            })
-        };
-        sink(0, columns.iter().map(column).collect::<Result<Vec<_>, _>>()?)
+        sink(0, self.columns(columns)?)
     }
 
     fn rows(&self) -> u64 {
@@ -47,17 +51,24 @@ impl Labels for MemoryLabels {
         self.0.schema()
     }
 
-    fn reader(&self) -> Result<Box<dyn LabelReader + '_>, TrainingError> {
-        Ok(Box::new(MemoryReader { rows: &self.0, next: 0 }))
+    fn reader(&self, values: &[ValueColumn]) -> Result<Box<dyn LabelReader + '_>, TrainingError> {
+        let mut columns = self.0.columns().to_vec();
+        columns.extend(self.columns(values)?);
+        let options = RecordBatchOptions::new().with_row_count(Some(self.0.num_rows()));
+        let schema = with_values(&self.0.schema(), values);
+        Ok(Box::new(MemoryReader {
+            rows: RecordBatch::try_new_with_options(schema, columns, &options)?,
+            next: 0,
+        }))
     }
 }
 
-struct MemoryReader<'a> {
-    rows: &'a RecordBatch,
+struct MemoryReader {
+    rows: RecordBatch,
     next: usize,
 }
 
-impl LabelReader for MemoryReader<'_> {
+impl LabelReader for MemoryReader {
     fn next(&mut self, rows: usize) -> Result<RecordBatch, TrainingError> {
         let batch = self.rows.slice(self.next, rows.min(self.rows.num_rows() - self.next));
         self.next += batch.num_rows();

@@ -1,9 +1,11 @@
 //! The label table: every row, every column, in order, and the instants at which values are asked.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use asof_engine::columns::arrow_type;
 use asof_model::ValueType;
 
 use crate::TrainingError;
@@ -45,11 +47,11 @@ pub trait Labels: Sync {
     /// The columns as they go to the output. Known once every piece was read.
     fn schema(&self) -> SchemaRef;
 
-    /// A reader of all columns.
+    /// A reader of all columns, and behind them of `values`: columns of the same rows as values of a type.
     ///
     /// # Errors
-    /// Those of opening files.
-    fn reader(&self) -> Result<Box<dyn LabelReader + '_>, TrainingError>;
+    /// Those of opening files; [`EngineError::NoColumn`](asof_engine::EngineError::NoColumn).
+    fn reader(&self, values: &[ValueColumn]) -> Result<Box<dyn LabelReader + '_>, TrainingError>;
 }
 
 /// A column to read as values of a type.
@@ -71,8 +73,16 @@ pub trait LabelReader: Send {
     /// The next rows: exactly so many, of which there are as many.
     ///
     /// # Errors
-    /// Those of reading files; a file that has changed meanwhile.
+    /// Those of reading files; a file that has changed meanwhile;
+    /// [`EngineError::Label`](asof_engine::EngineError::Label) for a row that holds no value of the type that is read.
     fn next(&mut self, rows: usize) -> Result<RecordBatch, TrainingError>;
+}
+
+/// The schema of some rows with the columns that are read as values behind it.
+fn with_values(own: &Schema, values: &[ValueColumn]) -> SchemaRef {
+    let fields = own.fields().iter().map(|field| field.as_ref().clone());
+    let read = values.iter().map(|column| Field::new(&column.name, arrow_type(column.value_type), true));
+    Arc::new(Schema::new(fields.chain(read).collect::<Vec<_>>()))
 }
 
 /// Takes so many rows off the front of what was read, as far as there are so many. `ready_rows` counts them.

@@ -11,7 +11,7 @@ use asof_engine::source::raw::Form;
 use asof_parquet::{GroupRows, ParquetFile, Selection};
 
 use super::files::LabelFiles;
-use super::{LabelReader, Labels, ValueColumn, ValuesSink};
+use super::{LabelReader, Labels, ValueColumn, ValuesSink, with_values};
 use crate::TrainingError;
 use asof_engine::source::infer::{Guess, typed};
 
@@ -87,6 +87,15 @@ impl ParquetLabels {
         Ok(rows.map_err(|failure| failed(&self.of.files[piece.file].0, failure))?)
     }
 
+    /// The places of columns.
+    fn places(&self, columns: &[ValueColumn]) -> Result<Vec<usize>, TrainingError> {
+        let known = || self.schema.fields().iter().map(|field| field.name().as_str());
+        let place = |column: &ValueColumn| {
+            self.schema.index_of(&column.name).map_err(|_| self.of.no_column(&column.name, known()))
+        };
+        columns.iter().map(place).collect()
+    }
+
     /// A column that folders tell, for so many rows of a file.
     fn told(&self, file: usize, field: &Field, rows: usize) -> ArrayRef {
         let value = self.of.files[file].0.partitions.get(field.name()).flatten();
@@ -107,24 +116,21 @@ impl Labels for ParquetLabels {
         sink: &mut ValuesSink<'_>,
     ) -> Result<(), TrainingError> {
         let piece = &self.pieces[piece];
-        let known = || self.schema.fields().iter().map(|field| field.name().as_str());
-        let mut places = Vec::with_capacity(columns.len());
-        for column in columns {
-            let place = self.schema.index_of(&column.name);
-            places.push(place.map_err(|_| self.of.no_column(&column.name, known()))?);
-        }
+        let places = self.places(columns)?;
         let own = self.own.fields().len();
-        let read: Vec<usize> = places.iter().copied().filter(|place| *place < own).collect();
+        // A column may be read as values of several types.
+        let mut read: Vec<usize> = places.iter().copied().filter(|place| *place < own).collect();
+        read.sort_unstable();
+        read.dedup();
         let mut first = piece.first;
         for batch in self.batches(piece, &read)? {
             let batch = batch.map_err(|failure| failed(&self.of.files[piece.file].0, failure))?;
             let rows = batch.rows.len();
-            let mut found = batch.columns.into_iter();
             let mut values = Vec::with_capacity(columns.len());
             for (column, place) in columns.iter().zip(&places) {
-                let array = match if *place < own { found.next() } else { None } {
-                    Some(array) => array,
-                    None => self.told(piece.file, &self.told[place.saturating_sub(own)], rows),
+                let array = match read.binary_search(place) {
+                    Ok(found) => batch.columns[found].clone(),
+                    Err(_) => self.told(piece.file, &self.told[place.saturating_sub(own)], rows),
                 };
                 let declared = (column.value_type, column.required);
                 values.push(self.of.values(&column.name, &array, Form::Typed, declared, first)?);
@@ -143,16 +149,33 @@ impl Labels for ParquetLabels {
         self.schema.clone()
     }
 
-    fn reader(&self) -> Result<Box<dyn LabelReader + '_>, TrainingError> {
-        Ok(Box::new(Reader { of: self, piece: 0, batches: None, ready: VecDeque::new(), ready_rows: 0 }))
+    fn reader(&self, values: &[ValueColumn]) -> Result<Box<dyn LabelReader + '_>, TrainingError> {
+        Ok(Box::new(Reader {
+            of: self,
+            places: self.places(values)?,
+            values: values.to_vec(),
+            schema: with_values(&self.schema, values),
+            piece: 0,
+            first: 0,
+            batches: None,
+            ready: VecDeque::new(),
+            ready_rows: 0,
+        }))
     }
 }
 
 /// Reads all columns, piece after piece.
 struct Reader<'a> {
     of: &'a ParquetLabels,
+    /// What is read as values, with the places of these columns.
+    values: Vec<ValueColumn>,
+    places: Vec<usize>,
+    /// The labels' own columns, and behind them these.
+    schema: SchemaRef,
     /// The next piece.
     piece: usize,
+    /// The number of the next row.
+    first: u64,
     batches: Option<GroupRows>,
     ready: VecDeque<RecordBatch>,
     ready_rows: usize,
@@ -181,17 +204,21 @@ impl Reader<'_> {
             };
             let batch = batch.map_err(|failure| failed(&self.of.of.files[file].0, failure))?;
             let rows = batch.rows.len();
-            let mut columns = Vec::with_capacity(self.of.schema.fields().len());
-            for (array, field) in batch.columns.iter().zip(self.of.own.fields()) {
+            let mut raw = batch.columns;
+            raw.extend(self.of.told.iter().map(|field| self.of.told(file, field, rows)));
+            let mut columns = Vec::with_capacity(self.schema.fields().len());
+            for (array, field) in raw.iter().zip(self.of.schema.fields()) {
                 columns.push(as_noted(array, field.data_type())?);
             }
-            columns.extend(self.of.told.iter().map(|field| self.of.told(file, field, rows)));
+            for (column, place) in self.values.iter().zip(&self.places) {
+                let declared = (column.value_type, column.required);
+                let (name, array) = (&column.name, &raw[*place]);
+                columns.push(self.of.of.values(name, array, Form::Typed, declared, self.first)?);
+            }
+            self.first += rows as u64;
             let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            self.ready.push_back(RecordBatch::try_new_with_options(
-                self.of.schema.clone(),
-                columns,
-                &options,
-            )?);
+            let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
+            self.ready.push_back(batch);
             self.ready_rows += rows;
             return Ok(true);
         }
@@ -207,6 +234,6 @@ impl LabelReader for Reader<'_> {
     fn next(&mut self, rows: usize) -> Result<RecordBatch, TrainingError> {
         while self.ready_rows < rows && self.read()? {}
         let some = super::take_ready(&mut self.ready, &mut self.ready_rows, rows);
-        Ok(concat_batches(&self.of.schema, &some)?)
+        Ok(concat_batches(&self.schema, &some)?)
     }
 }

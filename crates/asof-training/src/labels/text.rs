@@ -15,7 +15,7 @@ use asof_model::ValueType;
 use parking_lot::Mutex;
 
 use super::files::LabelFiles;
-use super::{LabelReader, Labels, ValueColumn, ValuesSink};
+use super::{LabelReader, Labels, ValueColumn, ValuesSink, with_values};
 use crate::TrainingError;
 use asof_engine::source::infer::{Guess, fields, typed};
 
@@ -49,6 +49,30 @@ impl TextLabels {
         names.extend(of.partition_names(&names));
         let guesses = vec![Guess::default(); names.len()];
         Ok(Self { of, names, typed, seen: Mutex::new(Seen { rows: 0, guesses }) })
+    }
+
+    /// The places of columns.
+    fn places(&self, columns: &[ValueColumn]) -> Result<Vec<usize>, TrainingError> {
+        let place = |column: &ValueColumn| {
+            let missing = || self.of.no_column(&column.name, self.names.iter().map(String::as_str));
+            self.names.iter().position(|name| *name == column.name).ok_or_else(missing)
+        };
+        columns.iter().map(place).collect()
+    }
+
+    /// Columns of a batch as values. `first`: the number of its first row, from 0.
+    fn read_as(
+        &self,
+        columns: &[ValueColumn],
+        places: &[usize],
+        texts: &[ArrayRef],
+        first: u64,
+    ) -> Result<Vec<ArrayRef>, TrainingError> {
+        let values = |(column, place): (&ValueColumn, &usize)| {
+            let declared = (column.value_type, column.required);
+            self.of.values(&column.name, &texts[*place], Form::Typed, declared, first)
+        };
+        columns.iter().zip(places).map(values).collect()
     }
 
     /// The rows of a file, all columns as text.
@@ -100,12 +124,7 @@ impl Labels for TextLabels {
         columns: &[ValueColumn],
         sink: &mut ValuesSink<'_>,
     ) -> Result<(), TrainingError> {
-        let mut places = Vec::with_capacity(columns.len());
-        for column in columns {
-            let place = self.names.iter().position(|name| *name == column.name);
-            let missing = || self.of.no_column(&column.name, self.names.iter().map(String::as_str));
-            places.push(place.ok_or_else(missing)?);
-        }
+        let places = self.places(columns)?;
         let mut first = 0;
         let mut guesses = vec![Guess::default(); self.names.len()];
         for file in 0..self.of.files.len() {
@@ -116,17 +135,7 @@ impl Labels for TextLabels {
                 for (guess, text) in guesses.iter_mut().zip(&texts).filter(|_| self.typed) {
                     guess.learn(fields(text));
                 }
-                let mut values = Vec::with_capacity(columns.len());
-                for (column, place) in columns.iter().zip(&places) {
-                    let declared = (column.value_type, column.required);
-                    values.push(self.of.values(
-                        &column.name,
-                        &texts[*place],
-                        Form::Typed,
-                        declared,
-                        first,
-                    )?);
-                }
+                let values = self.read_as(columns, &places, &texts, first)?;
                 if rows > 0 {
                     sink(first, values)?;
                 }
@@ -155,11 +164,14 @@ impl Labels for TextLabels {
         Arc::new(Schema::new(self.names.iter().zip(&seen.guesses).map(field).collect::<Vec<_>>()))
     }
 
-    fn reader(&self) -> Result<Box<dyn LabelReader + '_>, TrainingError> {
-        let schema = self.schema();
+    fn reader(&self, values: &[ValueColumn]) -> Result<Box<dyn LabelReader + '_>, TrainingError> {
+        let own = self.schema();
         Ok(Box::new(Reader {
             of: self,
-            schema,
+            places: self.places(values)?,
+            values: values.to_vec(),
+            schema: with_values(&own, values),
+            own,
             file: 0,
             first: 0,
             batches: None,
@@ -172,6 +184,12 @@ impl Labels for TextLabels {
 /// Reads all columns, file after file.
 struct Reader<'a> {
     of: &'a TextLabels,
+    /// The labels' own columns.
+    own: SchemaRef,
+    /// What is read as values, with the places of these columns.
+    values: Vec<ValueColumn>,
+    places: Vec<usize>,
+    /// All of them.
     schema: SchemaRef,
     /// The next file.
     file: usize,
@@ -201,7 +219,7 @@ impl Reader<'_> {
             };
             let texts = self.of.texts(self.file - 1, batch?)?;
             let mut columns = Vec::with_capacity(texts.len());
-            for (text, field) in texts.iter().zip(self.schema.fields()) {
+            for (text, field) in texts.iter().zip(self.own.fields()) {
                 columns.push(match field.data_type() {
                     DataType::Timestamp(..) => {
                         let declared = (ValueType::Timestamp, true);
@@ -210,6 +228,7 @@ impl Reader<'_> {
                     of => typed(text.as_string(), of),
                 });
             }
+            columns.extend(self.of.read_as(&self.values, &self.places, &texts, self.first)?);
             let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
             self.first += batch.num_rows() as u64;
             self.ready_rows += batch.num_rows();

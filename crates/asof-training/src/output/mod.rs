@@ -3,10 +3,12 @@
 //! Rows are put together, encoded and written while there are still some to put together; no more of the output is in
 //! memory than is being worked on. An output appears whole or not at all.
 //!
-//! Reading order: [`spec`] (what is asked), `rows` (label columns and features, put together), `place` (where bytes
+//! Reading order: [`spec`] (what is asked), [`computed`] (columns that are computed of others), `rows` (label columns and
+//! features, put together), `place` (where bytes
 //! go), `parquet_file` and `csv_file` (one file, on all threads), [`folder`] (several files), [`statistics`] (what columns
 //! hold).
 
+pub mod computed;
 mod csv_file;
 mod encoding;
 pub mod folder;
@@ -34,7 +36,8 @@ use place::Place;
 use rows::Rows;
 use statistics::ColumnStatistics;
 
-pub use spec::{Compression, FolderOptions, Layout, OutputColumn, OutputSpec, Split, What, check_names};
+pub use computed::Computed;
+pub use spec::{Compression, FolderOptions, Layout, Of, OutputColumn, OutputSpec, Split, What, check_names};
 
 /// What was written.
 #[derive(Debug, Clone, Serialize)]

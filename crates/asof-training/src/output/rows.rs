@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use asof_engine::Progress;
 use asof_engine::columns::arrow_type;
-use asof_model::ValueType;
+use asof_model::{Status, ValueType};
 use parking_lot::Mutex;
 
 use super::WRITE;
-use super::spec::{OutputSpec, What};
+use super::computed::{ComputeInputs, Computed, ComputedColumn};
+use super::spec::{Of, OutputSpec, What};
 use super::statistics::{ColumnCounter, sampled_rows};
 use crate::TrainingError;
 use crate::join::{Joined, RANGE_ROWS, RangeAnswer};
-use crate::labels::{LabelReader, Labels};
+use crate::labels::{LabelReader, Labels, ValueColumn};
 
 /// The rows of an output.
 pub(crate) struct Rows<'r, 'a> {
@@ -42,6 +43,10 @@ struct Feed<'a> {
 pub(crate) struct Range {
     pub labels: RecordBatch,
     pub answers: Vec<RangeAnswer>,
+    /// What is read of the labels to compute: the times, then the request's columns. Empty where nothing is computed.
+    read: Vec<ArrayRef>,
+    /// What was computed, once somebody asked for a column of it.
+    computed: Mutex<Option<Arc<Vec<ComputedColumn>>>>,
     /// Rows whose values are sampled.
     pub sampled: Vec<u32>,
 }
@@ -66,7 +71,7 @@ impl<'r, 'a> Rows<'r, 'a> {
             };
             fields.push(Field::new(&column.name, data_type, true));
         }
-        let feed = Feed { reader: labels.reader()?, next: 0, ready: HashMap::new() };
+        let feed = Feed { reader: labels.reader(&read_by(spec))?, next: 0, ready: HashMap::new() };
         let schema = Arc::new(Schema::new(fields));
         Ok(Self { joined, spec, progress, schema, own: own.fields().len(), feed: Mutex::new(feed) })
     }
@@ -116,7 +121,7 @@ impl<'r, 'a> Rows<'r, 'a> {
         self.progress.advance(WRITE, rows as u64);
     }
 
-    /// The label columns of a range, each range once.
+    /// The label columns of a range, and behind them those that are read to compute; each range once.
     ///
     /// # Errors
     /// Those of reading labels.
@@ -156,7 +161,31 @@ impl<'r, 'a> Rows<'r, 'a> {
             true => sampled_rows(range, self.rows_of(range), self.joined.ranges()),
             false => Vec::new(),
         };
-        Ok(Range { labels: self.labels(range)?, answers: self.answers(range)?, sampled })
+        let labels = self.labels(range)?;
+        let read = labels.columns()[self.own..].to_vec();
+        let labels = labels.project(&(0..self.own).collect::<Vec<_>>())?;
+        let answers = self.answers(range)?;
+        Ok(Range { labels, answers, read, computed: Mutex::new(None), sampled })
+    }
+
+    /// What is computed of a range: once, by whoever asks first.
+    fn computed(&self, range: &Range) -> Result<Arc<Vec<ComputedColumn>>, TrainingError> {
+        let mut computed = range.computed.lock();
+        if let Some(computed) = &*computed {
+            return Ok(computed.clone());
+        }
+        let missing = || TrainingError::Computed("an output has a column of nothing".to_owned());
+        let Computed { features, by, .. } = self.spec.computed.as_ref().ok_or_else(missing)?;
+        let (times, request) = range.read.split_first().ok_or_else(missing)?;
+        let entering = features.iter().map(|of| range.answers[of.view].entering(of.feature));
+        let entering = entering.collect::<Result<Vec<_>, _>>()?;
+        let made = by.compute(&ComputeInputs {
+            rows: range.labels.num_rows(),
+            times: times.as_primitive::<TimestampMicrosecondType>(),
+            request,
+            features: &entering,
+        })?;
+        Ok(computed.insert(Arc::new(made)).clone())
     }
 
     /// A column of a range.
@@ -168,13 +197,29 @@ impl<'r, 'a> Rows<'r, 'a> {
             return Ok(range.labels.column(column).clone());
         };
         let column = &self.spec.columns[place];
-        let answer = &range.answers[column.view];
-        Ok(match column.what {
-            What::Values => answer.values(column.feature)?,
-            What::Statuses => {
-                let statuses = answer.column(column.feature)?.statuses;
-                Arc::new(StringArray::from_iter_values(statuses.iter().map(|status| status.as_str())))
+        let texts = |statuses: &[Status]| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(statuses.iter().map(|status| status.as_str())))
+        };
+        Ok(match (column.of, column.what) {
+            (Of::Feature(of), What::Values) => range.answers[of.view].values(of.feature)?,
+            (Of::Feature(of), What::Statuses) => texts(&range.answers[of.view].column(of.feature)?.statuses),
+            (Of::Computed(place), what) => {
+                let computed = self.computed(range)?;
+                match (computed.get(place), what) {
+                    (None, _) => return Err(TrainingError::Computed(format!("no column {place}"))),
+                    (Some(column), What::Values) => column.values.clone(),
+                    (Some(column), What::Statuses) => texts(&column.statuses),
+                }
             }
         })
     }
+}
+
+/// What is read of the labels to compute: the times, then the request's columns.
+fn read_by(spec: &OutputSpec) -> Vec<ValueColumn> {
+    let Some(computed) = &spec.computed else { return Vec::new() };
+    let (name, value_type) = (computed.time.clone(), ValueType::Timestamp);
+    let mut read = vec![ValueColumn { name, value_type, required: true }];
+    read.extend(computed.request.iter().cloned());
+    read
 }

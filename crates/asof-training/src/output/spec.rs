@@ -7,6 +7,8 @@ use asof_engine::EngineError;
 use asof_model::entry::Reading;
 use asof_model::{Location, ValueType};
 
+use super::computed::{Computed, FeaturePlace};
+
 /// Rows of a row group, unless it is said: a multiple of what is put together at a time.
 pub const ROW_GROUP_ROWS: usize = 131_072;
 
@@ -18,6 +20,8 @@ pub struct OutputSpec {
     pub layout: Layout,
     /// The columns beside the labels', in order.
     pub columns: Vec<OutputColumn>,
+    /// What is computed, where columns are.
+    pub computed: Option<Computed>,
     /// Whether it is told what each column holds.
     pub statistics: bool,
 }
@@ -127,14 +131,21 @@ pub struct OutputColumn {
     pub name: String,
     /// Where it comes from, for messages, such as "feature `city` of view `zipcode_features@1`".
     pub origin: String,
-    /// The place of its view in the join.
-    pub view: usize,
-    /// The place of its feature among those that were asked of the view.
-    pub feature: usize,
+    /// What it is a column of.
+    pub of: Of,
     /// The type of the feature.
     pub value_type: ValueType,
     /// What of it.
     pub what: What,
+}
+
+/// Where a column comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// A feature of the join.
+    Feature(FeaturePlace),
+    /// The place among what [`Computed::by`] gives.
+    Computed(usize),
 }
 
 /// What of a feature.

@@ -22,8 +22,9 @@ use asof_training::history::{
 };
 use asof_training::join::{JoinSpec, Joins, Resources, UnitFacts, Units, ViewSpec, join};
 use asof_training::labels::{LabelTable, Labels, ValueColumn};
+use asof_training::output::computed::FeaturePlace;
 use asof_training::output::spec::ParquetOptions;
-use asof_training::output::{self, Layout, OutputColumn, OutputSpec, What, Writing, Written};
+use asof_training::output::{self, Layout, Of, OutputColumn, OutputSpec, What, Writing, Written};
 use asof_training::{Memory, Scratch, TrainingError};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -199,6 +200,7 @@ pub(crate) fn make_laid_out(
         value_type: given.value_type,
         default: None,
         aggregation: None,
+        computation: None,
         about: About::default(),
     };
     let mut units = Units::default();
@@ -233,6 +235,7 @@ pub(crate) fn make_laid_out(
         order: vec![Joins::Values(0)],
         time: time.to_owned(),
         known: None,
+        request: Vec::new(),
         statuses: false,
         events: false,
         resources: Resources { memory: Memory::new(memory), threads, scratch: folder.path().to_owned() },
@@ -240,8 +243,7 @@ pub(crate) fn make_laid_out(
     let column = |(place, given): (usize, &Given)| OutputColumn {
         name: given.name.to_owned(),
         origin: format!("feature `{}` of view `trips@1`", given.name),
-        view: 0,
-        feature: place,
+        of: Of::Feature(FeaturePlace { view: 0, feature: place }),
         value_type: given.value_type,
         what: What::Values,
     };
@@ -249,6 +251,7 @@ pub(crate) fn make_laid_out(
         at: Location::Local(out.to_owned()),
         layout,
         columns: given.iter().enumerate().map(column).collect(),
+        computed: None,
         statistics: true,
     };
     let scratch = Scratch::new(&spec.resources.scratch);

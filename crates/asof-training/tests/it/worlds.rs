@@ -134,6 +134,7 @@ pub fn features(world: &World) -> Vec<Feature> {
         value_type: of.value_type,
         default: of.default.as_ref().map(to_text),
         aggregation: None,
+        computation: None,
         about: About::default(),
     };
     world.features.iter().enumerate().map(feature).collect()
@@ -414,6 +415,7 @@ pub fn run_on(
         windows: Vec::new(),
         order: vec![Joins::Values(0)],
         time: EVENT.to_owned(),
+        request: Vec::new(),
         known: (!reading.knows.is_empty()).then(|| "known".to_owned()),
         statuses: reading.statuses,
         events: reading.statuses,

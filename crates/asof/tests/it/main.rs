@@ -19,6 +19,7 @@ mod materialize;
 mod metrics;
 mod objects;
 mod older_stores;
+mod on_demand;
 mod serve;
 mod story;
 mod support;
