@@ -69,8 +69,11 @@ impl Store {
     ) -> Result<Vec<Vec<Answered>>, StoreError> {
         if plan.joins.is_empty() {
             let computed = computed(plan, request, (0, request.rows), times, |_, _| Cell::Null);
-            let row = |row| plan.columns.iter().map(|column| computed_value(plan, &computed, column, row));
-            return Ok((0..request.rows).map(|at| row(at).collect()).collect());
+            let row = |row: usize| {
+                let values = plan.columns.iter().map(|column| computed_value(plan, &computed, column, row));
+                values.collect()
+            };
+            return Ok((0..request.rows).map(row).collect());
         }
         let labels = MemoryLabels::new(label_rows(plan, request, times)?);
         let asked = Asked {
