@@ -108,7 +108,8 @@ fn users_and_databases() {
         "~asof:*",
         "+@all",
         "-@admin",
-        "+config|get",
+        "-@dangerous",
+        "+info",
     ]);
     let url = format!("redis://asof:s3cret@127.0.0.1:{}/5", server.port);
     let place = At(url.clone());
