@@ -223,7 +223,7 @@ fn a_caller_that_gives_up() {
 #[test]
 fn a_server_that_is_away() {
     let mut single = Single::new();
-    let url = format!("{}?timeout=200ms&read_patience=600ms&connect_timeout=200ms&hold=60s", single.url());
+    let url = format!("{}?timeout=500ms&read_patience=900ms&connect_timeout=500ms&hold=60s", single.url());
     let store = try_open(&url, ManualClock::new(at(0))).unwrap();
     let view = single.wait(store.register("trips@1")).unwrap();
     let read = |store: &asof_redis::RedisStore| futures_wait(store.read(&[(view, b"k")], None));
@@ -231,7 +231,7 @@ fn a_server_that_is_away() {
     single.server.kill();
     let begun = Instant::now();
     let first = read(&store).unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(first.kind(), Kind::Unavailable);
     assert!(first.to_string().contains(&format!("redis://127.0.0.1:{}/0", single.server.port)), "{first}");
     let mut at_once = false;
@@ -239,7 +239,7 @@ fn a_server_that_is_away() {
         let begun = Instant::now();
         let refused = read(&store).unwrap_err();
         if let OnlineError::Resting { failures, .. } = &refused {
-            assert!(*failures >= 5 && begun.elapsed() < Duration::from_millis(100));
+            assert!(*failures >= 5 && begun.elapsed() < Duration::from_millis(150));
             assert!(refused.hint().is_some());
             at_once = true;
         }

@@ -198,13 +198,15 @@ impl Cluster {
 
     /// Primaries with so many replicas each; `options` go into the URL.
     pub fn with(primaries: usize, replicas: usize, options: &str) -> Self {
+        // Nobody is promoted where there are no replicas, however busy the machine is.
+        let node_timeout = if replicas == 0 { "15000" } else { "2000" };
         let settings = [
             "--save",
             "",
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
-            "2000",
+            node_timeout,
             "--appendonly",
             "no",
         ];
