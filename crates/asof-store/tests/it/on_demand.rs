@@ -455,7 +455,7 @@ fn many_labels() {
     const ROWS: i64 = 50_000;
     let mut project = loaded();
     let trips: Vec<String> = (0..1_000)
-        .map(|key| format!("{key},2024-01-01T10:00:00Z,2024-01-01T10:00:00Z,{},1.5\n", key % 7))
+        .map(|key| format!("{key},2024-01-01T11:00:00Z,2024-01-01T11:00:00Z,{},1.5\n", key % 7))
         .collect();
     project.write("data/trips/a.csv", format!("driver,at,seen,n,rate\n{}", trips.concat()));
     project.materialize(&["trips"]);
