@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
-use asof_model::{Instant, Status, Value, Zone, entry, name};
+use asof_model::{Instant, Status, Value, ValueType, Zone, entry, name};
 use asof_store::forget::{ForgetReport, ForgetRequest};
 use asof_store::get::GetRequest;
 use asof_store::materialize::{MaterializeReport, MaterializeRequest};
@@ -206,34 +206,34 @@ type Columns = BTreeMap<String, Vec<Option<Value>>>;
 /// The join keys and the fields of the request as values of the types that its views declare.
 fn entities(plan: &RequestPlan, given: &[(String, String)]) -> Result<(Columns, Columns), StoreError> {
     let (mut keys, mut fields) = (Columns::new(), Columns::new());
-    for (name, text) in given {
-        let key = plan.key_columns.iter().find(|(column, _)| column == name).map(|(_, declared)| *declared);
-        let field = plan.on_demand.request.iter().find(|column| column.name == *name);
+    for (given, text) in given {
+        let key = plan.key_columns.iter().find(|(column, _)| column == given).map(|(_, declared)| *declared);
+        let field = plan.on_demand.request.iter().find(|column| column.name == *given);
         let field = field.map(|column| column.value_type);
         let read = |declared: ValueType| match text.as_str() {
             "" => Ok(None),
             text => entry::from_text(text, declared, &Zone::utc())
                 .map(Some)
-                .map_err(|error| StoreError::BadKey { key: name.clone(), reason: error.to_string() }),
+                .map_err(|error| StoreError::BadKey { key: given.clone(), reason: error.to_string() }),
         };
         if key.is_none() && field.is_none() {
             let keys = plan.key_columns.iter().map(|(column, _)| column.as_str());
             let known = keys.chain(plan.on_demand.request.iter().map(|column| column.name.as_str()));
             return Err(StoreError::Request {
-                message: format!("no view of the request is looked up by `{name}`"),
-                hint: asof_model::name::suggestion(name, known),
+                message: format!("no view of the request is looked up by `{given}`"),
+                hint: name::suggestion(given, known),
             });
         }
         let twice =
-            [(key, &mut keys), (field, &mut fields)].into_iter().any(|(_, known)| known.contains_key(name));
+            [(key, &mut keys), (field, &mut fields)].into_iter().any(|(_, known)| known.contains_key(given));
         if twice {
-            let message = format!("the join key `{name}` is given twice");
+            let message = format!("the join key `{given}` is given twice");
             let hint = Some("one command asks for one entity key".to_owned());
             return Err(StoreError::Request { message, hint });
         }
         for (declared, columns) in [(key, &mut keys), (field, &mut fields)] {
             if let Some(declared) = declared {
-                columns.insert(name.clone(), vec![read(declared)?]);
+                columns.insert(given.clone(), vec![read(declared)?]);
             }
         }
     }

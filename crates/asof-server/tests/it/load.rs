@@ -203,7 +203,8 @@ async fn one_answer(stream: &mut TcpStream) -> String {
         let text = String::from_utf8_lossy(&said);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.to_lowercase();
-        let length = length.split_once("content-length: ").unwrap().1.lines().next().unwrap().trim().parse();
+        let length =
+            length.split_once("content-length: ").unwrap().1.lines().next().unwrap().trim().parse::<usize>();
         if body.len() == length.unwrap() {
             return text.into_owned();
         }
