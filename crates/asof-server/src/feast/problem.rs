@@ -93,10 +93,15 @@ fn from_store(error: &StoreError, project: &str) -> Response {
         http::log_failure(error);
         return http::respond(status, quoted(&message));
     }
+    raised(status, class, &message)
+}
+
+/// An error that a client raises as its own.
+pub(super) fn raised(status: StatusCode, class: &str, message: &str) -> Response {
     let inner = format!(
         "{{\"module\": \"feast.errors\", \"class\": {}, \"message\": {}}}",
         quoted(class),
-        quoted(&message)
+        quoted(message)
     );
     http::respond(status, quoted(&inner))
 }

@@ -13,10 +13,10 @@ use asof_store::push::{PushReport, PushRequest, ViewColumns, object_of_columns};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::fields::{Body, Table};
-use super::problem::Problem;
+use super::problem::{Problem, raised};
 use crate::openapi::{FeastError, FeastPush, FeastWrite};
 use crate::serving::Serving;
 use crate::{http, json, metrics};
@@ -62,7 +62,7 @@ pub(crate) async fn push(State(serving): State<Arc<Serving>>, request: Request) 
         Ok(()) => http::respond(StatusCode::OK, ""),
         Err(Problem::Store(StoreError::Unknown { kind: "source", name, hint })) => {
             let message = format!("Unable to find push source '{name}'.{}", shown(hint.as_deref()));
-            feast_error(StatusCode::UNPROCESSABLE_ENTITY, "PushSourceNotFoundException", &message)
+            raised(StatusCode::UNPROCESSABLE_ENTITY, "PushSourceNotFoundException", &message)
         }
         Err(problem) => refused(problem, serving.project()),
     }
@@ -94,7 +94,7 @@ pub(crate) async fn write_to_online_store(State(serving): State<Arc<Serving>>, r
             let project = serving.project();
             let hint = shown(hint.as_deref());
             let message = format!("Feature view {name} does not exist in project {project}{hint}");
-            feast_error(StatusCode::NOT_FOUND, "FeastObjectNotFoundException", &message)
+            raised(StatusCode::NOT_FOUND, "FeastObjectNotFoundException", &message)
         }
         Err(problem) => refused(problem, serving.project()),
     }
@@ -161,7 +161,7 @@ fn rows_of(view: &ViewColumns, table: Table) -> Result<Vec<String>, StoreError> 
         let message = format!("`df` lacks the column `{column}` of view `{}`", view.view);
         StoreError::Request { message, hint: name::suggestion(column, given.keys().map(String::as_str)) }
     };
-    let mut features = Vec::new();
+    let mut features: Vec<&str> = Vec::new();
     for column in &view.columns {
         match given.remove(&column.name) {
             Some(values) => {
@@ -169,7 +169,7 @@ fn rows_of(view: &ViewColumns, table: Table) -> Result<Vec<String>, StoreError> 
                     .insert(column.in_source.clone(), each(values, &|value| typed(column.value_type, value)));
             }
             None if column.key => return Err(lacking(&column.name, &given)),
-            None => features.push(column),
+            None => features.push(column.name.as_str()),
         }
     }
     // A row that was made by those who call the columns as the source does is as good.
@@ -186,8 +186,9 @@ fn rows_of(view: &ViewColumns, table: Table) -> Result<Vec<String>, StoreError> 
     }
     // A feature that was added since the client was written is null. But a column too many beside one too few is a
     // misspelling, or another view.
-    if let (Some(feature), Some(_)) = (features.first(), given.keys().next()) {
-        return Err(lacking(&feature.name, &given));
+    if let (false, Some(wrong)) = (features.is_empty(), given.keys().next()) {
+        let message = format!("view `{}` has no column `{wrong}`", view.view);
+        return Err(StoreError::Request { message, hint: name::suggestion(wrong, features) });
     }
     Ok((0..rows).map(|row| object_of_columns(&columns, row)).collect())
 }
@@ -249,8 +250,9 @@ fn taken(report: &PushReport) -> Result<(), Problem> {
     let Some(first) = report.reasons.first() else { return Ok(()) };
     let (rejected, all) = (report.rejected, report.rejected + report.accepted);
     let first = format!("row {} (counted from 1): {}", first.row, first.reason);
-    let message = match report.accepted {
-        0 => format!("{rejected} rows can't be taken, and none was; {first}"),
+    let message = match (report.accepted, rejected) {
+        (0, 1) => format!("1 row can't be taken, and none was; {first}"),
+        (0, _) => format!("{rejected} rows can't be taken, and none was; {first}"),
         _ => format!("{rejected} of {all} rows can't be taken; {first}"),
     };
     Err(StoreError::Request { message, hint: None }.into())
@@ -270,10 +272,4 @@ fn refused(problem: Problem, project: &str) -> Response {
 
 fn shown(hint: Option<&str>) -> String {
     hint.map_or_else(String::new, |hint| format!(" ({hint})"))
-}
-
-/// An error that a client raises as its own.
-pub(super) fn feast_error(status: StatusCode, class: &str, message: &str) -> Response {
-    let inner = json!({ "module": "feast.errors", "class": class, "message": message });
-    http::respond(status, json::quoted(&inner.to_string()))
 }
