@@ -163,7 +163,7 @@ fn float(out: &mut Vec<u8>, v: f64) {
         plain(out, if v > 0.0 { "Infinity" } else { "-Infinity" });
     } else {
         // The shortest form: `1.0`, `0.1`, `1e16`; never an integer.
-        out.extend_from_slice(zmij::Buffer::new().format_finite(v).as_bytes());
+        out.extend_from_slice(ryu::Buffer::new().format_finite(v).as_bytes());
     }
 }
 

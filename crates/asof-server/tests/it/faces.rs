@@ -250,7 +250,14 @@ async fn errors_of_calls() {
         let status = client.get_online_features(request).await.unwrap_err();
         said.push(format!("{:?}: {}", status.code(), status.message()));
     }
-    insta::assert_snapshot!(said.join("\n"));
+    insta::assert_snapshot!(said.join("\n"), @r"
+    InvalidArgument: neither `service` nor `features` is given (name a service, or features as `view:feature`)
+    NotFound: there is no service `sensor_modl` (did you mean `sensor_model`?)
+    InvalidArgument: the request lacks the join key `sensor_id`, which view `recent@1` is looked up by (give every join key, with null where it is not known)
+    InvalidArgument: feature `level` is MISSING in row 5 (counted from 0), and the request requires it (load or push the entity's row, or take the feature out of `required`)
+    InvalidArgument: `required` names `lvl`, which the request does not ask for (there is `i64`, `level`, `temperature`)
+    InvalidArgument: `now_micros` is 9223372036854775807, which is no instant of the years 1 to 9999 (give microseconds since 1970, or leave it out to ask for the present)
+    ");
     let mut feast = ServingServiceClient::new(world.router.clone());
     let status = feast.get_online_features(serving::GetOnlineFeaturesRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);

@@ -19,27 +19,27 @@ async fn values_statuses_events() {
     {"features":{"level":null,"temperature":-1.5,"i64":null},"statuses":{"level":"OUTSIDE_TTL","temperature":"OUTSIDE_TTL","i64":"NULL"},"events":{"level":"2026-01-01T10:00:00Z","temperature":"2026-01-01T10:00:00Z","i64":"2026-01-01T10:00:00.000001Z"}},
     {"features":{"level":null,"temperature":-1.5,"i64":null},"statuses":{"level":"ERROR","temperature":"ERROR","i64":"MISSING"},"events":{"level":"2026-01-01T11:55:00Z","temperature":"2026-01-01T11:55:00Z","i64":null}},
     {"features":{"level":null,"temperature":-1.5,"i64":null},"statuses":{"level":"MISSING","temperature":"MISSING","i64":"MISSING"},"events":{"level":null,"temperature":null,"i64":null}}],
-    "positions":{"every_type@1":1,"recent@1":1}}
+    "positions":{"every_type@1":1,"recent@1":1},"freshness_ms":{"every_type@1":8999749,"recent@1":2099999}}
     "#);
     let body = r#"{"features":["recent:level"],"entities":[{"sensor_id":2,"other":1}],"include_expired":true,"full_names":true}"#;
     assert_snapshot!(lines(&world.native(body).await), @r#"
     200 {"t":"2026-01-01T12:30:00Z","rows":[{"features":{"recent__level":4},"statuses":{"recent__level":"OUTSIDE_TTL"},"events":{"recent__level":"2026-01-01T10:00:00Z"}}],
-    "positions":{"recent@1":1}}
+    "positions":{"recent@1":1},"freshness_ms":{"recent@1":2099999}}
     "#);
     let body = r#"{"features":["every_type:*"],"entities":[{"sensor_id":1}]}"#;
     assert_snapshot!(lines(&world.native(body).await), @r#"
     200 {"t":"2026-01-01T12:30:00Z","rows":[{"features":{"i32":-5,"i64":9007199254740993,"f32":0.10000000149011612,"f64":1.0,"words":"say \"hi\" é","yes":true,"code":"aGk=","seen":"2025-12-31T23:59:59.500Z","day":"2025-02-28"},"statuses":{"i32":"PRESENT","i64":"PRESENT","f32":"PRESENT","f64":"PRESENT","words":"PRESENT","yes":"PRESENT","code":"PRESENT","seen":"PRESENT","day":"PRESENT"},"events":{"i32":"2026-01-01T10:00:00Z","i64":"2026-01-01T10:00:00Z","f32":"2026-01-01T10:00:00Z","f64":"2026-01-01T10:00:00Z","words":"2026-01-01T10:00:00Z","yes":"2026-01-01T10:00:00Z","code":"2026-01-01T10:00:00Z","seen":"2026-01-01T10:00:00Z","day":"2026-01-01T10:00:00Z"}}],
-    "positions":{"every_type@1":1}}
+    "positions":{"every_type@1":1},"freshness_ms":{"every_type@1":8999749}}
     "#);
     let body = r#"{"features":["rates:rate"]}"#;
     assert_snapshot!(lines(&world.native(body).await), @r#"
     200 {"t":"2026-01-01T12:30:00Z","rows":[{"features":{"rate":0.25},"statuses":{"rate":"PRESENT"},"events":{"rate":"2026-01-01T10:00:00Z"}}],
-    "positions":{"rates@1":1}}
+    "positions":{"rates@1":1},"freshness_ms":{"rates@1":8999999}}
     "#);
     let body = r#"{"features":["recent:level"],"entities":[]}"#;
     assert_snapshot!(lines(&world.native(body).await), @r#"
     200 {"t":"2026-01-01T12:30:00Z","rows":[],
-    "positions":{}}
+    "positions":{},"freshness_ms":{"recent@1":2099999}}
     "#);
 }
 

@@ -42,13 +42,13 @@ async fn both_shapes() {
         answers.push(format!("  {} {}", t.unwrap_or_default(), text(response).await));
     }
     assert_snapshot!(answers.join("\n"), @r#"
-    200 {"t":"2026-01-01T12:30:00Z","rows":[{"features":{"level":8},"statuses":{"level":"PRESENT"},"events":{"level":"2026-01-01T11:50:00Z"}}],"positions":{"recent@1":2}}
+    200 {"t":"2026-01-01T12:30:00Z","rows":[{"features":{"level":8},"statuses":{"level":"PRESENT"},"events":{"level":"2026-01-01T11:50:00Z"}}],"positions":{"recent@1":2},"freshness_ms":{"recent@1":2099999}}
       2026-01-01T12:30:00Z 200 {"results":[{"values":[1],"statuses":["PRESENT"],"event_timestamps":["1970-01-01T00:00:00Z"]},{"values":[8],"statuses":["PRESENT"],"event_timestamps":["2026-01-01T11:50:00Z"]}],"metadata":{"feature_names":["sensor_id","level"]}}
-    200 {"t":"2026-01-01T12:25:00Z","rows":[{"features":{"level":8},"statuses":{"level":"PRESENT"},"events":{"level":"2026-01-01T11:50:00Z"}}],"positions":{"recent@1":2}}
+    200 {"t":"2026-01-01T12:25:00Z","rows":[{"features":{"level":8},"statuses":{"level":"PRESENT"},"events":{"level":"2026-01-01T11:50:00Z"}}],"positions":{"recent@1":2},"freshness_ms":{"recent@1":1799999}}
       2026-01-01T12:25:00Z 200 {"results":[{"values":[1],"statuses":["PRESENT"],"event_timestamps":["1970-01-01T00:00:00Z"]},{"values":[8],"statuses":["PRESENT"],"event_timestamps":["2026-01-01T11:50:00Z"]}],"metadata":{"feature_names":["sensor_id","level"]}}
-    200 {"t":"2026-01-01T12:10:00Z","rows":[{"features":{"level":3},"statuses":{"level":"PRESENT"},"events":{"level":"2026-01-01T11:45:00Z"}}],"positions":{}}
+    200 {"t":"2026-01-01T12:10:00Z","rows":[{"features":{"level":3},"statuses":{"level":"PRESENT"},"events":{"level":"2026-01-01T11:45:00Z"}}],"positions":{},"freshness_ms":{"recent@1":899999}}
       2026-01-01T12:10:00Z 200 {"results":[{"values":[1],"statuses":["PRESENT"],"event_timestamps":["1970-01-01T00:00:00Z"]},{"values":[3],"statuses":["PRESENT"],"event_timestamps":["2026-01-01T11:45:00Z"]}],"metadata":{"feature_names":["sensor_id","level"]}}
-    200 {"t":"2026-01-01T11:00:00Z","rows":[{"features":{"level":null},"statuses":{"level":"MISSING"},"events":{"level":null}}],"positions":{}}
+    200 {"t":"2026-01-01T11:00:00Z","rows":[{"features":{"level":null},"statuses":{"level":"MISSING"},"events":{"level":null}}],"positions":{},"freshness_ms":{"recent@1":-3300001}}
       2026-01-01T11:00:00Z 200 {"results":[{"values":[1],"statuses":["PRESENT"],"event_timestamps":["1970-01-01T00:00:00Z"]},{"values":[null],"statuses":["NOT_FOUND"],"event_timestamps":["1970-01-01T00:00:00Z"]}],"metadata":{"feature_names":["sensor_id","level"]}}
     422 {"error":{"kind":"invalid","message":"`now` 2026-01-01T12:30:00.000001Z is beyond the store's clock, which stands at 2026-01-01T12:30:00Z","hint":"leave `now` out to ask for the present, or ask again in a moment"}}
        422 "{\"module\": \"feast.errors\", \"class\": \"FeastError\", \"message\": \"`now` 2026-01-01T12:30:00.000001Z is beyond the store's clock, which stands at 2026-01-01T12:30:00Z (leave `now` out to ask for the present, or ask again in a moment)\"}"

@@ -103,7 +103,7 @@ fn owner_only() {
     assert!(std::fs::metadata(&socket).expect("metadata").file_type().is_socket());
     // What it says there, it says nowhere else.
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    for route in ["hello", "materialize", "follow"] {
+    for route in ["hello", "forget", "follow"] {
         let answer = agent.post(format!("http://{}/{route}", server.address)).send("{}").expect("an answer");
         assert_eq!(answer.status(), 404, "{route}");
     }

@@ -32,7 +32,7 @@ fn holds(text: &str, parts: &[&str]) {
 fn planned_and_shown() {
     let scene = scene();
     let made = "2 features, on demand from `trips@1`, distance: float64";
-    holds(&scene.run("plan"), &["exit 0", "+ ratios@1", made, "ratios@1: every feature; trips@1: rating"]);
+    holds(&scene.run("plan"), &["exit 0", "+ ratios@1", made, "ratios@1: every feature", "trips@1: rating"]);
     scene.does("apply");
     holds(&scene.run("list"), &["ratios@1", "pricing", made]);
     holds(&scene.run("show ratios"), &["exit 0", "distance / trip_count", "(distance / trips.trip_count)"]);
