@@ -12,7 +12,7 @@ const DEFINITIONS: &str = "
 entities: { car: { keys: { car: int64 } } }
 sources:
   readings: { path: data, event: at, fields: { when: at, rpm: speed, no: car } }
-  fast: { path: data, event: at, fields: { when: at, rpm: speed, no: car }, sql: select * from source where speed > 100 }
+  fast: { path: data, event: at, fields: { when: at, rpm: speed, no: car }, columns: { speed: int64 }, sql: select * from source where speed > 100 }
 feature_views:
   speeds: { entities: car, source: readings, features: { speed: int64 } }
   levels: { entities: car, source: readings, features: { level: int64 } }
