@@ -1,6 +1,7 @@
 //! Join keys as JSON carries them become typed values, without loss or not at all.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 
 use asof_model::entry::{self, EntryError, KEY_BYTES_MAX, Raw, Reading};
@@ -188,7 +189,9 @@ pub(crate) fn raw_key(
         Raw::Float32(float) => Some(f64::from(float)),
         _ => None,
     };
-    if let Some(float) = float.filter(|float| !(float.abs() < EXACT_FLOAT_END)) {
+    // What is no number is not below it either.
+    let exact = |float: &f64| float.abs().partial_cmp(&EXACT_FLOAT_END) == Some(Ordering::Less);
+    if let Some(float) = float.filter(|float| !exact(float)) {
         let number = Number::from_f64(float).map_or_else(|| float.to_string(), |number| number.to_string());
         return Err(bad(format!("{number} cannot be read exactly as {declared}")));
     }

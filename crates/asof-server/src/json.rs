@@ -231,7 +231,7 @@ mod tests {
         let mut memory = Repeated::default();
         let mut out = Vec::new();
         for items in [&[1, 2][..], &[1, 2], &[1], &[], &[1]] {
-            memory.write(&mut out, items, |out, item| integer(out, item));
+            memory.write(&mut out, items, integer);
             out.push(b';');
         }
         assert_eq!(String::from_utf8(out).unwrap(), "1,2;1,2;1;;1;");

@@ -1,4 +1,5 @@
 //! One value, whatever it is asked through: both shapes of HTTP, tables, and both services of gRPC.
+#![allow(clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::collections::BTreeMap;
 
