@@ -52,6 +52,9 @@ const FEATURES: [&str; 9] = [
     "never:age",
 ];
 
+/// A feature, and its join keys that are columns of another name.
+type Single = (&'static str, &'static [(&'static str, &'static str)]);
+
 /// An entity row: user, item and friend.
 type Row = (Option<i64>, Option<&'static str>, Option<i64>);
 
@@ -125,7 +128,7 @@ fn a_plan_answers_as_a_naive_reader() {
     // The runner's closure is called again and again, and each call needs the store.
     let project = RefCell::new(project());
     let service = Wanted::Service("everything".to_owned());
-    let of_service: [(&str, &[(&str, &str)]); 8] = [
+    let of_service: [Single; 8] = [
         ("people:name", &[]),
         ("people:age", &[]),
         ("people:age", &[("user", "friend")]),
@@ -144,7 +147,7 @@ fn a_plan_answers_as_a_naive_reader() {
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let outcome = runner.run(&strategy, |(asked, rows, include_expired)| {
         let project = &mut *project.borrow_mut();
-        let (wanted, naive): (Wanted, Vec<(&str, &[(&str, &str)])>) = match &asked {
+        let (wanted, naive): (Wanted, Vec<Single>) = match &asked {
             Some(names) => (features(names), names.iter().map(|name| (*name, &[][..])).collect()),
             None => (service.clone(), of_service.to_vec()),
         };
