@@ -34,8 +34,8 @@ fn serving() {
 /// Materialised history joined to labels. Holds the case it has loaded last.
 struct Training(Option<(Loaded, Project)>);
 
-/// Which views of which case are loaded.
-type Loaded = (String, Vec<usize>);
+/// Which views of which case are loaded, and which are computed of them.
+type Loaded = (String, Vec<usize>, Vec<String>);
 
 impl CaseRunner for Training {
     fn name(&self) -> &str {
@@ -43,7 +43,8 @@ impl CaseRunner for Training {
     }
 
     fn answer(&mut self, case: &Case, expectation: &Expectation) -> Result<Vec<Vec<OracleValue>>, String> {
-        let wanted: Loaded = (case.name.clone(), views_of(case, expectation));
+        let computed = computed_of(case, expectation).into_iter().map(|computed| computed.name.clone());
+        let wanted: Loaded = (case.name.clone(), views_of(case, expectation), computed.collect());
         let project = match self.0.take() {
             Some((loaded, project)) if loaded == wanted => project,
             _ => load_all(case, expectation)?,
@@ -104,20 +105,19 @@ impl CaseRunner for Serving {
                 }
                 publish_by(&mut project, case, &together)?;
             }
-            let entities: Entities = expectation
-                .keys
-                .iter()
-                .zip(&label.keys)
-                .chain(expectation.request.iter().zip(&label.request))
-                .map(|(key, value)| (key.name.clone(), vec![value.clone()]))
-                .collect();
+            let row = |keys: &[CaseKey], values: &[Option<Value>]| -> Entities {
+                let of_row = keys.iter().zip(values);
+                of_row.map(|(key, value)| (key.name.clone(), vec![value.clone()])).collect()
+            };
+            let entities = row(&expectation.keys, &label.keys);
+            let fields = row(&expectation.request, &label.request);
             project.clock.set(label.t);
             let ask = Ask {
                 include_expired: expectation.include_expired,
                 full_names: true,
                 ..Ask::of(wanted_features(case, expectation), KnownAt::Served)
             };
-            let answer = project.try_get(&ask, &entities, 1, Some(label.t), false);
+            let answer = project.try_get_with(&ask, &entities, &fields, Some(label.t));
             let answer = answer.map_err(|error| format!("line {}: {error}", label.line))?;
             if answer.t != label.t {
                 return Err(format!("line {}: answered for {}", label.line, answer.t));
@@ -218,14 +218,19 @@ fn case_project(case: &Case, expectation: &Expectation) -> Project {
     let views: Vec<ViewText> =
         views_of(case, expectation).into_iter().map(|view| view_text(&case.views[view])).collect();
     let mut text = definitions(&views);
+    computed_of(case, expectation).into_iter().for_each(|computed| text.push_str(&computed_text(computed)));
+    let mut project = Project::new(&text);
+    project.apply();
+    project
+}
+
+/// The views on demand of an expectation, each once, as they stand.
+fn computed_of<'c>(case: &'c Case, expectation: &Expectation) -> Vec<&'c CaseComputed> {
     let mut computed: Vec<&CaseComputed> =
         expectation.features.iter().flat_map(|place| case.computed_of(*place)).collect();
     computed.sort_by_key(|computed| computed.line);
     computed.dedup_by_key(|computed| computed.line);
-    computed.into_iter().for_each(|computed| text.push_str(&computed_text(computed)));
-    let mut project = Project::new(&text);
-    project.apply();
-    project
+    computed
 }
 
 /// The lines of a view on demand, behind those of other views.

@@ -215,6 +215,26 @@ impl Project {
         )
     }
 
+    /// Asks the online store at `now` for one entity row, with request columns.
+    pub fn try_get_with(
+        &mut self,
+        ask: &Ask,
+        entities: &Entities,
+        fields: &Entities,
+        now: Option<Instant>,
+    ) -> Result<Got, StoreError> {
+        let plan = self.try_plan(ask)?;
+        let request = GetRequest {
+            entities: entities.clone(),
+            fields: fields.clone(),
+            rows: 1,
+            now,
+            include_expired: ask.include_expired,
+            from_history: false,
+        };
+        self.try_get_planned(&plan, &request)
+    }
+
     /// Asks with a request that was compiled before.
     pub fn try_get_planned(&mut self, plan: &OnlinePlan, request: &GetRequest) -> Result<Got, StoreError> {
         let (runtime, store) = self.store();
