@@ -23,6 +23,7 @@ mod parity;
 mod plans;
 mod project;
 mod queries;
+mod redis;
 mod sources;
 mod tables;
 mod to_view;
