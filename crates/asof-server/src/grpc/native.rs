@@ -33,8 +33,9 @@ impl FeatureStore for Native {
         let (compiled, plan) = planned.map_err(|error: StoreError| status(&error))?;
         let request = get_request(&plan, &asked).map_err(|error| status(&error))?;
         let got = self.0.get(compiled, &plan, &request).await.map_err(refused)?;
-        let required = match asked.required.is_empty() {
-            true => Required::Nothing,
+        let required = match asked.all_required {
+            true => Required::All,
+            false if asked.required.is_empty() => Required::Nothing,
             false => Required::Named(asked.required),
         };
         let written = |got: &Answer| {

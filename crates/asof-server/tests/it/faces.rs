@@ -245,6 +245,7 @@ async fn errors_of_calls() {
         service("sensor_modl"),
         v1::GetOnlineFeaturesRequest { entities: BTreeMap::new(), ..service("sensor_model") },
         v1::GetOnlineFeaturesRequest { required: vec!["level".to_owned()], ..service("sensor_model") },
+        v1::GetOnlineFeaturesRequest { all_required: true, ..service("sensor_model") },
         v1::GetOnlineFeaturesRequest { required: vec!["lvl".to_owned()], ..service("sensor_model") },
         v1::GetOnlineFeaturesRequest { now_micros: Some(i64::MAX), ..request() },
     ] {
@@ -255,6 +256,7 @@ async fn errors_of_calls() {
     InvalidArgument: neither `service` nor `features` is given (name a service, or features as `view:feature`)
     NotFound: there is no service `sensor_modl` (did you mean `sensor_model`?)
     InvalidArgument: the request lacks the join key `sensor_id`, which view `recent@1` is looked up by (give every join key, with null where it is not known)
+    InvalidArgument: feature `level` is MISSING in row 5 (counted from 0), and the request requires it (load or push the entity's row, or take the feature out of `required`)
     InvalidArgument: feature `level` is MISSING in row 5 (counted from 0), and the request requires it (load or push the entity's row, or take the feature out of `required`)
     InvalidArgument: `required` names `lvl`, which the request does not ask for (there is `i64`, `level`, `temperature`)
     InvalidArgument: `now_micros` is 9223372036854775807, which is no instant of the years 1 to 9999 (give microseconds since 1970, or leave it out to ask for the present)
