@@ -38,7 +38,7 @@ pub use connections::{CONNECTIONS_MAX, HEAD_WAIT, STREAMS_MAX};
 pub use encoding::PACKED_BYTES_MIN;
 pub use error::ServerError;
 pub use http::{BODY_BYTES_MAX, BODY_WAIT, REQUEST_ID_BYTES_MAX, TIMEOUT_MS_MAX, router};
-pub use load::{QUEUE_WAIT_MAX, REQUESTS_IN_FLIGHT_MAX};
+pub use load::{LONG_WAITS_MIN, QUEUE_WAIT_MAX, REQUESTS_IN_FLIGHT_MAX};
 pub use past::{PAST_ANSWERS_MAX, PAST_FEATURES_MAX, PAST_ROWS_MAX, PAST_WAIT};
 pub use ready::READY_SERVICES_MAX;
 pub use server::{SHUTDOWN_WAIT, Server, serve};

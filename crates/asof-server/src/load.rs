@@ -16,6 +16,9 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 512;
 /// How long a task that is ready may wait for a thread before requests are turned away.
 pub const QUEUE_WAIT_MAX: Duration = Duration::from_millis(25);
 
+/// How many waits in a row have to be long: a single one may be the system's, which let the thread rest.
+pub const LONG_WAITS_MIN: u64 = 4;
+
 /// How often the wait for a thread is measured.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -23,19 +26,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 #[derive(Clone)]
 pub(crate) struct Load {
     free: Arc<Semaphore>,
-    /// The last wait for a thread that was measured, in microseconds.
-    waited: Arc<AtomicU64>,
+    /// How many waits in a row were longer than [`QUEUE_WAIT_MAX`], the last one included.
+    long_waits: Arc<AtomicU64>,
 }
 
 impl Load {
     pub fn new() -> Self {
-        Self { free: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)), waited: Arc::default() }
+        Self { free: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)), long_waits: Arc::default() }
     }
 
     /// A place for a request. `None`: there is too much to do.
     pub fn place(&self) -> Option<OwnedSemaphorePermit> {
-        let waited = Duration::from_micros(self.waited.load(Ordering::Relaxed));
-        match waited > QUEUE_WAIT_MAX {
+        match self.long_waits.load(Ordering::Relaxed) >= LONG_WAITS_MIN {
             true => None,
             false => self.free.clone().try_acquire_owned().ok(),
         }
@@ -48,8 +50,12 @@ impl Load {
             let ready = Instant::now();
             // Behind all that are ready now.
             tokio::task::yield_now().await;
-            let waited = u64::try_from(ready.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.waited.store(waited, Ordering::Relaxed);
+            match ready.elapsed() > QUEUE_WAIT_MAX {
+                true => {
+                    self.long_waits.fetch_add(1, Ordering::Relaxed);
+                }
+                false => self.long_waits.store(0, Ordering::Relaxed),
+            }
         }
     }
 }
