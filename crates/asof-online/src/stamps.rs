@@ -20,6 +20,25 @@ use crate::store::{Frontier, ViewHandle};
 /// How far each view is, with its number of units.
 pub type Frontiers = HashMap<ViewHandle, (Frontier, u64)>;
 
+/// The frontiers of the views of these keys, once each, in the order in which they were first asked for.
+///
+/// # Errors
+/// [`OnlineError::UnknownView`].
+pub fn asked_frontiers(
+    frontiers: &Frontiers,
+    keys: &[(ViewHandle, &[u8])],
+) -> Result<Vec<Frontier>, OnlineError> {
+    let mut asked: Vec<Frontier> = Vec::new();
+    for (view, _) in keys {
+        // A request asks few views, so a scan beats a set.
+        if asked.iter().all(|each| each.view != *view) {
+            let (frontier, _) = frontiers.get(view).ok_or(OnlineError::UnknownView { view: *view })?;
+            asked.push(*frontier);
+        }
+    }
+    Ok(asked)
+}
+
 const ONE_MICROSECOND: Duration = Duration::from_micros(1);
 
 /// A `t` and all that was readable at it.

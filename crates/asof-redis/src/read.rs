@@ -7,7 +7,8 @@
 
 use asof_model::Instant;
 use asof_online::entry::{StoredRowRef, better, overflow_from, row_at};
-use asof_online::{AnswerRow, Frontier, KEY_BYTES_MAX, OnlineAnswer, OnlineError, RowBytes, ViewHandle};
+use asof_online::stamps::asked_frontiers;
+use asof_online::{AnswerRow, KEY_BYTES_MAX, OnlineAnswer, OnlineError, RowBytes, ViewHandle};
 
 use crate::events::{self, Found, Reader};
 use crate::fetch::{Fetched, Which};
@@ -163,21 +164,6 @@ impl Inner {
             }),
         }
     }
-}
-
-/// The frontiers of the asked views, once each. A request asks few views, so a scan beats a set.
-fn asked_frontiers(
-    frontiers: &asof_online::stamps::Frontiers,
-    keys: &[(ViewHandle, &[u8])],
-) -> Result<Vec<Frontier>, OnlineError> {
-    let mut asked: Vec<Frontier> = Vec::new();
-    for (view, _) in keys {
-        if asked.iter().all(|each| each.view != *view) {
-            let (frontier, _) = frontiers.get(view).ok_or(OnlineError::UnknownView { view: *view })?;
-            asked.push(*frontier);
-        }
-    }
-    Ok(asked)
 }
 
 fn answer_row(row: &StoredRowRef<'_>) -> AnswerRow {

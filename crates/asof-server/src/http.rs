@@ -43,7 +43,7 @@ pub const TIMEOUT_MS_MAX: u64 = 3_600_000;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route, for counting: what is asked elsewhere counts as `other`.
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 14] = [
     "/get-online-features",
     "/v1/online-features",
     "/v1/push",
@@ -51,6 +51,9 @@ const ROUTES: [&str; 11] = [
     "/write-to-online-store",
     "/materialize",
     "/materialize-incremental",
+    "/asof.v1.FeatureStore/GetOnlineFeatures",
+    "/asof.v1.FeatureStore/Push",
+    "/feast.serving.ServingService/GetOnlineFeatures",
     "/health",
     "/ready",
     "/metrics",

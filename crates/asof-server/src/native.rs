@@ -338,6 +338,7 @@ fn written(
         out.extend_from_slice(plan.names[place].as_bytes());
         out.push(b':');
     };
+    let mut text = json::Repeated::default();
     out.extend_from_slice(b"{\"t\":");
     json::instant(&mut out, Some(answer.t));
     out.extend_from_slice(b",\"rows\":[");
@@ -356,7 +357,6 @@ fn written(
             json::plain(&mut out, status.as_str());
         }
         out.extend_from_slice(b"},\"events\":{");
-        let mut text = json::Repeated::default();
         for (place, (_, event)) in judged.iter().enumerate() {
             name(&mut out, place);
             text.write(&mut out, &[*event], json::instant);

@@ -87,11 +87,16 @@ pub(crate) async fn push(State(serving): State<Arc<Serving>>, request: Request) 
 }
 
 async fn take(serving: &Arc<Serving>, request: Request) -> Result<PushReport, Problem> {
-    let key = request.headers().get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned);
+    let key = key_of(&request);
     let body = http::body(request).await?;
     let mut asked = read(&body)?;
     asked.key = asked.key.or(key);
     Ok(admit(serving, &asked).await?)
+}
+
+/// What tells a push from all others, by its header.
+pub(crate) fn key_of(request: &Request) -> Option<String> {
+    request.headers().get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned)
 }
 
 /// Takes a push: answers once its rows are durable.

@@ -532,14 +532,15 @@ fn past_sunset(plan: &RequestPlan, now: Time) -> bool {
 fn settled(catalog: &Catalog, wanted: &Wanted, plan: &RequestPlan) -> bool {
     let floating =
         matches!(wanted, Wanted::Features(features) if features.iter().any(|each| !each.contains('@')));
-    plan.joins.iter().all(|join| {
+    let views = || catalog.definitions.views.keys();
+    let newer = |id: &ViewId| views().any(|each| each.name == id.name && each.version > id.version);
+    let complete = plan.joins.iter().all(|join| {
         let features = join.view.features.len();
-        let id = &join.view.id;
-        let newer =
-            catalog.definitions.views.keys().any(|each| each.name == id.name && each.version > id.version);
-        let complete = join.journal.is_active() && join.journal.answering(features) == features;
-        complete && !(floating && newer)
-    })
+        join.journal.is_active() && join.journal.answering(features) == features
+    });
+    let mut ids =
+        plan.joins.iter().map(|join| &join.view.id).chain(plan.on_demand.steps.iter().map(|step| &step.view));
+    complete && !(floating && ids.any(newer))
 }
 
 /// Compiles a request for nothing. A service without joins is what asks for nothing; no user can define one.

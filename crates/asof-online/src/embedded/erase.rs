@@ -51,6 +51,7 @@ impl EmbeddedStore {
         self.forget_versions(&mut batch, keys)?;
         batch.commit().map_err(failed)?;
         gone.iter().for_each(|stored_key| self.cache.forget(stored_key));
+        self.entries.clear();
         self.outlive_readers()?;
         // Those that read before the commit may have kept what they found.
         self.entries.clear();

@@ -11,8 +11,8 @@ use crate::error::OnlineError;
 use crate::events::is_events;
 use crate::fields::Fields;
 use crate::row_bytes::RowBytes;
-use crate::stamps::{Drawn, Frontiers};
-use crate::store::{AnswerRow, Frontier, KEY_BYTES_MAX, OnlineAnswer, ViewHandle};
+use crate::stamps::{Drawn, asked_frontiers};
+use crate::store::{AnswerRow, KEY_BYTES_MAX, OnlineAnswer, ViewHandle};
 
 /// A read: what it looks at.
 struct Reading {
@@ -86,21 +86,6 @@ impl EmbeddedStore {
             answer_row(&row, bytes)
         }))
     }
-}
-
-/// The frontiers of the asked views, once each. A request asks few views, so a scan beats a set.
-fn asked_frontiers(
-    frontiers: &Frontiers,
-    keys: &[(ViewHandle, &[u8])],
-) -> Result<Vec<Frontier>, OnlineError> {
-    let mut asked: Vec<Frontier> = Vec::new();
-    for (view, _) in keys {
-        if asked.iter().all(|each| each.view != *view) {
-            let (frontier, _) = frontiers.get(view).ok_or(OnlineError::UnknownView { view: *view })?;
-            asked.push(*frontier);
-        }
-    }
-    Ok(asked)
 }
 
 /// A row of a record's entry, which shares its bytes.

@@ -4,8 +4,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::problem::Problem;
-use super::request::{Fields, detail, not_json};
-use crate::strict;
+use super::request::{Fields, object};
 
 /// A body, field by field. Fields that are not asked for are left alone.
 pub(super) struct Body {
@@ -28,17 +27,7 @@ impl Body {
     /// # Errors
     /// [`Problem::Details`] for what is no JSON object.
     pub fn read(body: &[u8]) -> Result<Self, Problem> {
-        if body.is_empty() {
-            return Err(Problem::Details(vec![detail("missing", &[], "Field required", &Json::Null)]));
-        }
-        match strict::read(body) {
-            Ok(Json::Object(all)) => Ok(Self { all, fields: Fields::default() }),
-            Ok(other) => {
-                let message = "Input should be a valid dictionary or object to extract fields from";
-                Err(Problem::Details(vec![detail("model_attributes_type", &[], message, &other)]))
-            }
-            Err(error) => Err(Problem::Details(vec![not_json(body, &error)])),
-        }
+        Ok(Self { all: object(body)?, fields: Fields::default() })
     }
 
     /// A text that must be there; empty where it is not.

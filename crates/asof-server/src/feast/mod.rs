@@ -37,6 +37,7 @@ use crate::serving::{Planned, Serving, ShapeText};
 use crate::{arrow, entity, json};
 pub(crate) use problem::Problem;
 use request::FeastRequest as Asked;
+pub(crate) use request::reference;
 
 /// Its route.
 const ROUTE: &str = "/get-online-features";

@@ -69,7 +69,8 @@ impl<'b> FeastRequest<'b> {
     fn read_plain(body: &'b [u8]) -> Option<Self> {
         let plain: Plain<'b> = serde_json::from_slice(body).ok()?;
         let wanted = match (plain.features.map(RawValue::get), plain.feature_service.map(RawValue::get)) {
-            (Some(features), None) if features.starts_with("[\"") => features,
+            // A text means the same to every face, so versions in Feast's form are written in ours first.
+            (Some(features), None) if features.starts_with("[\"") && !features.contains("@v") => features,
             (None, Some(service)) if service.starts_with('"') && service != "\"\"" => service,
             _ => return None,
         };
@@ -97,23 +98,13 @@ impl<'b> FeastRequest<'b> {
         let mut fields = Fields { details: Vec::new() };
         let features = fields.names("features", serde_json::from_str(text).ok());
         match fields.details.is_empty() {
-            true => Ok(Wanted::Features(features.iter().map(|feature| reference(feature)).collect())),
+            true => Ok(Wanted::Features(features)),
             false => Err(Problem::Details(fields.details)),
         }
     }
 
     fn read_carefully(body: &[u8]) -> Result<FeastRequest<'static>, Problem> {
-        if body.is_empty() {
-            return Err(Problem::Details(vec![detail("missing", &[], "Field required", &Json::Null)]));
-        }
-        let mut all = match strict::read(body) {
-            Ok(Json::Object(all)) => all,
-            Ok(other) => {
-                let message = "Input should be a valid dictionary or object to extract fields from";
-                return Err(Problem::Details(vec![detail("model_attributes_type", &[], message, &other)]));
-            }
-            Err(error) => return Err(Problem::Details(vec![not_json(body, &error)])),
-        };
+        let mut all = object(body)?;
         let mut fields = Fields { details: Vec::new() };
         let given = all.remove("entities");
         let entities = fields.entities(given, &all);
@@ -128,7 +119,7 @@ impl<'b> FeastRequest<'b> {
         }
         let wanted = match service.filter(|name| !name.is_empty()) {
             Some(service) => Json::from(service),
-            None => Json::from(features),
+            None => features.iter().map(|feature| reference(feature)).collect(),
         };
         let wanted = Cow::Owned(wanted.to_string());
         Ok(FeastRequest { entities, wanted, full_names, version_metadata, include_expired, now })
@@ -136,7 +127,7 @@ impl<'b> FeastRequest<'b> {
 }
 
 /// `view@v2:feature`, as Feast pins a version, becomes `view@2:feature`.
-fn reference(feature: &str) -> String {
+pub(crate) fn reference(feature: &str) -> String {
     match feature.split_once("@v") {
         Some((view, rest)) if rest.starts_with(|first: char| first.is_ascii_digit()) => {
             format!("{view}@{rest}")
@@ -240,6 +231,25 @@ impl Fields {
         if self.details.len() < DETAILS_MAX {
             self.details.push(detail(kind, place, message, input));
         }
+    }
+}
+
+/// A body that is a JSON object.
+///
+/// # Errors
+/// [`Problem::Details`] for any other.
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Json>, Problem> {
+    let wrong = |detail| Err(Problem::Details(vec![detail]));
+    if body.is_empty() {
+        return wrong(detail("missing", &[], "Field required", &Json::Null));
+    }
+    match strict::read(body) {
+        Ok(Json::Object(all)) => Ok(all),
+        Ok(other) => {
+            let message = "Input should be a valid dictionary or object to extract fields from";
+            wrong(detail("model_attributes_type", &[], message, &other))
+        }
+        Err(error) => wrong(not_json(body, &error)),
     }
 }
 

@@ -11,13 +11,14 @@ use asof_model::{Explain, Instant, ScalarType, ValueType, Zone, name};
 use asof_store::StoreError;
 use asof_store::push::{PushReport, PushRequest, ViewColumns, object_of_columns};
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Map, Value as Json};
 
 use super::fields::{Body, Table};
 use super::problem::{Problem, raised};
 use crate::openapi::{FeastError, FeastPush, FeastWrite};
+use crate::push::key_of;
 use crate::serving::Serving;
 use crate::{http, json, metrics};
 
@@ -35,9 +36,6 @@ const NO_TIME: i64 = i64::MIN;
 
 /// Microseconds in a second.
 const SECOND_MICROS: i64 = 1_000_000;
-
-/// The header that carries what tells a push from all others.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `POST /push`: rows for a source, column by column.
 #[utoipa::path(
@@ -147,10 +145,6 @@ async fn take_write(serving: &Arc<Serving>, request: Request) -> Result<PushRepo
 fn flags(body: &mut Body) {
     body.flag("allow_registry_cache");
     body.flag("transform_on_write");
-}
-
-fn key_of(request: &Request) -> Option<String> {
-    request.headers().get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned)
 }
 
 /// The rows of a write as the source of its view has them.

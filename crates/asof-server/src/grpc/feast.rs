@@ -13,7 +13,7 @@ use asof_store::get::{Answer, GetRequest, OpenAnswer};
 use tonic::{Request, Response, Status};
 
 use super::{features_text, refused, request_columns, status, with_cell};
-use crate::feast::{Problem, wanted};
+use crate::feast::{Problem, reference, wanted};
 use crate::json;
 use crate::serving::{Planned, Serving, ShapeText};
 
@@ -38,7 +38,9 @@ impl ServingService for Feast {
         let mut asked = request.into_inner();
         let text = match &asked.kind {
             Some(Kind::FeatureService(service)) => json::quoted(service).into(),
-            Some(Kind::Features(features)) => features_text(&features.val),
+            Some(Kind::Features(features)) => {
+                features_text(&features.val.iter().map(|name| reference(name)).collect::<Vec<_>>())
+            }
             None => return Err(Status::invalid_argument("the request names neither features nor a service")),
         };
         let shape = ShapeText { text: &text, full_names: asked.full_feature_names };
