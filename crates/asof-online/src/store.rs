@@ -351,6 +351,15 @@ pub trait OnlineStore: Send + Sync {
     /// [`OnlineError::UnknownView`]; failures of the store.
     fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>>;
 
+    /// Bytes of memory that the servers of the store use, with whatever else they hold. `None`: it stands in a folder, whose
+    /// size is that of its files.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    fn memory_bytes(&self) -> BoxFuture<'_, Result<Option<u64>, OnlineError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Erases what is held under these keys, in force or waiting, and answers how many keys held something. Afterwards
     /// nothing below the store holds them any more: neither what was replaced before, nor a log. Units and frontiers
     /// stay. Also with no key given, what an interrupted erasure has left goes.

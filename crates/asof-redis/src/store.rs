@@ -130,23 +130,6 @@ impl RedisStore {
         Ok(matches!(answers.first(), Some(redis::Value::Int(1))))
     }
 
-    /// Bytes of memory that the primaries use, for this store and whatever else they hold.
-    ///
-    /// # Errors
-    /// Failures of the store.
-    pub async fn memory_bytes(&self) -> Result<u64, OnlineError> {
-        self.run(async {
-            let mut bytes = 0_u64;
-            for primary in self.inner.link.primaries() {
-                let info = self.inner.info(&primary, "memory").await?;
-                bytes +=
-                    crate::erase::field(&info, "used_memory").and_then(|used| used.parse().ok()).unwrap_or(0);
-            }
-            Ok(bytes)
-        })
-        .await
-    }
-
     /// The address, without user, password and options.
     pub fn address(&self) -> &str {
         self.inner.link.address()
@@ -199,6 +182,18 @@ impl Inner {
 }
 
 impl OnlineStore for RedisStore {
+    fn memory_bytes(&self) -> BoxFuture<'_, Result<Option<u64>, OnlineError>> {
+        self.run(async {
+            let mut bytes = 0_u64;
+            for primary in self.inner.link.primaries() {
+                let info = self.inner.info(&primary, "memory").await?;
+                bytes +=
+                    crate::erase::field(&info, "used_memory").and_then(|used| used.parse().ok()).unwrap_or(0);
+            }
+            Ok(Some(bytes))
+        })
+    }
+
     fn register<'a>(&'a self, identity: &'a str) -> BoxFuture<'a, Result<ViewHandle, OnlineError>> {
         self.run(self.inner.register_now(identity))
     }

@@ -76,7 +76,12 @@ const ALL: [(&str, Shape, Unit, &str); 18] = [
     (REVISION, Shape::Gauge, Unit::Count, "The registry revision that is served"),
     (REGISTRY_UP, Shape::Gauge, Unit::Count, "1 while the registry can be read, else 0"),
     (FRESHNESS, Shape::Gauge, Unit::Seconds, "Seconds since the newest event that was loaded into a view"),
-    (ONLINE_BYTES, Shape::Gauge, Unit::Bytes, "Bytes of the online store's files"),
+    (
+        ONLINE_BYTES,
+        Shape::Gauge,
+        Unit::Bytes,
+        "Bytes of the online store: of its files, or of the memory of its servers",
+    ),
     (UPTIME, Shape::Gauge, Unit::Seconds, "Seconds since the server started"),
     (BUILD, Shape::Gauge, Unit::Count, "Always 1; the label names the version"),
 ];

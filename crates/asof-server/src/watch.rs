@@ -2,7 +2,6 @@
 //! online store.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use asof_model::plan::Catalog;
@@ -31,7 +30,10 @@ impl Watch {
             }
         }
         self.newest.write().retain(|view, _| catalog.definitions.views.contains_key(view));
-        *self.online_bytes.write() = bytes(&store.project().online_path());
+        match store.online_bytes().await {
+            Ok(bytes) => *self.online_bytes.write() = bytes,
+            Err(error) => tracing::debug!(%error, "the size of the online store is not known"),
+        }
     }
 
     /// For each view with rows how old its newest event is, in seconds.
@@ -40,7 +42,7 @@ impl Watch {
         self.newest.read().iter().map(|(view, newest)| (view.clone(), age(*newest))).collect()
     }
 
-    /// Bytes of the online store's files.
+    /// Bytes of the online store, as far as it was seen.
     pub fn online_bytes(&self) -> u64 {
         *self.online_bytes.read()
     }
@@ -49,14 +51,4 @@ impl Watch {
     pub fn newest(&self, view: &ViewId) -> Option<Instant> {
         self.newest.read().get(view).copied()
     }
-}
-
-/// Bytes of all files below a folder. What goes away meanwhile is not counted.
-fn bytes(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let size = |entry: std::fs::DirEntry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => bytes(&entry.path()),
-        _ => entry.metadata().map_or(0, |metadata| metadata.len()),
-    };
-    entries.map(size).sum()
 }

@@ -130,7 +130,7 @@ impl Store {
         let mut report = StatusReport {
             now: self.now().to_string(),
             views: Vec::new(),
-            online_bytes: folder_bytes(&self.project().online_path()),
+            online_bytes: self.online_bytes().await?,
             online_unread: None,
             totals: StatusTotals::default(),
         };
@@ -208,6 +208,17 @@ impl Store {
             status.behind = view.freshness.is_some_and(|promise| age > promise.micros());
         }
         Ok(status)
+    }
+
+    /// Bytes of the online store: of its files in a folder, or of the memory that its servers use.
+    ///
+    /// # Errors
+    /// Those of an online store on a server.
+    pub async fn online_bytes(&self) -> Result<u64, StoreError> {
+        match self.project().settings.online_is_remote() {
+            true => Ok(self.online().await?.memory_bytes().await?.unwrap_or(0)),
+            false => Ok(folder_bytes(&self.project().online_path())),
+        }
     }
 
     /// Whether the online store can be read: the reason why not, where another process holds it.

@@ -108,6 +108,9 @@ fn loaded_pushed_and_verified() {
     runtime.block_on(Box::pin(store.push(&push))).unwrap();
     let found = project.get(&["v:n", "counts:many"], &int_keys("id", &[1]));
     assert_eq!(found, [vec![present(Value::Int64(6)), present(Value::Int64(2))]]);
+    let (runtime, store) = project.store();
+    let status = runtime.block_on(Box::pin(store.status(&[]))).unwrap();
+    assert!(status.online_bytes > 0, "the memory of the server");
     let (values, identical) = verified(&mut project);
     assert_eq!(values, identical);
     assert!(values > 0);
