@@ -40,7 +40,7 @@ pub use knowledge::{Age, KnownAt, Rule};
 pub use location::{Location, ObjectUrl};
 pub use name::ViewId;
 pub use status::Status;
-pub use time::{Duration, Instant, TimeUnit, Zone};
+pub use time::{Duration, Instant, InstantText, TimeUnit, Zone};
 pub use types::{DecimalType, ScalarType, ValueType};
 pub use uuid::Uuid;
 pub use value::{Cell, Value};

@@ -53,6 +53,11 @@ impl Instant {
         Duration(self.0 - earlier.0)
     }
 
+    /// RFC 3339 in UTC with `Z`, with as many fraction digits as needed: none, three or six.
+    pub fn text(self) -> InstantText {
+        InstantText::of(self)
+    }
+
     /// The UTC day: days since 1970-01-01, floored.
     pub fn day(self) -> i32 {
         // The range of instants is some four million days either way.
@@ -145,19 +150,63 @@ fn civil_micros(text: &str) -> Option<i64> {
 }
 
 impl fmt::Display for Instant {
-    /// RFC 3339 in UTC with `Z`, with as many fraction digits as needed: none, three or six.
+    /// As [`Instant::text`].
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (day, of_day) = (self.0.div_euclid(86_400_000_000), self.0.rem_euclid(86_400_000_000));
+        out.write_str(&self.text())
+    }
+}
+
+/// An instant as text, without memory of the heap.
+#[derive(Clone, Copy)]
+pub struct InstantText {
+    bytes: [u8; InstantText::BYTES_MAX],
+    len: usize,
+}
+
+impl InstantText {
+    /// The length of `2026-01-31T23:59:59.999999Z`.
+    const BYTES_MAX: usize = 27;
+
+    fn of(instant: Instant) -> Self {
+        let (day, of_day) = (instant.0.div_euclid(86_400_000_000), instant.0.rem_euclid(86_400_000_000));
         let (year, month, date) = civil_from_days(day);
-        let (seconds, micros) = (of_day / 1_000_000, of_day % 1_000_000);
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        write!(out, "{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}")?;
+        // All of them have at most four digits, the fraction has six.
+        let (year, seconds, micros) = (year as u32, (of_day / 1_000_000) as u32, (of_day % 1_000_000) as u32);
+        let mut text = Self { bytes: *b"0000-00-00T00:00:00.000000Z", len: Self::BYTES_MAX };
+        text.two(0, year / 100);
+        text.two(2, year % 100);
+        text.two(5, month);
+        text.two(8, date);
+        text.two(11, seconds / 3_600);
+        text.two(14, seconds / 60 % 60);
+        text.two(17, seconds % 60);
         match micros {
-            0 => {}
-            m if m % 1_000 == 0 => write!(out, ".{:03}", m / 1_000)?,
-            m => write!(out, ".{m:06}")?,
+            0 => text.len = 20,
+            _ => {
+                text.two(20, micros / 10_000);
+                text.two(22, micros / 100 % 100);
+                text.two(24, micros % 100);
+                if micros % 1_000 == 0 {
+                    text.len = 24;
+                }
+            }
         }
-        out.write_str("Z")
+        text.bytes[text.len - 1] = b'Z';
+        text
+    }
+
+    fn two(&mut self, at: usize, number: u32) {
+        self.bytes[at] = b'0' + (number / 10) as u8;
+        self.bytes[at + 1] = b'0' + (number % 10) as u8;
+    }
+}
+
+impl std::ops::Deref for InstantText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Digits and signs alone.
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }
 
@@ -347,6 +396,30 @@ impl Default for Zone {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: the text of an instant is what a calendar says, with as many digits as needed.
+    #[test]
+    fn texts() {
+        let mut state = 7_u64;
+        for place in 0..20_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let unit = [1, 1_000, 1_000_000, 86_400_000_000][place % 4];
+            let span = (MICROS_MAX as i128 - MICROS_MIN as i128 + 1) as u128;
+            let any = MICROS_MIN + ((u128::from(state) * span) >> 64) as i64;
+            let instant = Instant::from_micros_clamped(any.div_euclid(unit) * unit);
+            let text = instant.to_string();
+            let by_calendar = jiff::Timestamp::from_microsecond(instant.0).unwrap();
+            let plain = by_calendar.strftime("%Y-%m-%dT%H:%M:%S%.f").to_string();
+            let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
+            let digits = fraction.len().div_ceil(3) * 3;
+            let expected = match digits {
+                0 => format!("{whole}Z"),
+                _ => format!("{whole}.{fraction:0<digits$}Z"),
+            };
+            assert_eq!(text, expected);
+            assert_eq!(Instant::parse(&text, &Zone::utc()), Some(instant));
+        }
+    }
 
     fn utc(text: &str) -> String {
         Instant::parse(text, &Zone::utc()).map_or("bad".into(), |i| i.to_string())

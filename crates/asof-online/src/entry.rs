@@ -65,8 +65,6 @@ pub struct StoredRowRef<'e> {
     pub rank: u32,
     /// Its features.
     pub row: &'e [u8],
-    /// Where they begin in the record.
-    pub at: usize,
 }
 
 impl StoredRowRef<'_> {
@@ -256,7 +254,6 @@ impl<'e> Record<'e> {
             position: self.fields.u64(at + 24)?,
             rank: self.fields.u32(at + 32)?,
             row: self.fields.slice(body + start, body + end)?,
-            at: body + start,
         })
     }
 }

@@ -125,6 +125,7 @@ impl RowLayout {
     ///
     /// # Errors
     /// [`OnlineError::Damaged`], [`OnlineError::UnknownVersion`].
+    #[inline]
     pub fn open<'r>(&'r self, row: &'r [u8]) -> Result<OpenRow<'r>, OnlineError> {
         Ok(OpenRow { layout: self, head: self.head(row)? })
     }
@@ -177,6 +178,7 @@ impl RowLayout {
     }
 
     /// The head of a row whose fixed area is what this layout expects.
+    #[inline]
     fn head<'r>(&self, row: &'r [u8]) -> Result<Head<'r>, OnlineError> {
         let head = Head::read(row)?;
         let known = head.count.min(self.types.len());
@@ -192,6 +194,7 @@ impl RowLayout {
         }
     }
 
+    #[inline]
     fn cell_of<'r>(&self, head: &Head<'r>, feature: usize) -> Result<CellRef<'r>, OnlineError> {
         let row = &head.row;
         match row.u8(HEAD_BYTES + feature / 4)? >> (feature % 4 * 2) & 3 {
@@ -230,11 +233,13 @@ impl RowLayout {
         })
     }
 
+    #[inline]
     fn text<'r>(&self, head: &Head<'r>, feature: usize, at: usize) -> Result<&'r str, OnlineError> {
         std::str::from_utf8(self.variable(head, feature, at)?)
             .map_err(|_| head.row.damaged("a text is not UTF-8"))
     }
 
+    #[inline]
     fn variable<'r>(&self, head: &Head<'r>, feature: usize, at: usize) -> Result<&'r [u8], OnlineError> {
         let area = head.fixed_at + head.fixed_bytes;
         let start = match self.starts[feature] {
@@ -258,6 +263,7 @@ impl<'r> OpenRow<'r> {
     ///
     /// # Errors
     /// [`OnlineError::Damaged`].
+    #[inline]
     pub fn cell(&self, feature: usize) -> Result<Option<CellRef<'r>>, OnlineError> {
         if feature >= self.head.count.min(self.layout.types.len()) {
             return Ok(None);
@@ -276,6 +282,7 @@ struct Head<'r> {
 }
 
 impl<'r> Head<'r> {
+    #[inline]
     fn read(bytes: &'r [u8]) -> Result<Self, OnlineError> {
         let row = Fields::new("row", bytes);
         row.check_version(ROW_VERSION)?;

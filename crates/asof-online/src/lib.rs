@@ -9,12 +9,14 @@
 //! of events), [`stamps`] (how `t` and `visible` are drawn), then [`embedded`]. `conformance` (a cargo feature) is the
 //! suite that each implementation runs.
 
+pub mod answer_rows;
 pub mod cell;
 pub mod change;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod embedded;
 pub mod entry;
+pub mod entry_cache;
 pub mod error;
 pub mod events;
 pub mod fields;

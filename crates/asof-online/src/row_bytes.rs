@@ -4,35 +4,26 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-/// The bytes of a row, a part of a record that others may hold too: answering copies nothing.
-#[derive(Clone)]
+/// The bytes of a row, a part of what all rows of an answer share.
+#[derive(Clone, Default)]
 pub struct RowBytes {
-    record: Arc<[u8]>,
-    // A record has at most 256 MiB (`entry::RECORD_BYTES_MAX`).
-    from: u32,
-    to: u32,
+    /// `None`: there are no bytes.
+    shared: Option<Arc<[u8]>>,
+    from: usize,
+    to: usize,
 }
 
 impl RowBytes {
-    /// A part of a record. What lies outside of the record is left out.
-    pub fn part(record: Arc<[u8]>, part: Range<usize>) -> Self {
-        let to = part.end.min(record.len());
-        let from = part.start.min(to);
-        // A record past 4 GiB does not exist; its rows would be cut, never read out of bounds.
-        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { record, from: narrow(from), to: narrow(to) }
-    }
-}
-
-impl Default for RowBytes {
-    fn default() -> Self {
-        Self { record: Arc::from([]), from: 0, to: 0 }
+    /// A part of the bytes that are shared. What lies outside of them is left out.
+    pub fn part(shared: &Arc<[u8]>, part: Range<usize>) -> Self {
+        let to = part.end.min(shared.len());
+        Self { shared: Some(shared.clone()), from: part.start.min(to), to }
     }
 }
 
 impl From<&[u8]> for RowBytes {
     fn from(bytes: &[u8]) -> Self {
-        Self::part(Arc::from(bytes), 0..bytes.len())
+        Self::part(&Arc::from(bytes), 0..bytes.len())
     }
 }
 
@@ -40,7 +31,7 @@ impl Deref for RowBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.record.get(self.from as usize..self.to as usize).unwrap_or_default()
+        self.shared.as_ref().and_then(|shared| shared.get(self.from..self.to)).unwrap_or_default()
     }
 }
 

@@ -140,6 +140,11 @@ impl<S: Clone> Stamps<S> {
         self.inner.lock().finished + 1
     }
 
+    /// Something changed that is no unit, such as an erasure: readers from here on are told apart from those before.
+    pub fn pass(&self) {
+        self.inner.lock().finished += 1;
+    }
+
     /// How far a view is that got no new row.
     pub fn settle(&self, view: Frontier, units: u64) {
         Arc::make_mut(&mut self.inner.lock().frontiers).insert(view.view, (view, units));

@@ -20,6 +20,7 @@ use asof_model::spec::Repeats;
 use asof_model::{Duration, Instant};
 
 use crate::entry::StoredRow;
+use crate::entry_cache::CacheCounts;
 use crate::error::OnlineError;
 use crate::events::StoredEvents;
 use crate::layout::RowLayout;
@@ -359,6 +360,9 @@ pub trait OnlineStore: Send + Sync {
     fn memory_bytes(&self) -> BoxFuture<'_, Result<Option<u64>, OnlineError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
+
+    /// How often keys were found in memory, and how often not.
+    fn cache_counts(&self) -> CacheCounts;
 
     /// Erases what is held under these keys, in force or waiting, and answers how many keys held something. Afterwards
     /// nothing below the store holds them any more: neither what was replaced before, nor a log. Units and frontiers

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1).unwrap_or_else(|| "redis://127.0.0.1:6379/0".to_owned());
     let settings = RedisSettings::parse(&url, "bench")?;
     let begun = Timer::now();
-    let store = Arc::new(RedisStore::connect(settings, Arc::new(SystemClock), "read_write").await?);
+    let store = Arc::new(RedisStore::connect(settings, 0, Arc::new(SystemClock), "read_write").await?);
     report("opened", 1, begun, 0);
     let layout = RowLayout::new(&[ValueType::Float64; FEATURES]);
     let view = store.register("rows@1").await?;

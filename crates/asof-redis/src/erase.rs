@@ -61,6 +61,7 @@ impl Inner {
         self.write_journal(&mut writer, marks).await?;
         self.clean_notes(writer.epoch, &buckets).await?;
         self.note_marks(&writer);
+        self.forget_entries();
         for (view, key) in keys {
             self.cache().forget(&events::cache_key(*view, key));
         }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::calls::{Call, Change, Letter};
 use crate::events;
 use crate::journal;
-use crate::keys::Name;
+use crate::keys::{Name, Space};
 use crate::link::{Lane, Request};
 use crate::store::Inner;
 use crate::value::{Head, Kind};
@@ -54,6 +54,9 @@ impl Inner {
             self.cache().forget(&events::cache_key(name.view, &name.member));
         }
         self.note_marks(writer);
+        let rows = flight.changed.iter().filter(|(_, name)| name.space == Space::Rows);
+        let rows: Vec<Vec<u8>> = rows.map(|(_, name)| events::cache_key(name.view, &name.member)).collect();
+        self.entries.change(self.stamps.coming(), rows.iter().map(Vec::as_slice));
         self.stamps.finish(flight.visible, flight.after, flight.units);
         writer.flight = None;
         // What stays aside after a failure goes with the next unit that changes its key.
@@ -98,6 +101,7 @@ impl Inner {
             self.stamps.settle(frontier, units);
         }
         *self.views.write() = loaded.views;
+        self.forget_entries();
         Ok(())
     }
 

@@ -78,8 +78,9 @@ pub(crate) async fn keep(inner: Weak<Inner>, hold: Duration) {
     loop {
         tokio::time::sleep(hold / SAID_AGAIN).await;
         let Some(inner) = inner.upgrade() else { return };
+        let begun = Instant::now();
         match inner.say_hold(hold).await {
-            Ok(true) => {}
+            Ok(true) => *inner.held_until.lock() = begun + hold,
             Ok(false) => {
                 inner.taken_over.store(true, Ordering::SeqCst);
                 return;
@@ -98,6 +99,11 @@ pub(crate) async fn keep(inner: Weak<Inner>, hold: Duration) {
 }
 
 impl Inner {
+    /// Whether no other process can have taken the store meanwhile.
+    pub(crate) fn is_surely_held(&self) -> bool {
+        !self.taken_over.load(Ordering::Relaxed) && Instant::now() < *self.held_until.lock()
+    }
+
     /// Holds the store for so long, or lets it go. False where another process has it.
     pub(crate) async fn say_hold(&self, hold: Duration) -> Result<bool, OnlineError> {
         let mut command = redis::cmd("EVALSHA");

@@ -29,6 +29,7 @@ mod journal;
 mod keys;
 mod link;
 mod listing;
+mod loading;
 mod open;
 mod publish;
 mod read;

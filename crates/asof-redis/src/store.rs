@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use asof_model::Instant;
 use asof_online::change::check_size;
+use asof_online::entry_cache::{CacheCounts, EntryCache};
 use asof_online::events::cache::{CACHED_BYTES_MAX, EventCache};
 use asof_online::stamps::Stamps;
 use asof_online::store::NAME_BYTES_MAX;
@@ -19,6 +20,7 @@ use tokio::runtime::Handle;
 use crate::hold;
 use crate::keys::{BUCKETS, Keys};
 use crate::link::{Lane, Link, Request};
+use crate::loading::Loading;
 use crate::open::check_fit;
 use crate::runtime::within;
 use crate::scripts::Scripts;
@@ -45,8 +47,14 @@ pub(crate) struct Inner {
     pub(crate) committed: Mutex<Arc<Vec<u64>>>,
     /// Held while something is written.
     pub(crate) writer: tokio::sync::Mutex<Writer>,
+    /// Values that were read. This process alone writes, so it knows what changes.
+    pub(crate) entries: EntryCache,
+    pub(crate) loading: Loading,
+    /// The events of large keys that were read.
     pub(crate) cache: RwLock<Arc<EventCache>>,
     pub(crate) taken_over: AtomicBool,
+    /// Until then nobody else can take the store.
+    pub(crate) held_until: Mutex<tokio::time::Instant>,
     /// What the servers lost beyond repair.
     pub(crate) lost: Mutex<Option<String>>,
     /// Calls that were sent again to servers that lost them.
@@ -70,6 +78,7 @@ impl RedisStore {
     /// half done. To be called within a runtime of tokio, on which connections live; the futures of the store may be awaited
     /// anywhere.
     ///
+    /// - `cache_bytes`: memory for what was read
     /// - `holder`: the command that opens it, for the message that others get meanwhile
     ///
     /// Stamps and `t` go on after the greatest stamp stored, also where `clock` has stepped back since.
@@ -79,6 +88,7 @@ impl RedisStore {
     /// server that evicts rows, is too old, or refuses the login; damaged or newer contents.
     pub async fn connect(
         settings: RedisSettings,
+        cache_bytes: u64,
         clock: Arc<dyn Clock>,
         holder: &str,
     ) -> Result<Self, OnlineError> {
@@ -88,6 +98,7 @@ impl RedisStore {
         check_fit(&link).await?;
         let scripts = Scripts::new();
         let holder = hold::holder_text(holder, clock.now());
+        let held_until = tokio::time::Instant::now() + settings.hold;
         let epoch = hold::acquire(&link, &keys, &scripts, &holder, 1).await?;
         let mut writer = Writer::new(epoch, settings.redo_bytes);
         let mut inner = Inner {
@@ -102,8 +113,11 @@ impl RedisStore {
             stamps: Stamps::new(Instant::MIN, HashMap::new()),
             committed: Mutex::new(Arc::new(vec![0; BUCKETS + 1])),
             writer: tokio::sync::Mutex::new(Writer::new(epoch, 0)),
+            entries: EntryCache::new(cache_bytes),
+            loading: Loading::default(),
             cache: RwLock::new(Arc::new(EventCache::new(CACHED_BYTES_MAX))),
             taken_over: AtomicBool::new(false),
+            held_until: Mutex::new(held_until),
             lost: Mutex::new(None),
             healed: AtomicU64::new(0),
         };
@@ -148,6 +162,12 @@ impl RedisStore {
 impl Inner {
     pub(crate) fn cache(&self) -> Arc<EventCache> {
         self.cache.read().clone()
+    }
+
+    /// Drops the values that were read: something changed that is no unit, and nobody says which.
+    pub(crate) fn forget_entries(&self) {
+        self.entries.change_all(self.stamps.coming());
+        self.stamps.pass();
     }
 
     /// Looks after buckets whose servers lack calls.
@@ -264,6 +284,10 @@ impl OnlineStore for RedisStore {
             Ok(ViewStatistics { position: frontier.position, last_visible: frontier.last_visible, units })
         };
         Box::pin(std::future::ready(now()))
+    }
+
+    fn cache_counts(&self) -> CacheCounts {
+        self.inner.entries.counts()
     }
 
     fn erase<'a>(&'a self, keys: &'a [(ViewHandle, Vec<u8>)]) -> BoxFuture<'a, Result<u64, OnlineError>> {

@@ -1,6 +1,6 @@
 //! Routes, and the bounds that hold for all of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use asof_model::{Explain, Kind};
@@ -62,7 +62,14 @@ const ROUTES: [&str; 14] = [
 
 /// The number of entity rows of an answer, for the log.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rows(pub usize);
+struct Rows(usize);
+
+/// Notes how many entity rows were answered, where the log will say so.
+pub(crate) fn note_rows(response: &mut Response, rows: usize) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        response.extensions_mut().insert(Rows(rows));
+    }
+}
 
 /// A body that was not received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -125,14 +132,14 @@ pub(crate) fn routes(serving: Arc<Serving>, load: Load) -> Router {
         .route("/write-to-online-store", post(feast::write::write_to_online_store))
         .merge(feast::materialize::routes(serving.clone()))
         .merge(grpc)
-        .route_layer(middleware::from_fn_with_state(load, bounded))
+        .route_layer(middleware::from_fn_with_state(load, bounded_route))
         .route("/health", get(ready::health))
         .route("/ready", get(ready::ready))
         .route("/metrics", get(exported))
         .route("/openapi.json", get(openapi::document))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
-        .layer(middleware::from_fn(observed))
+        .layer(middleware::from_fn(observed_route))
         .with_state(serving)
 }
 
@@ -263,14 +270,28 @@ fn detail(status: StatusCode, text: &str) -> Response {
     respond(status, format!("{{\"detail\":{}}}", json::quoted(text)))
 }
 
+async fn bounded_route(State(load): State<Load>, request: Request, next: Next) -> Response {
+    // Where it is answered on another thread than those that the routes know, that one's load counts.
+    let load = request.extensions().get::<Load>().cloned().unwrap_or(load);
+    bounded(&load, request, |request| next.run(request)).await
+}
+
+async fn observed_route(request: Request, next: Next) -> Response {
+    observed(request, |request| next.run(request)).await
+}
+
 /// Turns away what there is no time for, and ends what takes longer than its client waits. Long answers are packed as the
 /// client takes them.
-async fn bounded(State(load): State<Load>, request: Request, next: Next) -> Response {
+pub(crate) async fn bounded(
+    load: &Load,
+    request: Request,
+    run: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let Some(_place) = load.place() else { return busy(request.uri().path()) };
     let encoding = Encoding::taken(request.headers());
     let wait = request.headers().get(TIMEOUT).map(timeout);
     let response = match wait.or_else(|| request.headers().get(GRPC_TIMEOUT).map(grpc_timeout)) {
-        None => next.run(request).await,
+        None => run(request).await,
         Some(None) => {
             let message =
                 format!("the header `{TIMEOUT}` is no number of milliseconds from 1 to {TIMEOUT_MS_MAX}");
@@ -284,7 +305,7 @@ async fn bounded(State(load): State<Load>, request: Request, next: Next) -> Resp
         }
         Some(Some(wait)) => {
             let path = shown_path(&request);
-            match tokio::time::timeout(wait, next.run(request)).await {
+            match tokio::time::timeout(wait, run(request)).await {
                 Ok(response) => response,
                 Err(_) => {
                     let message = format!("the answer was not there within {} ms", wait.as_millis());
@@ -340,19 +361,24 @@ fn refused(path: &str, status: StatusCode, kind: Kind, message: &str, hint: Opti
 
 /// One line and one count per request. Times are measured from the head of the request to the head of the answer. An
 /// id that the client gives its request comes back with the answer.
-async fn observed(request: Request, next: Next) -> Response {
+pub(crate) async fn observed(request: Request, run: impl AsyncFnOnce(Request) -> Response) -> Response {
+    static COUNTED: LazyLock<Vec<metrics::Requests>> =
+        LazyLock::new(|| ROUTES.into_iter().chain(["other"]).map(metrics::Requests::new).collect());
     let started = Instant::now();
-    let method = request.method().clone();
-    let path = shown_path(&request);
-    let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("other");
+    let path = request.uri().path();
+    let route = ROUTES.iter().position(|route| *route == path).unwrap_or(ROUTES.len());
+    let shown =
+        tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), shown_path(&request)));
     let id = request.headers().get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX).cloned();
-    let mut response = next.run(request).await;
-    let rows = response.extensions().get::<Rows>().map_or(0, |rows| rows.0);
+    let mut response = run(request).await;
     let took = started.elapsed();
     let status = response.status().as_u16();
-    metrics::request(route, status, took.as_secs_f64());
-    let shown_id = id.as_ref().and_then(|id| id.to_str().ok());
-    tracing::debug!(%method, path, status, rows, duration_us = took.as_micros() as u64, id = shown_id, "request");
+    COUNTED[route].count(status, took.as_secs_f64());
+    if let Some((method, path)) = shown {
+        let rows = response.extensions().get::<Rows>().map_or(0, |rows| rows.0);
+        let id = id.as_ref().and_then(|id| id.to_str().ok());
+        tracing::debug!(%method, path, status, rows, duration_us = took.as_micros() as u64, id, "request");
+    }
     if let Some(id) = id {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -95,13 +95,9 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// Writes an instant; `None` is null.
 pub(crate) fn instant(out: &mut Vec<u8>, instant: Option<Instant>) {
-    use std::io::Write;
     match instant {
         None => out.extend_from_slice(b"null"),
-        Some(instant) => {
-            // Into memory: this does not fail.
-            let _ = write!(out, "\"{instant}\"");
-        }
+        Some(instant) => plain(out, &instant.text()),
     }
 }
 
@@ -162,8 +158,8 @@ fn float(out: &mut Vec<u8>, v: f64) {
     } else if v.is_infinite() {
         plain(out, if v > 0.0 { "Infinity" } else { "-Infinity" });
     } else {
-        // The shortest form: `1.0`, `0.1`, `1e16`; never an integer.
-        out.extend_from_slice(ryu::Buffer::new().format_finite(v).as_bytes());
+        // The shortest form: `1.0`, `0.1`, `1e+16`; never an integer.
+        out.extend_from_slice(zmij::Buffer::new().format_finite(v).as_bytes());
     }
 }
 
@@ -178,9 +174,9 @@ mod tests {
             (Value::float64(1.0), "1.0"),
             (Value::float64(-0.0), "0.0"),
             (Value::float64(1e15), "1000000000000000.0"),
-            (Value::float64(1e16), "1e16"),
+            (Value::float64(1e16), "1e+16"),
             (Value::float64(-2.5e-9), "-2.5e-9"),
-            (Value::float64(f64::MAX), "1.7976931348623157e308"),
+            (Value::float64(f64::MAX), "1.7976931348623157e+308"),
             (Value::float32(0.1), "0.10000000149011612"),
             (Value::float32(0.965_925_4), "0.965925395488739"),
             (Value::float64(f64::NAN), "\"NaN\""),

@@ -5,7 +5,7 @@
 //! answers. It **must not know** how a value is found or chosen, what a source is, or where data lies: it asks
 //! `asof-store` and translates what it says, errors included.
 //!
-//! Reading order: [`Server`] (bind, run, stop), `http` (routes and bounds), `serving` (catalog and plans), `workers`
+//! Reading order: [`Server`] (bind, run, stop), `connections` and `front` (which thread answers what), `http` (routes and bounds), `serving` (catalog and plans), `workers`
 //! (threads for long work), `past` (what only history can answer), `watch`, `metrics` and `ready` (how the server is),
 //! `strict`, `entity` and `json` (requests and values in and out), then the faces `feast` and `native`, `openapi` (all of it described), and [`beside`]
 //! (commands that let a running server work for them).
@@ -17,6 +17,7 @@ mod encoding;
 mod entity;
 mod error;
 mod feast;
+mod front;
 mod grpc;
 mod http;
 mod json;

@@ -35,6 +35,11 @@ impl Load {
         Self { free: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)), long_waits: Arc::default() }
     }
 
+    /// The load of another thread, which shares the bound on requests and has waits of its own.
+    pub fn of_thread(&self) -> Self {
+        Self { free: self.free.clone(), long_waits: Arc::default() }
+    }
+
     /// A place for a request. `None`: there is too much to do.
     pub fn place(&self) -> Option<OwnedSemaphorePermit> {
         match self.long_waits.load(Ordering::Relaxed) >= LONG_WAITS_MIN {

@@ -3,15 +3,17 @@
 //!
 //! Labels are routes, statuses, commands and the names of views: none of them can be invented by a client.
 
-use std::sync::OnceLock;
+use std::array;
+use std::sync::{LazyLock, OnceLock};
 
 use asof_model::{Status, ViewId};
+use asof_store::CacheCounts;
 use asof_store::get::OnlinePlan;
 use asof_store::materialize::MaterializeReport;
 use asof_store::push::{Folded, PushReport};
 use asof_store::request::PlannedColumn;
 use metrics::{
-    Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -35,6 +37,8 @@ const REVISION: &str = "asof_registry_revision";
 const REGISTRY_UP: &str = "asof_registry_up";
 const FRESHNESS: &str = "asof_view_freshness_seconds";
 const ONLINE_BYTES: &str = "asof_online_store_bytes";
+const CACHE_HITS: &str = "asof_online_cache_hits_total";
+const CACHE_MISSES: &str = "asof_online_cache_misses_total";
 const UPTIME: &str = "asof_uptime_seconds";
 const BUILD: &str = "asof_build_info";
 
@@ -45,7 +49,7 @@ enum Shape {
 }
 
 /// Every metric: its name, its shape, its unit, and what it says.
-const ALL: [(&str, Shape, Unit, &str); 18] = [
+const ALL: [(&str, Shape, Unit, &str); 20] = [
     (REQUESTS, Shape::Counter, Unit::Count, "HTTP requests answered, by route and status"),
     (
         REQUEST_SECONDS,
@@ -82,6 +86,8 @@ const ALL: [(&str, Shape, Unit, &str); 18] = [
         Unit::Bytes,
         "Bytes of the online store: of its files, or of the memory of its servers",
     ),
+    (CACHE_HITS, Shape::Counter, Unit::Count, "Rows looked up that were found in memory"),
+    (CACHE_MISSES, Shape::Counter, Unit::Count, "Rows looked up that had to be read from the online store"),
     (UPTIME, Shape::Gauge, Unit::Seconds, "Seconds since the server started"),
     (BUILD, Shape::Gauge, Unit::Count, "Always 1; the label names the version"),
 ];
@@ -110,10 +116,32 @@ pub(crate) fn recorder() -> Option<&'static PrometheusHandle> {
     INSTALLED.get_or_init(install).as_ref()
 }
 
-/// Counts an answered request.
-pub(crate) fn request(route: &'static str, status: u16, seconds: f64) {
-    counter!(REQUESTS, "route" => route, "status" => status.to_string()).increment(1);
-    histogram!(REQUEST_SECONDS, "route" => route).record(seconds);
+/// The statuses that are counted without looking anything up; others are rare.
+const STATUSES_OF_REQUESTS: [u16; 8] = [200, 400, 404, 409, 413, 422, 500, 503];
+
+/// The counters of one route, found once.
+pub(crate) struct Requests {
+    route: &'static str,
+    /// In the order of [`STATUSES_OF_REQUESTS`]. One that never occurs is not shown.
+    answered: [OnceLock<Counter>; STATUSES_OF_REQUESTS.len()],
+    seconds: OnceLock<Histogram>,
+}
+
+impl Requests {
+    pub fn new(route: &'static str) -> Self {
+        Self { route, answered: array::from_fn(|_| OnceLock::new()), seconds: OnceLock::new() }
+    }
+
+    /// Counts an answered request.
+    pub fn count(&self, status: u16, seconds: f64) {
+        let route = self.route;
+        let counter = || counter!(REQUESTS, "route" => route, "status" => status.to_string());
+        match STATUSES_OF_REQUESTS.iter().position(|known| *known == status) {
+            Some(place) => self.answered[place].get_or_init(counter).increment(1),
+            None => counter().increment(1),
+        }
+        self.seconds.get_or_init(|| histogram!(REQUEST_SECONDS, "route" => route)).record(seconds);
+    }
 }
 
 /// Counts a command that the server worked for.
@@ -142,8 +170,11 @@ pub(crate) fn folded(folded: &Folded) {
 
 /// Counts entity rows of an answer that were recorded, and those that were not.
 pub(crate) fn recorded(rows: usize, dropped: usize) {
-    counter!(ANSWERS_RECORDED).increment(rows as u64);
-    counter!(ANSWERS_DROPPED).increment(dropped as u64);
+    static COUNTERS: LazyLock<[Counter; 2]> =
+        LazyLock::new(|| [counter!(ANSWERS_RECORDED), counter!(ANSWERS_DROPPED)]);
+    let [of_recorded, of_dropped] = &*COUNTERS;
+    of_recorded.increment(rows as u64);
+    of_dropped.increment(dropped as u64);
 }
 
 /// The state of a server, as it is when somebody asks.
@@ -152,6 +183,7 @@ pub(crate) struct State {
     pub registry_up: bool,
     pub freshness_seconds: Vec<(ViewId, f64)>,
     pub online_bytes: u64,
+    pub online_cache: CacheCounts,
     pub uptime_seconds: f64,
 }
 
@@ -163,6 +195,8 @@ pub(crate) fn state(state: &State) {
         gauge!(FRESHNESS, "view" => view.to_string()).set(*seconds);
     }
     gauge!(ONLINE_BYTES).set(state.online_bytes as f64);
+    counter!(CACHE_HITS).absolute(state.online_cache.found);
+    counter!(CACHE_MISSES).absolute(state.online_cache.missed);
     gauge!(UPTIME).set(state.uptime_seconds);
 }
 

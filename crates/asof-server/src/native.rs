@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
 use crate::entity::{Given, Named};
-use crate::http::{self, BodyError, Rows};
+use crate::http::{self, BodyError};
 use crate::openapi::{OnlineAnswer, OnlineError, OnlineRequest};
 use crate::past::GetError;
 use crate::required::Required;
@@ -27,7 +27,7 @@ use crate::serving::{Planned, Serving, ShapeText, ViewHealth};
 use crate::{arrow, entity, json, required, strict};
 
 /// Its route.
-const ROUTE: &str = "/v1/online-features";
+pub(crate) const ROUTE: &str = "/v1/online-features";
 
 /// Every field of a request.
 const FIELDS: [&str; 8] =
@@ -134,7 +134,7 @@ async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem
         }
         true => arrow::respond(&plan, &request, (&answer, &open), asked.statuses)?,
     };
-    response.extensions_mut().insert(Rows(answer.rows()));
+    http::note_rows(&mut response, answer.rows());
     Ok(response)
 }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::http::{self, BodyError, Rows};
+use crate::http::{self, BodyError};
 use crate::openapi::{OnlineError, PushAnswer, PushRows};
 use crate::serving::Serving;
 use crate::{metrics, native};
@@ -79,7 +79,7 @@ pub(crate) async fn push(State(serving): State<Arc<Serving>>, request: Request) 
                 _ => StatusCode::OK,
             };
             let mut response = http::respond(status, answer(&report));
-            response.extensions_mut().insert(Rows(report.accepted as usize));
+            http::note_rows(&mut response, report.accepted as usize);
             response
         }
         Err(problem) => refused(problem),

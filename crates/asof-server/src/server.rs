@@ -9,10 +9,12 @@ use std::time::Duration;
 use asof_model::Explain;
 use asof_store::{Project, Store};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::beside::client::{Client, ClientError};
 use crate::beside::socket::{self, Socket};
+use crate::front::Front;
 use crate::load::Load;
 use crate::serving::Serving;
 use crate::{ServerError, beside, connections, http};
@@ -108,8 +110,9 @@ impl Server {
         };
         let load = Load::new();
         let measuring = tokio::spawn(load.clone().measure());
-        let routes = http::routes(self.serving.clone(), load);
-        let public = connections::serve(self.listener, routes, stopped(stopping.clone()));
+        let routes = http::routes(self.serving.clone(), load.clone());
+        let front = Front::new(self.serving.clone(), routes, Handle::current(), load);
+        let public = connections::serve(self.listener, front, stopped(stopping.clone()));
         let no_more_work = self.serving.stopping().clone();
         let beside = async {
             let Some(Socket { listener, file }) = self.socket else { return Ok(()) };
@@ -133,7 +136,7 @@ impl Server {
             stopped(stopping.clone()).await;
             tokio::time::sleep(SHUTDOWN_WAIT).await;
         };
-        let both = async { tokio::join!(public, beside).1 };
+        let both = async { tokio::try_join!(public, beside) };
         tokio::select! {
             done = both => { done.map_err(|source| ServerError::Stopped { source })?; }
             () = waited => tracing::warn!(waited = ?SHUTDOWN_WAIT, "connections were still open"),

@@ -5,6 +5,7 @@
 //! the registry can't be read, the last catalog stays in use.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use asof_store::get::{Answer, GetRequest, OnlinePlan, OpenAnswer};
 use asof_store::push::{Flush, PushReport};
 use asof_store::request::{Naming, RequestPlan, Wanted};
 use asof_store::{Store, StoreError};
-use foldhash::fast::RandomState;
+use foldhash::fast::{FixedState, RandomState};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
@@ -32,6 +33,9 @@ pub const REVISION_POLL: Duration = Duration::from_secs(1);
 
 /// The most request shapes whose plans are kept. Past it, one of them makes room and is compiled again when asked for.
 pub const PLANS_MAX: usize = 1024;
+
+/// The most plans that are compiled at a time.
+const COMPILED_AT_ONCE: usize = 16;
 
 /// The longest text of a request shape by which its plan is found, in bytes. Longer ones are read each time.
 const SHAPE_TEXT_BYTES_MAX: usize = 64 << 10;
@@ -72,6 +76,8 @@ pub(crate) struct Compiled {
     plans: RwLock<HashMap<Shape, Cached>>,
     /// The same plans by the text of a request, short names and full names.
     texts: [RwLock<HashMap<Box<str>, Cached, RandomState>>; 2],
+    /// Held while a plan is compiled, by the hash of its shape: who asks for the same meanwhile waits for it.
+    compiling: [tokio::sync::Mutex<()>; COMPILED_AT_ONCE],
 }
 
 /// A compiled request, what its answers repeat, and its counters.
@@ -126,7 +132,8 @@ pub(crate) struct Serving {
 
 impl Compiled {
     fn new(catalog: Catalog) -> Arc<Self> {
-        Arc::new(Self { catalog, plans: RwLock::default(), texts: Default::default() })
+        let compiling = Default::default();
+        Arc::new(Self { catalog, plans: RwLock::default(), texts: Default::default(), compiling })
     }
 }
 
@@ -303,6 +310,7 @@ impl Serving {
             registry_up: self.registry_up.load(Ordering::Relaxed),
             freshness_seconds: self.watch.freshness_seconds(self.store.now()),
             online_bytes: self.watch.online_bytes(),
+            online_cache: self.store.online_cache(),
             uptime_seconds: self.started.elapsed().as_secs_f64(),
         });
         Some(recorder.render())
@@ -335,9 +343,14 @@ impl Serving {
         if let Some(plan) = self.kept(&compiled, &shape) {
             return Ok((compiled, plan));
         }
+        let turn = FixedState::default().hash_one(&shape) as usize % COMPILED_AT_ONCE;
+        let _turn = compiled.compiling[turn].lock().await;
+        if let Some(plan) = self.kept(&compiled, &shape) {
+            return Ok((compiled.clone(), plan));
+        }
         let naming = Naming { full_names: shape.full_names, keys: BTreeMap::new() };
         let made = Instant::now();
-        let online = self.store.online_plan(&compiled.catalog, &shape.wanted, &naming).await?;
+        let online = self.compile(compiled.clone(), shape.wanted.clone(), naming).await?;
         let holds = settled(&compiled.catalog, &shape.wanted, &online.plan);
         let names = online.plan.columns.iter().map(|column| json::quoted(&column.name)).collect();
         let plan = Arc::new(Planned { served: Served::new(&online), names, online });
@@ -349,7 +362,24 @@ impl Serving {
         }
         plans.insert(shape, cached);
         drop(plans);
-        Ok((compiled, plan))
+        Ok((compiled.clone(), plan))
+    }
+
+    /// Compiles a request on the threads for long work: it asks the registry and history.
+    async fn compile(
+        &self,
+        compiled: Arc<Compiled>,
+        wanted: Wanted,
+        naming: Naming,
+    ) -> Result<OnlinePlan, StoreError> {
+        let store = self.store.clone();
+        let work = async move { store.online_plan(&compiled.catalog, &wanted, &naming).await };
+        let failed =
+            |why: &dyn std::fmt::Display| StoreError::Corrupt(format!("a request was not compiled: {why}"));
+        match self.workers.spawn(work) {
+            Some(work) => work.await.map_err(|error| failed(&error))?,
+            None => Err(failed(&"the server is stopping")),
+        }
     }
 
     /// The plan of a request shape by its text, which `read` makes a shape of where it is not known yet.

@@ -40,3 +40,4 @@ pub use project::Project;
 pub use store::{Store, SystemClock};
 
 pub use asof_online::Clock;
+pub use asof_online::entry_cache::CacheCounts;

@@ -7,6 +7,7 @@ use asof_log::{Log, LogOptions};
 use asof_model::Instant;
 use asof_objects::Objects;
 use asof_offline::OfflineStore;
+use asof_online::entry_cache::CacheCounts;
 use asof_online::{Clock, EmbeddedStore, OnlineStore};
 use asof_redis::{RedisSettings, RedisStore};
 use asof_registry::sqlite::SqliteOptions;
@@ -154,6 +155,11 @@ impl Store {
         &self.pushes
     }
 
+    /// How often rows were found in the memory of the online store, and how often not, since it was opened.
+    pub fn online_cache(&self) -> CacheCounts {
+        self.online.get().map(|online| online.cache_counts()).unwrap_or_default()
+    }
+
     /// The online store. It is held by one process at a time, from here to its end.
     pub(crate) async fn online(&self) -> Result<&dyn OnlineStore, StoreError> {
         let open = async || {
@@ -161,7 +167,8 @@ impl Store {
             let store: Arc<dyn OnlineStore> = match settings.online_is_remote() {
                 true => {
                     let server = RedisSettings::parse(&settings.online_url, &settings.project)?;
-                    let connected = RedisStore::connect(server, self.clock.clone(), &self.holder);
+                    let (cache, clock) = (settings.online_cache_bytes, self.clock.clone());
+                    let connected = RedisStore::connect(server, cache, clock, &self.holder);
                     Arc::new(Box::pin(connected).await?)
                 }
                 false => {

@@ -12,7 +12,6 @@
 //! A publication is one batch over all of them, synced before it is acknowledged. Everything is computed inline and
 //! futures come back ready. One process holds the folder at a time; `holder.json` says which.
 
-mod entries;
 mod erase;
 mod events;
 mod failure;
@@ -34,11 +33,11 @@ use asof_model::Instant;
 use fjall::{Database, Keyspace, PersistMode, Readable, Snapshot};
 use parking_lot::{Mutex, RwLock};
 
-use entries::Entries;
 use heads::Heads;
 
 use crate::change::check_size;
 use crate::entry::smallest_event;
+use crate::entry_cache::{CacheCounts, EntryCache};
 use crate::error::OnlineError;
 use crate::events::cache::{CACHED_BYTES_MAX, EventCache};
 use crate::stamps::Stamps;
@@ -48,8 +47,11 @@ use crate::store::{
 };
 use crate::versions::Version;
 
-/// The least the block cache is given: below it every read would go to the file.
-const CACHE_BYTES_MIN: u64 = 1 << 20;
+/// The share of the cache that is for blocks of files: one byte in so many. Rows that are read again are found among the
+/// entries, which take far less room than the blocks around them.
+const BLOCKS_SHARE: u64 = 8;
+/// The least the blocks are given: below it every read would go to the file.
+const BLOCK_BYTES_MIN: u64 = 1 << 20;
 
 /// The embedded online store.
 pub struct EmbeddedStore {
@@ -69,7 +71,7 @@ pub struct EmbeddedStore {
     /// Held by every read, and by events in answers: an erasure waits until those from before it are gone.
     readers: Mutex<Arc<()>>,
     /// Entries that were read.
-    entries: Entries,
+    entries: EntryCache,
     /// The events of large keys that were read.
     cache: Arc<EventCache>,
     /// Held while something is written: there is one writer at a time, who knows what was written last.
@@ -85,8 +87,7 @@ impl std::fmt::Debug for EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store in that folder, which is created where it is missing, and holds it until dropped.
     ///
-    /// - `cache_bytes`: memory for what was read, half of it for entries and half for blocks of files, at least 1 MiB.
-    ///   Beside it the events of keys that have many are kept once they were read, in at most 256 MiB.
+    /// - `cache_bytes`: memory for what was read, most of it for entries, some for blocks of files, at least 1 MiB. Beside it the events of keys that have many are kept once they were read, in at most 256 MiB.
     /// - `holder`: the command that opens it, for the message that others get meanwhile
     ///
     /// Stamps and `t` go on after the greatest stamp stored, also where `clock` has stepped back since.
@@ -101,7 +102,7 @@ impl EmbeddedStore {
         holder: &str,
     ) -> Result<Self, OnlineError> {
         folder::create_whole(path)?;
-        let database = folder::open_database(path, (cache_bytes / 2).max(CACHE_BYTES_MIN))?;
+        let database = folder::open_database(path, (cache_bytes / BLOCKS_SHARE).max(BLOCK_BYTES_MIN))?;
         let [rows, waiting, segments, identities, journal, meta] = folder::open_keyspaces(path, &database)?;
         let snapshot = database.snapshot();
         folder::check_format(path, &database, &meta)?;
@@ -120,7 +121,7 @@ impl EmbeddedStore {
             views: RwLock::new(loaded.views),
             stamps: Stamps::new(loaded.high.unwrap_or(Instant::MIN), loaded.frontiers),
             readers: Mutex::default(),
-            entries: Entries::new(cache_bytes / 2),
+            entries: EntryCache::new(cache_bytes - cache_bytes / BLOCKS_SHARE),
             cache: Arc::new(EventCache::new(CACHED_BYTES_MAX)),
             writer: Mutex::default(),
             database,
@@ -283,6 +284,10 @@ impl OnlineStore for EmbeddedStore {
 
     fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>> {
         Box::pin(ready(self.statistics_now(view)))
+    }
+
+    fn cache_counts(&self) -> CacheCounts {
+        self.entries.counts()
     }
 
     fn erase<'a>(&'a self, keys: &'a [(ViewHandle, Vec<u8>)]) -> BoxFuture<'a, Result<u64, OnlineError>> {

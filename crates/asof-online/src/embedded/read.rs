@@ -3,23 +3,30 @@
 use asof_model::Instant;
 use fjall::{Readable, Snapshot};
 
-use super::entries::Record;
 use super::events::Reader;
 use super::{EmbeddedStore, records};
+use crate::answer_rows::AnswerRows;
 use crate::entry::{StoredRowRef, better, overflow_from, row_at};
+use crate::entry_cache::StoredKeys;
 use crate::error::OnlineError;
 use crate::events::is_events;
 use crate::fields::Fields;
-use crate::row_bytes::RowBytes;
 use crate::stamps::{Drawn, asked_frontiers};
 use crate::store::{AnswerRow, KEY_BYTES_MAX, OnlineAnswer, ViewHandle};
 
 /// A read: what it looks at.
-struct Reading {
+struct Reading<'a> {
+    asked: &'a [(ViewHandle, &'a [u8])],
+    stored: StoredKeys,
     drawn: Drawn<Snapshot>,
     reader: Reader,
-    /// The stored key that is looked up, a buffer for all of them.
-    stored_key: Vec<u8>,
+}
+
+/// What an entry says at the instant of a read.
+enum At<'e> {
+    Row(Option<StoredRowRef<'e>>),
+    /// More than the entry has to be asked.
+    More,
 }
 
 impl EmbeddedStore {
@@ -37,71 +44,85 @@ impl EmbeddedStore {
         {
             return Err(OnlineError::NowBehind { now, last_visible });
         }
-        let mut reading = Reading { drawn, reader, stored_key: Vec::new() };
-        let mut rows = Vec::with_capacity(keys.len());
-        for (view, key) in keys {
-            rows.push(self.row(&mut reading, *view, key)?);
-        }
+        let stored = self.entries.keys(keys.len(), |place, out| {
+            let (view, key) = keys[place];
+            // The engine panics on a longer one; no such key was ever taken, so it holds no row.
+            if key.len() <= KEY_BYTES_MAX {
+                records::write_row_key(out, view, key);
+            }
+        });
+        let reading = Reading { asked: keys, stored, drawn, reader };
+        let rows = self.rows(&reading)?;
         Ok(OnlineAnswer { t: reading.drawn.t, rows, frontiers })
     }
 
-    fn row(
-        &self,
-        reading: &mut Reading,
-        view: ViewHandle,
-        key: &[u8],
-    ) -> Result<Option<AnswerRow>, OnlineError> {
-        if key.len() > KEY_BYTES_MAX {
-            // The engine panics on it; no such key was ever taken, so it holds no row.
-            return Ok(None);
-        }
-        records::write_row_key(&mut reading.stored_key, view, key);
-        let Reading { drawn: Drawn { t, snapshot, finished, .. }, reader, stored_key } = reading;
-        let record = match self.entries.get(stored_key, *finished) {
-            Some(record) => record,
-            None => {
-                let entry = snapshot.get(&self.rows, &*stored_key).map_err(|error| self.failed(error))?;
-                let record = Record::new(stored_key, entry.as_deref());
-                self.entries.put(record.clone(), *finished);
-                record
-            }
+    fn rows(&self, reading: &Reading<'_>) -> Result<Vec<Option<AnswerRow>>, OnlineError> {
+        let Reading { asked, stored, drawn: Drawn { t, snapshot, finished, .. }, .. } = reading;
+        let mut rows = AnswerRows::new(asked.len());
+        let mut failed: Option<(usize, OnlineError)> = None;
+        // Entries of which more has to be asked than they hold.
+        let mut more: Vec<(usize, Vec<u8>)> = Vec::new();
+        let missing = self.entries.find(stored, *finished, |place, entry| match at(entry, *t) {
+            Ok(At::Row(row)) => rows.put(place, row),
+            Ok(At::More) => more.push((place, entry.to_vec())),
+            Err(error) => failed = Some((place, error)),
+        });
+        let damaged = |place: usize, error: OnlineError| {
+            let (view, key) = asked[place];
+            error.at(view, key)
         };
-        let Some(entry) = record.entry() else { return Ok(None) };
-        let (t, damaged) = (*t, |error: OnlineError| error.at(view, key));
+        if let Some((place, error)) = failed {
+            return Err(damaged(place, error));
+        }
+        for place in missing {
+            let stored_key = stored.get(place);
+            if stored_key.is_empty() {
+                continue;
+            }
+            let entry = snapshot.get(&self.rows, stored_key).map_err(|error| self.failed(error))?;
+            let entry = entry.as_deref().unwrap_or_default();
+            self.entries.put(stored, place, entry, *finished);
+            match at(entry, *t).map_err(|error| damaged(place, error))? {
+                At::Row(row) => rows.put(place, row),
+                At::More => more.push((place, entry.to_vec())),
+            }
+        }
+        for (place, entry) in more {
+            self.ask_more(reading, place, &entry, &mut rows).map_err(|error| damaged(place, error))?;
+        }
+        Ok(rows.finish())
+    }
+
+    /// Reads what belongs to an entry beside it: its overflow record, or its events.
+    fn ask_more(
+        &self,
+        reading: &Reading<'_>,
+        place: usize,
+        entry: &[u8],
+        rows: &mut AnswerRows,
+    ) -> Result<(), OnlineError> {
+        let (stored_key, t, snapshot) = (reading.stored.get(place), reading.drawn.t, &reading.drawn.snapshot);
         if is_events(entry) {
-            // Which of them count is for whoever closes their windows to say.
-            let events = self.stored_events(snapshot, reader, view, stored_key, entry).map_err(damaged)?;
-            let (row, events) = (RowBytes::default(), Some(events));
-            return Ok(Some(AnswerRow { event: t, created: t, visible: t, position: 0, row, events }));
+            let view = reading.asked[place].0;
+            let events = self.stored_events(snapshot, &reading.reader, view, stored_key, entry)?;
+            rows.put_events(place, t, events);
+            return Ok(());
         }
-        let row = row_at(entry, t).map_err(damaged)?;
-        if overflow_from(entry).map_err(damaged)?.is_none_or(|from| from > t) {
-            return Ok(row.map(|row| shared_row(&record, &row)));
-        }
-        let overflow = snapshot.get(&self.waiting, &*stored_key).map_err(|error| self.failed(error))?;
+        let overflow = snapshot.get(&self.waiting, stored_key).map_err(|error| self.failed(error))?;
         let missing = || Fields::new("entry", entry).damaged("its overflow record is missing");
-        let overflow = overflow.ok_or_else(missing).map_err(damaged)?;
-        Ok(better(row, row_at(&overflow, t).map_err(damaged)?).map(|row| {
-            let bytes = RowBytes::from(row.row);
-            answer_row(&row, bytes)
-        }))
+        let overflow = overflow.ok_or_else(missing)?;
+        rows.put(place, better(row_at(entry, t)?, row_at(&overflow, t)?));
+        Ok(())
     }
 }
 
-/// A row of a record's entry, which shares its bytes.
-fn shared_row(record: &Record, row: &StoredRowRef<'_>) -> AnswerRow {
-    let (bytes, entry_at) = record.shared();
-    let from = entry_at + row.at;
-    answer_row(row, RowBytes::part(bytes.clone(), from..from + row.row.len()))
-}
-
-fn answer_row(row: &StoredRowRef<'_>, bytes: RowBytes) -> AnswerRow {
-    AnswerRow {
-        event: row.event,
-        created: row.created,
-        visible: row.visible,
-        position: row.position,
-        row: bytes,
-        events: None,
+/// What an entry says at `t`; an empty one stands for nothing.
+fn at(entry: &[u8], t: Instant) -> Result<At<'_>, OnlineError> {
+    if entry.is_empty() {
+        return Ok(At::Row(None));
     }
+    if is_events(entry) || overflow_from(entry)?.is_some_and(|from| from <= t) {
+        return Ok(At::More);
+    }
+    row_at(entry, t).map(At::Row)
 }

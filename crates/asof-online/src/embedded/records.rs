@@ -37,9 +37,8 @@ pub(super) fn row_key(view: ViewHandle, key: &[u8]) -> Vec<u8> {
     [&view.number().to_be_bytes()[..], key].concat()
 }
 
-/// The same in a buffer that is used again.
+/// The same behind what a buffer holds.
 pub(super) fn write_row_key(buffer: &mut Vec<u8>, view: ViewHandle, key: &[u8]) {
-    buffer.clear();
     buffer.extend_from_slice(&view.number().to_be_bytes());
     buffer.extend_from_slice(key);
 }

@@ -156,10 +156,13 @@ impl Drop for Server {
     }
 }
 
+/// Memory of a store for what it read.
+const CACHE_BYTES: u64 = 1 << 20;
+
 /// A store somewhere.
 pub fn try_open(url: &str, clock: Arc<dyn Clock>) -> Result<RedisStore, OnlineError> {
     let settings = RedisSettings::parse(url, "test").expect("a URL");
-    runtime().block_on(RedisStore::connect(settings, clock, "test"))
+    runtime().block_on(RedisStore::connect(settings, CACHE_BYTES, clock, "test"))
 }
 
 /// One server, for one store.

@@ -31,7 +31,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
 use crate::entity::{Given, Named};
-use crate::http::{self, Rows};
+use crate::http;
 use crate::openapi::{FeastAnswer, FeastError, FeastRequest, Timestamp};
 use crate::serving::{Planned, Serving, ShapeText};
 use crate::{arrow, entity, json};
@@ -40,7 +40,7 @@ use request::FeastRequest as Asked;
 pub(crate) use request::reference;
 
 /// Its route.
-const ROUTE: &str = "/get-online-features";
+pub(crate) const ROUTE: &str = "/get-online-features";
 
 /// The header that carries the instant an answer holds for.
 const ASOF_T: HeaderName = HeaderName::from_static("asof-t");
@@ -111,10 +111,10 @@ async fn answer(serving: &Serving, request: Request) -> Result<Response, Problem
         }
         true => arrow::respond(&plan, &request, (&answer, &open), false)?,
     };
-    if let Ok(t) = HeaderValue::from_str(&answer.t.to_string()) {
+    if let Ok(t) = HeaderValue::from_str(&answer.t.text()) {
         response.headers_mut().insert(ASOF_T, t);
     }
-    response.extensions_mut().insert(Rows(answer.rows()));
+    http::note_rows(&mut response, answer.rows());
     Ok(response)
 }
 

@@ -286,6 +286,7 @@ enum ColumnFrom<'a> {
 
 impl<'a> OpenAnswer<'a> {
     /// One column, by its place in the plan.
+    #[inline]
     pub fn column(&'a self, place: usize) -> OpenColumn<'a> {
         let from = match (&self.answer.held, self.plan.plan.columns[place].origin) {
             (Held::Rows(rows), _) => ColumnFrom::Rows { rows, place },
@@ -351,6 +352,7 @@ impl<'a> OpenJoin<'a> {
         Ok(Self { places, keys, include_expired: answer.include_expired })
     }
 
+    #[inline]
     fn key(&self, row: usize) -> Option<&OpenKey<'a>> {
         self.keys.get(*self.places.get(row)? as usize)
     }
@@ -371,6 +373,7 @@ impl<'a> OpenColumn<'a> {
     ///
     /// # Errors
     /// A damaged row.
+    #[inline]
     pub fn get(&self, row: usize) -> Result<AnsweredRef<'a>, StoreError> {
         let (join, stored, asked, default) = match &self.from {
             ColumnFrom::Join { join, stored, asked, default } => (join, *stored, *asked, *default),
