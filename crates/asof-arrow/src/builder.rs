@@ -90,7 +90,17 @@ impl ColumnBuilder {
     }
 
     /// Appends a value; null for `None`, and for a value of another type than the builder's (the caller's defect).
+    #[inline]
     pub fn append(&mut self, value: Option<&Value>) {
+        // The types that most values have, where the caller can see through them.
+        match (&mut self.0, value) {
+            (Values::Int64(b), Some(Value::Int64(v))) => b.append_value(*v),
+            (Values::Float64(b), Some(Value::Float64(v))) => b.append_value(*v),
+            (_, value) => self.append_any(value),
+        }
+    }
+
+    fn append_any(&mut self, value: Option<&Value>) {
         match (&mut self.0, value) {
             (Values::Int32(b), Some(Value::Int32(v))) => b.append_value(*v),
             (Values::Int64(b), Some(Value::Int64(v))) => b.append_value(*v),
@@ -132,6 +142,7 @@ impl ColumnBuilder {
 
     /// Appends text where the builder takes it as it is: [`ValueType::String`] and [`ValueType::Json`]. Null elsewhere (the
     /// caller's defect).
+    #[inline]
     pub fn append_text(&mut self, text: &str) {
         match &mut self.0 {
             Values::String(b) | Values::Json(b) => b.append_value(text),

@@ -39,6 +39,7 @@ pub enum CellRef<'r> {
 
 impl CellRef<'_> {
     /// The same cell as an owned value.
+    #[inline]
     pub fn to_cell(self) -> Cell {
         Cell::Value(match self {
             Self::Null => return Cell::Null,

@@ -194,7 +194,7 @@ impl RowLayout {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn cell_of<'r>(&self, head: &Head<'r>, feature: usize) -> Result<CellRef<'r>, OnlineError> {
         let row = &head.row;
         match row.u8(HEAD_BYTES + feature / 4)? >> (feature % 4 * 2) & 3 {
@@ -263,7 +263,7 @@ impl<'r> OpenRow<'r> {
     ///
     /// # Errors
     /// [`OnlineError::Damaged`].
-    #[inline]
+    #[inline(always)]
     pub fn cell(&self, feature: usize) -> Result<Option<CellRef<'r>>, OnlineError> {
         if feature >= self.head.count.min(self.layout.types.len()) {
             return Ok(None);

@@ -361,6 +361,18 @@ pub trait OnlineStore: Send + Sync {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// Brings rows into memory ahead of those who will ask for them, as long as there is room, and answers how many. Goes on
+    /// while `wanted` says so, which is asked every few thousand rows. A store whose rows are a round trip away brings none.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    fn warm_up<'a>(
+        &'a self,
+        _wanted: &'a (dyn Fn() -> bool + Sync),
+    ) -> BoxFuture<'a, Result<u64, OnlineError>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
     /// How often keys were found in memory, and how often not.
     fn cache_counts(&self) -> CacheCounts;
 

@@ -82,14 +82,13 @@ fn stream(
         let mut events =
             column.stored().map(|(join, _)| &mut events[join]).filter(|events| events.is_empty());
         judged.clear();
-        for row in 0..rows {
-            let cell = values.get(row)?;
+        values.each(rows, |cell| {
             append(&mut builder, cell.value);
             judged.push(cell.status);
             if let Some(events) = &mut events {
                 events.push(cell.event);
             }
-        }
+        })?;
         tally.add(column, &judged);
         add(column.name.clone(), arrow_type(value_type), builder.finish());
         if statuses {
@@ -119,6 +118,7 @@ fn stream(
     bytes.map_err(|error: ArrowError| StoreError::Corrupt(format!("an answer is no table: {error}")))
 }
 
+#[inline]
 fn append(builder: &mut ColumnBuilder, value: Option<ValueRef<'_>>) {
     match value {
         None => builder.append(None),

@@ -19,6 +19,7 @@ use asof_model::{Cell, Instant, Value, entry};
 use asof_store::get::{CellRef, ValueRef};
 
 /// Writes a value of an answer; `None` is null. What is stored is written from where it stands.
+#[inline]
 pub(crate) fn answered(out: &mut Vec<u8>, given: Option<ValueRef<'_>>) {
     match given {
         None => out.extend_from_slice(b"null"),

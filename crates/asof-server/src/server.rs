@@ -108,6 +108,7 @@ impl Server {
             // A sender that is gone has told everybody.
             let _ = stopping.wait_for(|stop| *stop).await;
         };
+        self.serving.warm_up();
         let load = Load::new();
         let measuring = tokio::spawn(load.clone().measure());
         let routes = http::routes(self.serving.clone(), load.clone());

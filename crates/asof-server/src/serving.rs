@@ -178,6 +178,21 @@ impl Serving {
         self.compiled.read().clone()
     }
 
+    /// Brings rows into memory before they are asked for, beside whatever else is done.
+    pub fn warm_up(&self) {
+        let (store, stopping) = (self.store.clone(), self.stopping.clone());
+        let started = Instant::now();
+        self.workers.spawn(async move {
+            match store.warm_up(&|| !stopping.load(Ordering::Relaxed)).await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, took = ?started.elapsed(), "rows are in memory"),
+                Err(error) => {
+                    tracing::warn!(%error, "rows are not brought into memory; they are read when asked for")
+                }
+            }
+        });
+    }
+
     /// Says that something was pushed.
     pub fn pushed(&self) {
         self.pushed.notify_one();

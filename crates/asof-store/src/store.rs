@@ -160,6 +160,14 @@ impl Store {
         self.online.get().map(|online| online.cache_counts()).unwrap_or_default()
     }
 
+    /// Brings rows into the memory of the online store, as long as there is room and `wanted` says so; answers how many.
+    ///
+    /// # Errors
+    /// Those of the online store.
+    pub async fn warm_up(&self, wanted: &(dyn Fn() -> bool + Sync)) -> Result<u64, StoreError> {
+        Ok(self.online().await?.warm_up(wanted).await?)
+    }
+
     /// The online store. It is held by one process at a time, from here to its end.
     pub(crate) async fn online(&self) -> Result<&dyn OnlineStore, StoreError> {
         let open = async || {

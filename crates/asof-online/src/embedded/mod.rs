@@ -53,6 +53,9 @@ const BLOCKS_SHARE: u64 = 8;
 /// The least the blocks are given: below it every read would go to the file.
 const BLOCK_BYTES_MIN: u64 = 1 << 20;
 
+/// How many rows are brought into memory from one snapshot.
+const WARMED_AT_ONCE: usize = 4_096;
+
 /// The embedded online store.
 pub struct EmbeddedStore {
     // Dropped first: it removes `holder.json` while the folder is still held.
@@ -212,6 +215,29 @@ impl EmbeddedStore {
         Ok(keys)
     }
 
+    fn warm_up_now(&self, wanted: &(dyn Fn() -> bool + Sync)) -> Result<u64, OnlineError> {
+        let (mut kept, mut after) = (0, None::<Vec<u8>>);
+        while wanted() {
+            // An erasure waits for those who may bring back what it erases.
+            let _reader = self.readers.lock().clone();
+            // A snapshot for each part: one that is held for long keeps the engine from tidying up.
+            let drawn = self.stamps.draw(self.clock.now(), None, || self.database.snapshot())?;
+            let from = after.take().map_or(Bound::Unbounded, Bound::Excluded);
+            for each in drawn.snapshot.range(&self.rows, (from, Bound::Unbounded)).take(WARMED_AT_ONCE) {
+                let (stored_key, entry) = each.into_inner().map_err(|error| self.failed(error))?;
+                if !self.entries.put_ahead(&stored_key, &entry, drawn.finished) {
+                    return Ok(kept);
+                }
+                kept += 1;
+                after = Some(stored_key.to_vec());
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(kept)
+    }
+
     fn statistics_now(&self, view: ViewHandle) -> Result<ViewStatistics, OnlineError> {
         let (frontier, units) = self.stamps.frontier(view)?;
         Ok(ViewStatistics { position: frontier.position, last_visible: frontier.last_visible, units })
@@ -284,6 +310,13 @@ impl OnlineStore for EmbeddedStore {
 
     fn statistics(&self, view: ViewHandle) -> BoxFuture<'_, Result<ViewStatistics, OnlineError>> {
         Box::pin(ready(self.statistics_now(view)))
+    }
+
+    fn warm_up<'a>(
+        &'a self,
+        wanted: &'a (dyn Fn() -> bool + Sync),
+    ) -> BoxFuture<'a, Result<u64, OnlineError>> {
+        Box::pin(ready(self.warm_up_now(wanted)))
     }
 
     fn cache_counts(&self) -> CacheCounts {

@@ -177,6 +177,18 @@ impl EntryCache {
         }
     }
 
+    /// As [`EntryCache::put`] for a key that nobody asked for yet. False where nothing more fits in without pushing out
+    /// what is there.
+    pub fn put_ahead(&self, stored_key: &[u8], entry: &[u8], finished: u64) -> bool {
+        let hash = self.hasher.hash_one(stored_key);
+        let mut shard = self.shards[shard_of(hash)].write();
+        let room = self.keeps && shard.has_room();
+        if room && stored_key.len() + entry.len() <= ENTRY_BYTES_MAX {
+            shard.put(hash, stored_key, entry, finished);
+        }
+        room
+    }
+
     /// Drops what publication `number` changes. To be called before it is finished.
     pub fn change<'k>(&self, number: u64, stored_keys: impl Iterator<Item = &'k [u8]>) {
         let mut by_shard: [Vec<(u64, &[u8])>; SHARDS] = Default::default();

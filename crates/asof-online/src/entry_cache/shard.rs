@@ -99,6 +99,12 @@ impl Shard {
         self.len == 0
     }
 
+    /// Whether a record fits in without another one having to go.
+    pub fn has_room(&self) -> bool {
+        let segment = self.segments.len() < self.segments_max;
+        segment && ((self.len + 1) * 4 <= self.index.len() * 3 || self.index.len() < self.places_max)
+    }
+
     /// Notes that publication `number` changes keys of this shard.
     pub fn mark(&mut self, number: u64) {
         self.changed = number;

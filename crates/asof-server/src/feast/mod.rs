@@ -221,12 +221,13 @@ fn written(
         separate(&mut out, order.len() + place);
         let values = open.column(place);
         writer.begin(&mut out);
-        for row in 0..rows {
+        let mut row = 0;
+        values.each(rows, |cell| {
             separate(&mut out, row);
-            let cell = values.get(row)?;
             json::answered(&mut out, cell.value);
             writer.judged(cell.status, cell.event);
-        }
+            row += 1;
+        })?;
         tally.add(column, &writer.statuses);
         writer.end(&mut out);
     }

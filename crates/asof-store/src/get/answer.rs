@@ -369,11 +369,39 @@ impl OpenKey<'_> {
 }
 
 impl<'a> OpenColumn<'a> {
-    /// The value in an entity row, by the rule that training uses too (SEMANTICS 3, 4 and 6).
+    /// Shows the values of all entity rows of an answer with so many rows, in order, as [`OpenColumn::get`] gives them. What
+    /// is the same for all of them is looked up once.
     ///
     /// # Errors
     /// A damaged row.
     #[inline]
+    pub fn each(&self, rows: usize, mut show: impl FnMut(AnsweredRef<'a>)) -> Result<(), StoreError> {
+        let ColumnFrom::Join { join, stored, .. } = &self.from else {
+            return (0..rows).try_for_each(|row| self.get(row).map(&mut show));
+        };
+        for row in 0..rows {
+            let cell = match join.key(row) {
+                Some(OpenKey::Row { row, event, expired: false }) => {
+                    row.cell(*stored)?.map(|cell| (cell, *event))
+                }
+                _ => None,
+            };
+            match cell {
+                Some((cell, event)) if !matches!(cell, CellRef::Null | CellRef::Error) => {
+                    let value = Some(ValueRef::Stored(cell));
+                    show(AnsweredRef { value, status: Status::Present, event: Some(event) });
+                }
+                // Rare enough to be judged with all its cases.
+                _ => show(self.get(row)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// The value in an entity row, by the rule that training uses too (SEMANTICS 3, 4 and 6).
+    ///
+    /// # Errors
+    /// A damaged row.
     pub fn get(&self, row: usize) -> Result<AnsweredRef<'a>, StoreError> {
         let (join, stored, asked, default) = match &self.from {
             ColumnFrom::Join { join, stored, asked, default } => (join, *stored, *asked, *default),
