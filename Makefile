@@ -1,5 +1,5 @@
 # The two commands: `make demo` shows the product on real data, `make test` runs everything that guards it.
-.PHONY: demo test test-servers check dependencies format build
+.PHONY: demo test test-servers check dependencies format build fuzz
 
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
@@ -33,6 +33,10 @@ check:
 # Licences, and where libraries come from, by deny.toml: `cargo install cargo-deny --locked`.
 dependencies:
 	$(CARGO) deny check licenses bans sources
+
+# Every fuzz target for some seconds; `scripts/fuzz 3600 rows` looks longer at one.
+fuzz:
+	scripts/fuzz 20
 
 format:
 	$(CARGO) fmt --all

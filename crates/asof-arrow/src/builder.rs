@@ -90,17 +90,7 @@ impl ColumnBuilder {
     }
 
     /// Appends a value; null for `None`, and for a value of another type than the builder's (the caller's defect).
-    #[inline]
     pub fn append(&mut self, value: Option<&Value>) {
-        // The types that most values have, where the caller can see through them.
-        match (&mut self.0, value) {
-            (Values::Int64(b), Some(Value::Int64(v))) => b.append_value(*v),
-            (Values::Float64(b), Some(Value::Float64(v))) => b.append_value(*v),
-            (_, value) => self.append_any(value),
-        }
-    }
-
-    fn append_any(&mut self, value: Option<&Value>) {
         match (&mut self.0, value) {
             (Values::Int32(b), Some(Value::Int32(v))) => b.append_value(*v),
             (Values::Int64(b), Some(Value::Int64(v))) => b.append_value(*v),
@@ -137,6 +127,24 @@ impl ColumnBuilder {
                 nulls.append_non_null();
             }
             (values, _) => values.append_null(),
+        }
+    }
+
+    /// Appends an [`ValueType::Int64`]. Null elsewhere (the caller's defect).
+    #[inline]
+    pub fn append_int64(&mut self, value: i64) {
+        match &mut self.0 {
+            Values::Int64(b) => b.append_value(value),
+            values => values.append_null(),
+        }
+    }
+
+    /// Appends a [`ValueType::Float64`]. Null elsewhere (the caller's defect).
+    #[inline]
+    pub fn append_float64(&mut self, value: f64) {
+        match &mut self.0 {
+            Values::Float64(b) => b.append_value(value),
+            values => values.append_null(),
         }
     }
 

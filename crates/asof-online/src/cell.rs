@@ -3,7 +3,11 @@
 use asof_model::{Cell, Decimal, Instant, Uuid, Value, ValueType, canonical};
 
 /// What one feature holds in a stored row, borrowed from its bytes.
+///
+/// The discriminant takes a whole word, so that nothing of a value stands at an odd place: moving a cell in pieces of odd
+/// lengths made the processor wait for each of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(u64)]
 pub enum CellRef<'r> {
     /// The row says that there is no value.
     Null,

@@ -270,6 +270,45 @@ impl<'r> OpenRow<'r> {
         }
         self.layout.cell_of(&self.head, feature).map(Some)
     }
+
+    /// The bytes of a value of fixed width, of a feature of such a type. `None` where there is none: null, error, or newer
+    /// than the row.
+    ///
+    /// # Errors
+    /// [`OnlineError::Damaged`].
+    #[inline(always)]
+    pub fn fixed<const N: usize>(&self, feature: usize) -> Result<Option<[u8; N]>, OnlineError> {
+        if !self.holds(feature)? {
+            return Ok(None);
+        }
+        self.head.row.array(self.head.fixed_at + self.layout.offsets[feature]).map(Some)
+    }
+
+    /// The text of a feature of type string. `None` as of [`OpenRow::fixed`].
+    ///
+    /// # Errors
+    /// [`OnlineError::Damaged`].
+    #[inline(always)]
+    pub fn text(&self, feature: usize) -> Result<Option<&'r str>, OnlineError> {
+        if !self.holds(feature)? {
+            return Ok(None);
+        }
+        let at = self.head.fixed_at + self.layout.offsets[feature];
+        self.layout.text(&self.head, feature, at).map(Some)
+    }
+
+    /// Whether the row holds a value of a feature.
+    #[inline(always)]
+    fn holds(&self, feature: usize) -> Result<bool, OnlineError> {
+        if feature >= self.head.count.min(self.layout.types.len()) {
+            return Ok(false);
+        }
+        match self.head.row.u8(HEAD_BYTES + feature / 4)? >> (feature % 4 * 2) & 3 {
+            MARK_NULL | MARK_ERROR => Ok(false),
+            MARK_VALUE => Ok(true),
+            _ => Err(self.head.row.damaged("a mark is neither null, error nor value")),
+        }
+    }
 }
 
 /// The head of a row, read and checked.

@@ -10,6 +10,7 @@
 //! suite that each implementation runs.
 
 pub mod answer_rows;
+pub mod awaited;
 pub mod cell;
 pub mod change;
 #[cfg(feature = "conformance")]

@@ -13,6 +13,7 @@
 //!
 //! Not done here: ttl, defaults and statuses (decided by whoever reads the row), and history.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -283,6 +284,22 @@ pub trait OnlineStore: Send + Sync {
         keys: &'a [(ViewHandle, &'a [u8])],
         now: Option<Instant>,
     ) -> BoxFuture<'a, Result<OnlineAnswer, OnlineError>>;
+
+    /// Says that rows of these keys are being fetched from history, in place of any others of the view. What comes for one of
+    /// them until [`OnlineStore::restore`] takes it out.
+    fn await_restored(&self, view: ViewHandle, keys: HashSet<Vec<u8>>);
+
+    /// Puts rows of earlier units back under keys that were left to history ([`Publication::active_within`]): all that matter
+    /// of a key, best first. Keys that are not awaited any more, or hold something, are left alone; answers how many were
+    /// not. No unit comes of it, and nothing that is answered changes.
+    ///
+    /// # Errors
+    /// [`OnlineError::UnknownView`]; failures of the store.
+    fn restore<'a>(
+        &'a self,
+        view: ViewHandle,
+        rows: Vec<(Vec<u8>, Vec<StoredRow>)>,
+    ) -> BoxFuture<'a, Result<u64, OnlineError>>;
 
     /// The view's units in order of visible, but for those that wait for history.
     ///

@@ -30,6 +30,9 @@ impl Inner {
         for (view, _) in keys {
             self.stamps.frontier(*view)?;
         }
+        for (view, key) in keys {
+            self.awaited.touch(*view, std::iter::once(&key[..]));
+        }
         self.resume(&mut writer).await?;
         let names: Vec<Name> = keys.iter().map(|(view, key)| Name::row(*view, key)).collect();
         let mut erased = 0;

@@ -83,6 +83,11 @@ pub(crate) fn prepare(
     Ok((changes, published))
 }
 
+/// How a whole value is put: as the first one, which keeps nothing aside, or in the place of another.
+pub(crate) fn whole_letter(stored: Option<&[u8]>) -> Letter {
+    if stored.is_none() { Letter::First } else { Letter::Version }
+}
+
 /// The change that puts a whole value in the place of what is stored.
 pub(crate) fn version(
     name: Name,
@@ -116,7 +121,7 @@ fn fold_rows(
     Ok(match change::change(publication, rows, coming, published)? {
         change::Change::Nothing => None,
         change::Change::Put(records) => {
-            Some(version(name, stored, Letter::Version, value::write_rows(head, &records), 0))
+            Some(version(name, stored, whole_letter(stored), value::write_rows(head, &records), 0))
         }
         change::Change::Remove => {
             Some(version(name, stored, Letter::Nothing, value::write_nothing(head, 0), 0))

@@ -6,7 +6,7 @@ use asof_model::Instant;
 use asof_online::{EventRange, OnlineError, Publication, Version, ViewHandle, versions};
 
 use crate::calls::{Change, Letter};
-use crate::fold::version;
+use crate::fold::{version, whole_letter};
 use crate::keys::{Name, Space};
 use crate::store::Inner;
 use crate::value::{HEAD_BYTES, Head, Kind, write_nothing};
@@ -187,6 +187,8 @@ fn read(value: Option<&[u8]>) -> Result<Vec<Version>, OnlineError> {
 fn changed(name: Name, stored: Option<&[u8]>, head: Head, all: &[Version]) -> Change {
     match all.is_empty() {
         true => version(name, stored, Letter::Nothing, write_nothing(head, 0), 0),
-        false => version(name, stored, Letter::Version, [head.write(), versions::write(all)].concat(), 0),
+        false => {
+            version(name, stored, whole_letter(stored), [head.write(), versions::write(all)].concat(), 0)
+        }
     }
 }

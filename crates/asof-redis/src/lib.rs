@@ -33,6 +33,7 @@ mod loading;
 mod open;
 mod publish;
 mod read;
+mod restore;
 mod runtime;
 mod scripts;
 pub mod settings;

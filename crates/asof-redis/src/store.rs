@@ -1,18 +1,19 @@
 //! The store, put together: what it holds in memory, and the trait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use asof_model::Instant;
+use asof_online::awaited::AwaitedKeys;
 use asof_online::change::check_size;
 use asof_online::entry_cache::{CacheCounts, EntryCache};
 use asof_online::events::cache::{CACHED_BYTES_MAX, EventCache};
 use asof_online::stamps::Stamps;
 use asof_online::store::NAME_BYTES_MAX;
 use asof_online::{
-    BoxFuture, Clock, EventRange, OnlineAnswer, OnlineError, OnlineStore, Publication, Published, UnitStamp,
-    Version, ViewHandle, ViewStatistics,
+    BoxFuture, Clock, EventRange, OnlineAnswer, OnlineError, OnlineStore, Publication, Published, StoredRow,
+    UnitStamp, Version, ViewHandle, ViewStatistics,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) loading: Loading,
     /// The events of large keys that were read.
     pub(crate) cache: RwLock<Arc<EventCache>>,
+    /// Keys whose rows are being fetched from history.
+    pub(crate) awaited: AwaitedKeys,
     pub(crate) taken_over: AtomicBool,
     /// Until then nobody else can take the store.
     pub(crate) held_until: Mutex<tokio::time::Instant>,
@@ -116,6 +119,7 @@ impl RedisStore {
             entries: EntryCache::new(cache_bytes),
             loading: Loading::default(),
             cache: RwLock::new(Arc::new(EventCache::new(CACHED_BYTES_MAX))),
+            awaited: AwaitedKeys::default(),
             taken_over: AtomicBool::new(false),
             held_until: Mutex::new(held_until),
             lost: Mutex::new(None),
@@ -232,6 +236,18 @@ impl OnlineStore for RedisStore {
         now: Option<Instant>,
     ) -> BoxFuture<'a, Result<OnlineAnswer, OnlineError>> {
         self.run(self.inner.read_now(keys, now))
+    }
+
+    fn await_restored(&self, view: ViewHandle, keys: HashSet<Vec<u8>>) {
+        self.inner.awaited.begin(view, keys);
+    }
+
+    fn restore<'a>(
+        &'a self,
+        view: ViewHandle,
+        rows: Vec<(Vec<u8>, Vec<StoredRow>)>,
+    ) -> BoxFuture<'a, Result<u64, OnlineError>> {
+        self.run(self.inner.restore_now(view, rows))
     }
 
     fn journal(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>> {

@@ -118,12 +118,14 @@ fn stream(
     bytes.map_err(|error: ArrowError| StoreError::Corrupt(format!("an answer is no table: {error}")))
 }
 
-#[inline]
+#[inline(always)]
 fn append(builder: &mut ColumnBuilder, value: Option<ValueRef<'_>>) {
     match value {
         None => builder.append(None),
         Some(ValueRef::Held(value)) => builder.append(Some(value)),
         Some(ValueRef::Stored(CellRef::String(text) | CellRef::Json(text))) => builder.append_text(text),
+        Some(ValueRef::Stored(CellRef::Int64(value))) => builder.append_int64(value),
+        Some(ValueRef::Stored(CellRef::Float64(value))) => builder.append_float64(value),
         Some(ValueRef::Stored(cell)) => match cell.to_cell() {
             Cell::Value(value) => builder.append(Some(&value)),
             Cell::Null | Cell::Error => builder.append(None),

@@ -145,6 +145,7 @@ impl Server {
             () = self.serving.follow() => {}
             () = self.serving.fold() => {}
             () = self.serving.flush() => {}
+            () = self.serving.bring_back() => {}
         }
         measuring.abort();
         self.serving.settle().await;

@@ -43,6 +43,12 @@ const SHAPE_TEXT_BYTES_MAX: usize = 64 << 10;
 /// The pause before what is pushed is folded again where that failed.
 const FOLD_RETRY: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether history answered for keys, whose rows are then put back online.
+const COLD_LOOK: Duration = Duration::from_secs(5);
+
+/// Putting rows back may take one part in so many of the time of its threads: it reads history.
+const COLD_SHARE: u32 = 20;
+
 /// How often it is looked whether enough waits for history.
 const FLUSH_LOOK: Duration = Duration::from_millis(500);
 
@@ -255,6 +261,29 @@ impl Serving {
                     }
                 }
             }
+        }
+    }
+
+    /// Puts rows that history answered for back online, for as long as the server runs.
+    pub async fn bring_back(&self) {
+        let mut pause = COLD_LOOK;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = COLD_LOOK;
+            if !self.store.has_cold_keys() {
+                continue;
+            }
+            let (store, compiled, begun) = (self.store.clone(), self.catalog(), Instant::now());
+            let work = self.workers.spawn(async move { store.bring_back(&compiled.catalog).await });
+            let Some(work) = work else { return };
+            match work.await {
+                Ok(Ok(keys)) => tracing::debug!(keys, took = ?begun.elapsed(), "rows are back online"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "rows that were asked for stay with history for now")
+                }
+                Err(_) => {}
+            }
+            pause = pause.max(begun.elapsed() * COLD_SHARE);
         }
     }
 

@@ -14,6 +14,7 @@ use asof_registry::sqlite::SqliteOptions;
 use asof_registry::{Registry, RegistryError, SqliteRegistry};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use crate::get::cold::ColdKeys;
 use crate::push::Pushes;
 use crate::{Progress, Project, StoreError};
 
@@ -43,6 +44,8 @@ pub struct Store {
     online: OnceCell<Arc<dyn OnlineStore>>,
     log: OnceCell<Arc<Log>>,
     pushes: Pushes,
+    /// Keys that history answered for.
+    cold: ColdKeys,
     /// Held by the one verb that writes rows.
     turn: Mutex<()>,
     /// Held from a verdict on what arrives until that is remembered.
@@ -62,6 +65,7 @@ impl Store {
             online: OnceCell::new(),
             log: OnceCell::new(),
             pushes: Pushes::default(),
+            cold: ColdKeys::default(),
             turn: Mutex::new(()),
             judging: Mutex::new(()),
         }
@@ -148,6 +152,11 @@ impl Store {
     /// What is held from a verdict on what arrives until that is remembered.
     pub(crate) fn judging(&self) -> &Mutex<()> {
         &self.judging
+    }
+
+    /// Keys that history answered for.
+    pub(crate) fn cold(&self) -> &ColdKeys {
+        &self.cold
     }
 
     /// What this process knows of what was pushed.

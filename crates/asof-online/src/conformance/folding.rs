@@ -310,6 +310,48 @@ pub fn inactive_keys_are_left_out(harness: &impl Harness) {
     assert_eq!(number(b"old"), Some(12));
 }
 
+/// Goal: rows that history found for keys that were left to it stand under them again and answer at once, also after
+/// reopening; a key that a unit or an erasure touched meanwhile, that holds something, or that nobody awaits, is left alone.
+pub fn rows_are_restored(harness: &impl Harness) {
+    let world = World::open(harness);
+    let view = world.view("trips@1");
+    let active_within = Some(Duration::from_micros(60_000_000));
+    let publish = |unit: &str, position: u64, rows: Vec<IncomingRow>| {
+        world.try_publish(Publication { active_within, ..world.unit(view, unit, position, rows) }).unwrap()
+    };
+    let row = |key: &[u8], event: i64, number: i64| world.row(key, at(event), at(event), number);
+    let keys: [&[u8]; 5] = [b"cold", b"came", b"gone", b"held", b"other"];
+    let mut rows: Vec<IncomingRow> = keys.iter().map(|key| row(key, -90, 1)).collect();
+    rows[3] = row(b"held", -1, 2);
+    let published = publish("u1", 1, rows);
+    assert_eq!(published.rows_inactive, 4);
+    let numbers = |world: &World<'_, _>| keys.map(|key| world.number_now(view, key));
+    assert_eq!(numbers(&world), [None, None, None, Some(2), None]);
+
+    let found = |key: &[u8]| {
+        let IncomingRow { key, event, created, row } = row(key, -90, 1);
+        (key, vec![StoredRow { event, created, visible: published.visible, position: 1, row }])
+    };
+    let restore = |keys: &[&[u8]]| {
+        harness.wait(world.store.restore(view, keys.iter().map(|key| found(key)).collect())).unwrap()
+    };
+    assert_eq!(restore(&keys), 0, "nobody awaits them");
+    world.store.await_restored(view, keys[..4].iter().map(|key| key.to_vec()).collect());
+    publish("u2", 2, vec![row(b"came", -80, 3)]);
+    harness.wait(world.store.erase(&[(view, b"gone".to_vec())])).unwrap();
+    assert_eq!(restore(&keys), 1);
+    assert_eq!(numbers(&world), [Some(1), None, None, Some(2), None]);
+    let answered = world.row_now(view, b"cold").unwrap();
+    assert_eq!((answered.event, answered.visible, answered.position), (at(-90), published.visible, 1));
+    assert_eq!(restore(&keys), 0, "each time is awaited anew");
+    // It is a row as any other from here on.
+    publish("u3", 3, vec![row(b"cold", -85, 4)]);
+    assert_eq!(world.number_now(view, b"cold"), Some(4));
+    let units = harness.wait(world.store.journal(view)).unwrap().len();
+    let world = world.reopen();
+    assert_eq!((numbers(&world), units), ([Some(4), None, None, Some(2), None], 3));
+}
+
 /// Goal: units that wait for history are read as any other and journaled apart; settled, one unit takes their place, what is
 /// answered stays, and doing it again changes nothing.
 pub fn waiting_units(harness: &impl Harness) {

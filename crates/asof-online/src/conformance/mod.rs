@@ -30,7 +30,7 @@ pub use events::{
 pub use folding::{
     a_late_smaller_row_replaces_nothing, a_refused_publication_leaves_nothing, folding_is_order_free,
     inactive_keys_are_left_out, reopening_keeps_everything, repeats_keep_their_first_visible, replacements,
-    replay_keeps_the_stamps, same_unit_twice, ties_and_conflicts, waiting_units,
+    replay_keeps_the_stamps, rows_are_restored, same_unit_twice, ties_and_conflicts, waiting_units,
 };
 pub use threads::{
     answers_fall_between_stamps, answers_fall_between_stamps_on_a_clock_that_stands_still,
@@ -62,6 +62,7 @@ macro_rules! online_store_suite {
             repeats_keep_their_first_visible,
             a_late_smaller_row_replaces_nothing,
             inactive_keys_are_left_out,
+            rows_are_restored,
             ties_and_conflicts,
             a_refused_publication_leaves_nothing,
             reopening_keeps_everything,

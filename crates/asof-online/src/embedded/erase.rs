@@ -37,6 +37,7 @@ impl EmbeddedStore {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for (view, key) in keys {
             self.stamps.frontier(*view)?;
+            self.awaited.touch(*view, std::iter::once(&key[..]));
             let stored_key = records::row_key(*view, key);
             let Some(entry) = self.rows.get(&stored_key).map_err(failed)? else { continue };
             erased += 1;

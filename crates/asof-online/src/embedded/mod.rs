@@ -21,9 +21,10 @@ mod identities;
 mod publish;
 mod read;
 mod records;
+mod restore;
 mod settle;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,9 @@ use parking_lot::{Mutex, RwLock};
 
 use heads::Heads;
 
+use crate::awaited::AwaitedKeys;
 use crate::change::check_size;
-use crate::entry::smallest_event;
+use crate::entry::{StoredRow, smallest_event};
 use crate::entry_cache::{CacheCounts, EntryCache};
 use crate::error::OnlineError;
 use crate::events::cache::{CACHED_BYTES_MAX, EventCache};
@@ -49,7 +51,7 @@ use crate::versions::Version;
 
 /// The share of the cache that is for blocks of files: one byte in so many. Rows that are read again are found among the
 /// entries, which take far less room than the blocks around them.
-const BLOCKS_SHARE: u64 = 8;
+const BLOCKS_SHARE: u64 = 16;
 /// The least the blocks are given: below it every read would go to the file.
 const BLOCK_BYTES_MIN: u64 = 1 << 20;
 
@@ -77,6 +79,8 @@ pub struct EmbeddedStore {
     entries: EntryCache,
     /// The events of large keys that were read.
     cache: Arc<EventCache>,
+    /// Keys whose rows are being fetched from history.
+    awaited: AwaitedKeys,
     /// Held while something is written: there is one writer at a time, who knows what was written last.
     writer: Mutex<Heads>,
 }
@@ -126,6 +130,7 @@ impl EmbeddedStore {
             readers: Mutex::default(),
             entries: EntryCache::new(cache_bytes - cache_bytes / BLOCKS_SHARE),
             cache: Arc::new(EventCache::new(CACHED_BYTES_MAX)),
+            awaited: AwaitedKeys::default(),
             writer: Mutex::default(),
             database,
         })
@@ -263,6 +268,18 @@ impl OnlineStore for EmbeddedStore {
         now: Option<Instant>,
     ) -> BoxFuture<'a, Result<OnlineAnswer, OnlineError>> {
         Box::pin(ready(self.read_now(keys, now)))
+    }
+
+    fn await_restored(&self, view: ViewHandle, keys: HashSet<Vec<u8>>) {
+        self.awaited.begin(view, keys);
+    }
+
+    fn restore<'a>(
+        &'a self,
+        view: ViewHandle,
+        rows: Vec<(Vec<u8>, Vec<StoredRow>)>,
+    ) -> BoxFuture<'a, Result<u64, OnlineError>> {
+        Box::pin(ready(self.restore_now(view, rows)))
     }
 
     fn journal(&self, view: ViewHandle) -> BoxFuture<'_, Result<Vec<UnitStamp>, OnlineError>> {

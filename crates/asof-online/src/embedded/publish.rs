@@ -49,6 +49,7 @@ impl EmbeddedStore {
                 last_visible,
             });
         }
+        self.awaited.touched_by(&publication);
         let rows_given = publication.rows.len() as u64;
         let versions = self.coming_versions(&publication)?;
         let touched = self.touched(&mut publication, &writer)?;

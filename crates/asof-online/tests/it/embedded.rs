@@ -63,6 +63,33 @@ pub(super) fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// Goal: rows brought into memory ahead are what readers find there, also after a later unit has changed one, and no more
+/// of them than there is room for; told to stop, it stops.
+#[test]
+fn warmed_up() {
+    let folder = Folder::new();
+    let keys: Vec<[u8; 2]> = (0..6_000_u16).map(u16::to_be_bytes).collect();
+    let (before, after) = (at(-9), at(-8));
+    let world = World::open(&folder);
+    let view = world.view("trips@1");
+    let rows = keys.iter().map(|key| world.row(key, before, before, 1)).collect();
+    world.publish(view, "u1", 1, rows);
+    let world = world.reopen();
+    assert_eq!(folder.wait(world.store.warm_up(&|| false)).unwrap(), 0);
+    assert_eq!(folder.wait(world.store.warm_up(&|| true)).unwrap(), keys.len() as u64);
+    world.publish(view, "u2", 2, vec![world.row(&keys[7], after, after, 2)]);
+    let asked: Vec<(_, &[u8])> = keys.iter().map(|key| (view, &key[..])).collect();
+    let answer = world.try_read(&asked, None).unwrap();
+    let number = |place: usize| answer.rows[place].as_ref().map(|row| world.number(row));
+    assert!((0..keys.len()).all(|place| number(place) == Some(if place == 7 { 2 } else { 1 })));
+    let counts = world.store.cache_counts();
+    assert_eq!((counts.found, counts.missed), (keys.len() as u64 - 1, 1));
+    drop(world);
+    let small = EmbeddedStore::open(&folder.path(), 200_000, ManualClock::new(at(0)), "test").unwrap();
+    let kept = folder.wait(small.warm_up(&|| true)).unwrap();
+    assert!((100..5_000).contains(&kept), "{kept}");
+}
+
 /// Goal: what was acknowledged is in the files at that moment: a copy of the folder of a running store, as a crash
 /// would leave it, opens with all units, and goes on. Small enough that nothing is flushed meanwhile: a copy made
 /// file by file during a flush is no state that the store was ever in.

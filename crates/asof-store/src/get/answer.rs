@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use asof_model::{Age, Cell, Instant, KnownAt, Rule, Status, Value};
+use asof_model::{Age, Cell, Instant, KnownAt, Rule, Status, Value, ValueType};
 use asof_online::{AnswerRow, CellRef, OnlineAnswer, OpenRow};
 
 use super::keys::NO_KEY;
@@ -242,6 +242,7 @@ pub struct OpenAnswer<'a> {
 
 /// What was read for one join.
 struct OpenJoin<'a> {
+    types: &'a [ValueType],
     places: &'a [u32],
     keys: Vec<OpenKey<'a>>,
     include_expired: bool,
@@ -349,7 +350,8 @@ impl<'a> OpenJoin<'a> {
             }
         };
         let places = &fetched.places[plan.key_set_of[join]];
-        Ok(Self { places, keys, include_expired: answer.include_expired })
+        let types = plan.layouts[join].types();
+        Ok(Self { types, places, keys, include_expired: answer.include_expired })
     }
 
     #[inline]
@@ -374,25 +376,47 @@ impl<'a> OpenColumn<'a> {
     ///
     /// # Errors
     /// A damaged row.
-    #[inline]
     pub fn each(&self, rows: usize, mut show: impl FnMut(AnsweredRef<'a>)) -> Result<(), StoreError> {
         let ColumnFrom::Join { join, stored, .. } = &self.from else {
             return (0..rows).try_for_each(|row| self.get(row).map(&mut show));
         };
-        for row in 0..rows {
-            let cell = match join.key(row) {
-                Some(OpenKey::Row { row, event, expired: false }) => {
-                    row.cell(*stored)?.map(|cell| (cell, *event))
-                }
-                _ => None,
-            };
-            match cell {
-                Some((cell, event)) if !matches!(cell, CellRef::Null | CellRef::Error) => {
-                    let value = Some(ValueRef::Stored(cell));
-                    show(AnsweredRef { value, status: Status::Present, event: Some(event) });
-                }
+        let stored = *stored;
+        // The types that most features have are told apart once, and not for each value.
+        match join.types.get(stored) {
+            Some(ValueType::Float64) => self.each_of(join, rows, show, |row| {
+                Ok(row.fixed(stored)?.map(|bytes| CellRef::Float64(f64::from_le_bytes(bytes))))
+            }),
+            Some(ValueType::Int64) => self.each_of(join, rows, show, |row| {
+                Ok(row.fixed(stored)?.map(|bytes| CellRef::Int64(i64::from_le_bytes(bytes))))
+            }),
+            Some(ValueType::String) => {
+                self.each_of(join, rows, show, |row| Ok(row.text(stored)?.map(CellRef::String)))
+            }
+            _ => self.each_of(join, rows, show, |row| {
+                let cell = row.cell(stored)?;
+                Ok(cell.filter(|cell| !matches!(cell, CellRef::Null | CellRef::Error)))
+            }),
+        }
+    }
+
+    /// As [`OpenColumn::each`]; `value` reads the value of a row, if it holds one.
+    #[inline(always)]
+    fn each_of(
+        &self,
+        join: &OpenJoin<'a>,
+        rows: usize,
+        mut show: impl FnMut(AnsweredRef<'a>),
+        value: impl Fn(&OpenRow<'a>) -> Result<Option<CellRef<'a>>, StoreError>,
+    ) -> Result<(), StoreError> {
+        for at in 0..rows {
+            if let Some(OpenKey::Row { row, event, expired: false }) = join.key(at)
+                && let Some(cell) = value(row)?
+            {
+                let value = Some(ValueRef::Stored(cell));
+                show(AnsweredRef { value, status: Status::Present, event: Some(*event) });
+            } else {
                 // Rare enough to be judged with all its cases.
-                _ => show(self.get(row)?),
+                show(self.get(at)?);
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use asof_training::join::{Joined, RangeAnswer, join};
 use asof_training::labels::MemoryLabels;
 
 use super::answer::{Answer, Answered, field, request_fields};
-use super::{GetRequest, OnlinePlan};
+use super::{GetRequest, OnlinePlan, encoded_key};
 use crate::on_demand::ComputedCells;
 use crate::request::{Origin, PlannedColumn, RequestPlan};
 use crate::train::histories::Asked;
@@ -41,6 +41,7 @@ impl Store {
         };
         let times = vec![answer.t.micros(); inactive.len()];
         let found = self.get_history(catalog, &caught_up, &asked, &times).await?;
+        self.note_cold(plan, &asked, &found);
         let mut rows = answer.to_rows(plan)?;
         for (row, values) in inactive.iter().zip(found) {
             for (place, value) in values.into_iter().enumerate() {
@@ -53,6 +54,23 @@ impl Store {
             }
         }
         Ok(Answer::from_rows(answer.t, rows, answer.positions))
+    }
+
+    /// Takes note of the keys for which history had a row, of views that leave keys to it.
+    fn note_cold(&self, plan: &OnlinePlan, request: &GetRequest, found: &[Vec<Answered>]) {
+        for (join, planned) in plan.plan.joins.iter().enumerate() {
+            if planned.view.active_within.is_none() {
+                continue;
+            }
+            let of_join = |column: &PlannedColumn| column.stored().is_some_and(|(of, _)| of == join);
+            let Some(place) = plan.plan.columns.iter().position(of_join) else { continue };
+            let met = |(_, values): &(usize, &Vec<Answered>)| values[place].event.is_some();
+            for (row, _) in found.iter().enumerate().filter(met) {
+                if let Some(key) = encoded_key(planned, request, row) {
+                    self.cold().note(&planned.view.id, key);
+                }
+            }
+        }
     }
 
     /// Answers a request from history: what serving answered, or could have answered, at each row's instant in

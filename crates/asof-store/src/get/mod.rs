@@ -5,9 +5,11 @@
 //! `online: { active_within }` left to history, at the instant of the answer.
 //!
 //! `plan` compiles a request, `keys` encodes its keys, each once, `answer` holds what was read and judges it value by value
-//! without copying, `history` asks history.
+//! without copying, `history` asks history, `cold`
+//! puts back what history answered for.
 
 mod answer;
+pub(crate) mod cold;
 mod history;
 mod keys;
 mod plan;
@@ -21,6 +23,7 @@ use asof_online::{OnlineError, ViewHandle};
 use answer::Fetched;
 pub use answer::{Answer, Answered, AnsweredRef, OpenAnswer, OpenColumn, ValueRef};
 pub use asof_online::CellRef;
+pub use cold::COLD_KEYS_MAX;
 use keys::RequestKeys;
 pub use plan::OnlinePlan;
 

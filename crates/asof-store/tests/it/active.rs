@@ -31,12 +31,12 @@ fn same_answers(project: &mut Project) {
 }
 
 /// Goal: with fewer keys online, every answer is the one of a twin that keeps all, through late rows, corrections,
-/// waiting rows and a lost online store.
+/// waiting rows, rows that were put back online, and a lost online store.
 #[test]
 fn the_answers_of_a_twin() {
     let mut project = Project::new(DEFINITIONS);
     project.apply();
-    let mut inactive = 0;
+    let (mut inactive, mut back) = (0, 0);
     // A few numbers that look like chance, the same every time.
     let mut state: u64 = 42;
     let mut below = |end: u64| {
@@ -57,8 +57,13 @@ fn the_answers_of_a_twin() {
             inactive += load.rows_inactive;
         }
         same_answers(&mut project);
+        // In some months, so that later rows meet both kinds of keys.
+        if month % 2 == 0 {
+            back += project.bring_back();
+            same_answers(&mut project);
+        }
     }
-    assert!(inactive > 3, "{inactive}");
+    assert!(inactive > 3 && back > 1, "{inactive} {back}");
     project.set_clock("2030-07-30T00:00:00Z");
     same_answers(&mut project);
     project.lose_online();
@@ -83,6 +88,35 @@ fn without_history() {
     let refused = project.try_get(&ask, &int_keys("id", &[1, 2]), 2, None, false);
     assert!(matches!(refused, Err(StoreError::Inactive { rows: 1 })), "{refused:?}");
     assert!(project.try_get(&ask, &int_keys("id", &[2]), 1, None, false).is_ok());
+}
+
+/// Goal: a key that history answered for is answered online from then on, with the same values, until the store is lost; one
+/// that nobody knows is not.
+#[test]
+fn asked_for_again() {
+    let mut project = Project::new(DEFINITIONS);
+    project.apply();
+    project.set_clock("2030-03-01T00:00:00Z");
+    let row = |id: i64| format!("{id},2030-01-01T00:00:00Z,2030-01-01T00:00:00Z,{id},a\n");
+    project.write("data/rows.csv", format!("{HEADER}{}{}", row(1), row(2)));
+    project.materialize(&[]);
+    let ask = Ask::of(features(&["active:*"]), KnownAt::Served);
+    let get = |project: &mut Project, id: i64, from_history: bool| {
+        project.try_get(&ask, &int_keys("id", &[id]), 1, None, from_history).map(|got| answers(&got))
+    };
+    assert_eq!(project.bring_back(), 0, "nobody has asked");
+    let of_history = get(&mut project, 1, true).unwrap();
+    get(&mut project, 7, true).unwrap();
+    assert_eq!(project.bring_back(), 1);
+    assert_eq!(get(&mut project, 1, false).unwrap(), of_history);
+    for unknown in [2, 7] {
+        assert!(matches!(get(&mut project, unknown, false), Err(StoreError::Inactive { rows: 1 })));
+    }
+    assert_eq!(project.bring_back(), 0, "each time it is asked for anew");
+    project.lose_online();
+    project.materialize(&[]);
+    assert!(matches!(get(&mut project, 1, false), Err(StoreError::Inactive { rows: 1 })));
+    assert_eq!(get(&mut project, 1, true).unwrap(), of_history);
 }
 
 /// Goal: how long a key stays active may change; whether it is asked for at all may not, or keys would be missed.

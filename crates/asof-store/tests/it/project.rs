@@ -246,6 +246,13 @@ impl Project {
         Ok(Got { t: answer.t, rows: answer.to_rows(plan)?, answer })
     }
 
+    /// Puts rows that history answered for back online; how many keys.
+    pub fn bring_back(&mut self) -> u64 {
+        let catalog = self.catalog();
+        let (runtime, store) = self.store();
+        runtime.block_on(Box::pin(store.bring_back(&catalog))).unwrap()
+    }
+
     /// The names of the columns that a request is answered with, in order.
     pub fn plan_names(&mut self, ask: &Ask) -> Vec<String> {
         let plan = self.try_plan(ask).unwrap();
