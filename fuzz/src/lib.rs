@@ -7,7 +7,7 @@ pub fn types(choice: u8) -> Vec<ValueType> {
     const LISTS: [&[&str]; 6] = [
         &["int64", "float64", "string"],
         &["bool", "string", "int32", "json", "bytes", "date", "timestamp"],
-        &["list(string)", "map(int64)", "embedding(3)", "uuid"],
+        &["list(string)", "map(string, int64)", "embedding(3)", "uuid"],
         &["decimal(20, 4)", "float32", "list(float64)", "string"],
         &["string"],
         &[],

@@ -110,7 +110,7 @@ impl Aggregate {
     /// Reads [`State::to_bytes`]. `None`: these are not the bytes of a state of this aggregate.
     pub fn read_state(&self, bytes: &[u8]) -> Option<State> {
         let mut input = Input(bytes);
-        let (count, errors) = (input.i64()?, input.i64()?);
+        let (count, errors) = (input.count()?, input.count()?);
         let empty = self.function.with(|definition| definition.empty(self.input));
         Some(State { count, errors, kind: empty.read(input)? })
     }

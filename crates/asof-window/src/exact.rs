@@ -3,6 +3,7 @@
 //! Every finite double is a whole number of 2^-1074, and so is their sum. Ordinary values take a few limbs of it.
 
 use crate::limbs::{LIMB_BITS, Limbs};
+use crate::states::COUNT_MAX;
 
 /// The exponent of the lowest bit of a double.
 pub(crate) const LOWEST_EXPONENT: i64 = -1074;
@@ -64,7 +65,10 @@ impl Odd {
     /// Takes counts off the front of bytes.
     pub fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (head, rest) = bytes.split_first_chunk::<24>()?;
-        let count = |at: usize| Some(i64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?));
+        let count = |at: usize| {
+            let count = i64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?);
+            Some(count).filter(|count| count.unsigned_abs() <= COUNT_MAX)
+        };
         Some((Self { nans: count(0)?, infinities: count(8)?, negative_infinities: count(16)? }, rest))
     }
 }

@@ -2,6 +2,9 @@
 
 use crate::whole::Whole;
 
+/// More limbs than any sum has: squares of doubles take 4,200 bits, and counts of them 64 more.
+const PLACES_MAX: usize = 256;
+
 /// Bits of a limb.
 pub(crate) const LIMB_BITS: u32 = 32;
 
@@ -101,7 +104,9 @@ impl Limbs {
         let (first, bytes) = bytes.split_first_chunk::<4>()?;
         let limbs =
             bytes.chunks(4).map(|limb| Some(i64::from(u32::from_le_bytes(limb.try_into().ok()?)) * sign));
-        Some(Self { first: u32::from_le_bytes(*first), limbs: limbs.collect::<Option<_>>()?, additions: 0 })
+        let (first, limbs) = (u32::from_le_bytes(*first), limbs.collect::<Option<Vec<_>>>()?);
+        let end = (first as usize).checked_add(limbs.len())?;
+        (end <= PLACES_MAX).then_some(Self { first, limbs, additions: 0 })
     }
 
     /// Bytes beside its own.

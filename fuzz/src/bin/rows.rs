@@ -21,7 +21,8 @@ fuzz_target!(|data: &[u8]| {
     let _ = (row_at(bytes, t).is_ok(), overflow_from(bytes).is_ok(), smallest_event(bytes, None).is_ok());
     if let Ok(rows) = decode_entry(bytes, None) {
         let written = encode_entry(&rows).expect("rows of one entry");
-        let again = decode_entry(&written.entry, written.overflow.as_deref()).expect("an entry that was written");
+        let again =
+            decode_entry(&written.entry, written.overflow.as_deref()).expect("an entry that was written");
         assert_eq!(again, rows);
     }
     if let Ok(known) = versions::read(bytes) {

@@ -55,7 +55,7 @@ impl Fold for Buckets {
 
     fn read(mut self, mut input: Input<'_>) -> Option<Self> {
         for count in &mut self.counts {
-            *count = input.i64()?;
+            *count = input.count()?;
         }
         input.is_empty().then_some(self)
     }

@@ -99,6 +99,9 @@ macro_rules! kinds {
 
 kinds!(Counted, Floats, Integers, Truths, Values, Moments, Ranked, Extremes, Buckets, Registers, Quantiles,);
 
+/// The greatest count of a state that is read, a million million: far more arguments than a window can have.
+pub(crate) const COUNT_MAX: u64 = 1 << 40;
+
 /// Bytes that are read from the front.
 #[derive(Clone, Copy)]
 pub(crate) struct Input<'a>(pub &'a [u8]);
@@ -120,6 +123,11 @@ impl<'a> Input<'a> {
 
     pub fn i64(&mut self) -> Option<i64> {
         Some(i64::from_le_bytes(self.array()?))
+    }
+
+    /// A count. `None` too for one that no state can come to: sums of counts must not leave their range.
+    pub fn count(&mut self) -> Option<i64> {
+        self.i64().filter(|count| count.unsigned_abs() <= COUNT_MAX)
     }
 
     /// Bytes behind their length.

@@ -137,7 +137,7 @@ impl Fold for Quantiles {
         while !input.is_empty() {
             let [tag] = input.array()?;
             let range = Range::untagged(tag, i32::from_le_bytes(input.array()?))?;
-            self.0.insert(range, input.i64()?);
+            self.0.insert(range, input.count()?);
         }
         Some(self)
     }

@@ -47,6 +47,8 @@ pub(crate) struct Integers {
 
 impl Integers {
     const BASE: i128 = 10_i128.pow(19);
+    /// What a million million integers of 38 digits come to, and more.
+    const HIGH_MAX: u128 = 10_u128.pow(32);
 
     /// Brings it into its one form.
     fn carry(&mut self) {
@@ -95,7 +97,8 @@ impl Fold for Integers {
 
     fn read(self, mut input: Input<'_>) -> Option<Self> {
         let (high, low) = (i128::from_le_bytes(input.array()?), i128::from_le_bytes(input.array()?));
-        input.is_empty().then_some(Self { high, low })
+        let possible = high.unsigned_abs() <= Self::HIGH_MAX && (0..Self::BASE).contains(&low);
+        (input.is_empty() && possible).then_some(Self { high, low })
     }
 
     fn size(&self) -> usize {

@@ -24,7 +24,7 @@ impl Fold for Truths {
     }
 
     fn read(self, mut input: Input<'_>) -> Option<Self> {
-        let trues = input.i64()?;
+        let trues = input.count()?;
         input.is_empty().then_some(Self(trues))
     }
 

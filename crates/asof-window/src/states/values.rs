@@ -42,7 +42,7 @@ impl Fold for Values {
 
     fn read(mut self, mut input: Input<'_>) -> Option<Self> {
         while !input.is_empty() {
-            let count = input.i64()?;
+            let count = input.count()?;
             self.0.insert(input.text()?.to_owned(), count);
         }
         Some(self)
