@@ -38,7 +38,7 @@ impl AwaitedKeys {
     }
 
     /// Something comes for any key of the view.
-    fn touch_all(&self, view: ViewHandle) {
+    pub fn touch_all(&self, view: ViewHandle) {
         self.0.lock().remove(&view);
     }
 

@@ -5,16 +5,14 @@
 //! operator to say.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use asof_online::{OnlineError, ViewHandle};
 use redis::Value;
 use tokio::time::Instant;
 
-use crate::calls::{Call, Change, Letter, NO_UNIT};
+use crate::calls::{Change, Letter};
 use crate::events;
-use crate::journal;
 use crate::keys::Name;
 use crate::link::Lane;
 use crate::store::Inner;
@@ -53,17 +51,7 @@ impl Inner {
         for change in forgotten.into_iter().chain(names.into_iter().map(delete)) {
             by_bucket.entry(change.name.bucket()).or_default().push(change);
         }
-        let mut calls = Vec::new();
-        for (bucket, changes) in &by_bucket {
-            let of_bucket = Call::changes(&self.keys, *bucket, writer.marks[*bucket], NO_UNIT, changes);
-            calls.extend(of_bucket.into_iter().map(Arc::new));
-        }
-        self.drive_alone(&mut writer, calls).await?;
-        let buckets: Vec<usize> = by_bucket.into_keys().collect();
-        let marks = journal::set_marks(buckets.iter().map(|bucket| (*bucket, writer.marks[*bucket])));
-        self.write_journal(&mut writer, marks).await?;
-        self.clean_notes(writer.epoch, &buckets).await?;
-        self.note_marks(&writer);
+        self.change_alone(&mut writer, by_bucket).await?;
         self.forget_entries();
         for (view, key) in keys {
             self.cache().forget(&events::cache_key(*view, key));

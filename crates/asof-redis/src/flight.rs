@@ -86,6 +86,8 @@ impl Inner {
         }
         match self.fly(writer, &flight).await {
             Ok(()) => {
+                // Who looked into history meanwhile did not see it there.
+                self.awaited.touch_all(flight.after.view);
                 self.land(writer, &flight).await;
                 Ok(())
             }

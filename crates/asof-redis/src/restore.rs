@@ -1,16 +1,14 @@
 //! Putting rows back that were left to history, once somebody has asked for them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use asof_model::Instant;
 use asof_online::entry::encode_entry;
 use asof_online::{OnlineError, StoredRow, ViewHandle};
 
-use crate::calls::{Call, Change, Letter, NO_UNIT};
+use crate::calls::{Change, Letter};
 use crate::events;
 use crate::fold::version;
-use crate::journal;
 use crate::keys::Name;
 use crate::store::Inner;
 use crate::value::{self, Head, Kind};
@@ -46,17 +44,7 @@ impl Inner {
         if restored.is_empty() {
             return Ok(0);
         }
-        let mut calls = Vec::new();
-        for (bucket, changes) in &by_bucket {
-            let of_bucket = Call::changes(&self.keys, *bucket, writer.marks[*bucket], NO_UNIT, changes);
-            calls.extend(of_bucket.into_iter().map(Arc::new));
-        }
-        self.drive_alone(&mut writer, calls).await?;
-        let buckets: Vec<usize> = by_bucket.into_keys().collect();
-        let marks = journal::set_marks(buckets.iter().map(|bucket| (*bucket, writer.marks[*bucket])));
-        self.write_journal(&mut writer, marks).await?;
-        self.clean_notes(writer.epoch, &buckets).await?;
-        self.note_marks(&writer);
+        self.change_alone(&mut writer, by_bucket).await?;
         self.entries.change(self.stamps.coming(), restored.iter().map(Vec::as_slice));
         self.stamps.pass();
         Ok(restored.len() as u64)

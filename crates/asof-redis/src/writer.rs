@@ -15,8 +15,9 @@ use std::sync::atomic::Ordering;
 
 use asof_online::OnlineError;
 
-use crate::calls::{Call, Command, Redo, Reply};
+use crate::calls::{Call, Change, Command, NO_UNIT, Redo, Reply};
 use crate::flight::Flight;
+use crate::journal;
 use crate::keys::BUCKETS;
 use crate::link::{Lane, Request};
 use crate::store::Inner;
@@ -238,6 +239,26 @@ impl Inner {
                 Err(OnlineError::Damaged { what: "value", problem: "it changes beside its writer" })
             }
         }
+    }
+
+    /// Makes changes that belong to no unit, by bucket.
+    pub(crate) async fn change_alone(
+        &self,
+        writer: &mut Writer,
+        by_bucket: BTreeMap<usize, Vec<Change>>,
+    ) -> Result<(), OnlineError> {
+        let mut calls = Vec::new();
+        for (bucket, changes) in &by_bucket {
+            let of_bucket = Call::changes(&self.keys, *bucket, writer.marks[*bucket], NO_UNIT, changes);
+            calls.extend(of_bucket.into_iter().map(Arc::new));
+        }
+        self.drive_alone(writer, calls).await?;
+        let buckets: Vec<usize> = by_bucket.into_keys().collect();
+        let marks = journal::set_marks(buckets.iter().map(|bucket| (*bucket, writer.marks[*bucket])));
+        self.write_journal(writer, marks).await?;
+        self.clean_notes(writer.epoch, &buckets).await?;
+        self.note_marks(writer);
+        Ok(())
     }
 
     /// Changes the journal, as a whole.

@@ -8,6 +8,7 @@ use asof_model::{EncodedKey, ViewId};
 use asof_online::StoredRow;
 use parking_lot::Mutex;
 
+use crate::materialize::ViewRows;
 use crate::push::Flush;
 use crate::{Store, StoreError};
 
@@ -47,19 +48,21 @@ impl Store {
             // Of a view of events all that may count is online.
             let view = catalog.definitions.views.get(&id).filter(|view| view.active_within.is_some());
             let Some(view) = view else { continue };
-            let target = self.open_target(catalog, view).await?;
-            if target.holds_events() {
-                continue;
-            }
+            let of = ViewRows::new(catalog, view)?;
             let online = self.online().await?;
-            // From here on the store takes note of what comes for them; what came before has to be in history.
-            online.await_restored(target.handle, keys.clone());
+            let Some(handle) = online.find(&of.table_name).await?.filter(|_| !of.holds_events()) else {
+                continue;
+            };
+            // From here on the store takes note of what comes for them; what came before has to be in history, which is
+            // therefore opened behind it.
+            online.await_restored(handle, keys.clone());
             self.flush_pushed(Flush::All).await?;
+            let target = self.open_target(catalog, view).await?;
             let mut rows: BTreeMap<EncodedKey, Vec<StoredRow>> = BTreeMap::new();
             for (key, row) in target.standing_rows(&keys).await? {
                 rows.entry(key).or_default().push(row);
             }
-            restored += online.restore(target.handle, rows.into_iter().collect()).await?;
+            restored += online.restore(handle, rows.into_iter().collect()).await?;
         }
         Ok(restored)
     }

@@ -5,8 +5,7 @@
 //! `online: { active_within }` left to history, at the instant of the answer.
 //!
 //! `plan` compiles a request, `keys` encodes its keys, each once, `answer` holds what was read and judges it value by value
-//! without copying, `history` asks history, `cold`
-//! puts back what history answered for.
+//! without copying, `history` asks history, `cold` puts back what history answered for.
 
 mod answer;
 pub(crate) mod cold;

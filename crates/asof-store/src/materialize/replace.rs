@@ -228,11 +228,6 @@ impl Target<'_> {
         self.rows_before(keys, i64::MAX, self.before_next_stamp().await?).await
     }
 
-    /// Whether the view carries events.
-    pub(crate) fn holds_events(&self) -> bool {
-        self.of.holds_events()
-    }
-
     /// For each of the keys the rows that stand and whose event is before `from`, but for those that can't matter. What is
     /// later than a row in force waits, and the online store has kept it.
     async fn rows_before(

@@ -2,6 +2,7 @@
 
 use asof_model::KnownAt;
 use asof_store::StoreError;
+use asof_store::push::PushRequest;
 
 use crate::project::{Ask, Project, answers, features, int_keys};
 
@@ -117,6 +118,29 @@ fn asked_for_again() {
     project.materialize(&[]);
     assert!(matches!(get(&mut project, 1, false), Err(StoreError::Inactive { rows: 1 })));
     assert_eq!(get(&mut project, 1, true).unwrap(), of_history);
+}
+
+/// Goal: a newer row that was pushed, and left to history as well, is what comes back, although history got it only then.
+#[test]
+fn pushed_meanwhile() {
+    let mut project = Project::new(DEFINITIONS);
+    project.apply();
+    project.set_clock("2030-03-01T00:00:00Z");
+    project.write("data/rows.csv", format!("{HEADER}1,2030-01-01T00:00:00Z,2030-01-01T00:00:00Z,1,a\n"));
+    project.materialize(&[]);
+    let ask = Ask::of(features(&["active:*"]), KnownAt::Served);
+    let get = |project: &mut Project, from_history: bool| {
+        answers(&project.try_get(&ask, &int_keys("id", &[1]), 1, None, from_history).unwrap())
+    };
+    let before = get(&mut project, true);
+    let row = r#"{"id":1,"event_timestamp":"2030-01-05T00:00:00Z","created_timestamp":"2030-01-05T00:00:00Z","n":2,"s":"b"}"#;
+    let push = PushRequest { source: "rows".to_owned(), rows: vec![row.to_owned()], key: None };
+    let (runtime, store) = project.store();
+    runtime.block_on(Box::pin(store.push(&push))).unwrap();
+    assert_eq!(project.bring_back(), 1);
+    let back = get(&mut project, false);
+    assert_ne!(back, before);
+    same_answers(&mut project);
 }
 
 /// Goal: how long a key stays active may change; whether it is asked for at all may not, or keys would be missed.
